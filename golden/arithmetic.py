@@ -1,0 +1,51 @@
+"""Every rounding and saturation rule of the core, once. Twins of `rtl.arithmetic`, function by function.
+
+Tensors are int64; shift amounts are Python integers. Nothing here depends on a configuration.
+"""
+
+import torch
+
+__all__ = ["saturate", "shift_floor", "shift_nearest", "shift_stochastic", "exact_matmul"]
+
+
+def saturate(x, width):
+    """Clamp to `width`-bit two's complement."""
+    top = (1 << (width - 1)) - 1
+    return x.clamp(-top - 1, top)
+
+
+def shift_floor(x, shift):
+    """``floor(x / 2**shift)``; a negative `shift` multiplies, exactly."""
+    return x >> shift if shift >= 0 else x << -shift
+
+
+def shift_nearest(x, shift):
+    """``x / 2**shift`` to the nearest integer, halves upwards; a negative `shift` multiplies, exactly."""
+    return (x + (1 << shift >> 1)) >> shift if shift > 0 else x << -shift
+
+
+def shift_stochastic(x, shift, random):
+    """``floor(x / 2**shift + r)`` with ``r`` the low `shift` bits of `random` as a fraction below one."""
+    return (x + (random & ((1 << shift) - 1))) >> shift
+
+
+def exact_matmul(a, b, bound):
+    """Matrix product of integers by way of floating point, every sum exact.
+
+    Parameters
+    ----------
+    a, b : torch.Tensor
+        Integer-valued, any dtype.
+    bound : int
+        No partial sum exceeds it in magnitude. Up to ``2**24`` the product runs in float32, up to ``2**53`` in
+        float64; each holds every integer of its range, so no rounding takes place.
+
+    Raises
+    ------
+    OverflowError
+        If `bound` exceeds ``2**53``.
+    """
+    if bound > 1 << 53:
+        raise OverflowError(f"bound of an exact sum must be at most 2**53, not {bound}")
+    dtype = torch.float32 if bound <= 1 << 24 else torch.float64
+    return (a.to(dtype) @ b.to(dtype)).to(torch.int64)

@@ -1,0 +1,47 @@
+"""States and other arrays on disk: complete, or not there."""
+
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["CheckpointError", "save_arrays", "state_arrays", "write_atomically"]
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file and the reason."""
+
+
+def write_atomically(path, content):
+    """Write bytes or text to a temporary name beside `path`, then rename: readers never see half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def save_arrays(path, arrays):
+    """Write a NumPy archive atomically."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def state_arrays(state):
+    """A `State` as named arrays."""
+    arrays = {"shift": np.int64(state.shift), "since_decay": np.int64(state.since_decay)}
+    for place, (weights, lfsr) in enumerate(zip(state.weights, state.lfsr)):
+        arrays[f"weights_{place}"] = weights.numpy()
+        arrays[f"lfsr_{place}"] = np.array(lfsr, dtype=np.int64)
+    return arrays

@@ -1,0 +1,61 @@
+"""Names of all counters: one list for the RTL that counts and for the model that predicts.
+
+A name is ``block.unit.memory.operation.phase`` for memory words, ``block.unit.adds.phase`` for useful lane
+operations, ``block.unit.cycles.phase`` for the cycles of a pass, and ``block.cycles.phase`` or ``block.wait.cause``
+for the block's sequencer. Importing this module does not import torch.
+"""
+
+__all__ = ["CATEGORIES", "WAIT_BITS", "unit_counters", "unit_amounts", "block_counters", "category"]
+
+#: Category of each memory in reports; a classifier's weights and potentials have their own.
+CATEGORIES = {"weight": "weight", "potential": "potential", "window": "history", "input": "history", "error": "error",
+              "value": "input", "count": "classifier count"}
+#: Bits of the largest wait that one increment can add.
+WAIT_BITS = 32
+
+
+def unit_counters(config, unit):
+    """Counters of one unit, full names, in the order of their indices."""
+    names = ["cycles.forward", "cycles.backward", "cycles.update", "adds.forward", "adds.update"]
+    names += ["weight.read.forward", "weight.read.update", "weight.write.update"]
+    names += ["potential.read.forward", "potential.write.forward"]
+    names += ["window.write.forward", "window.read.backward"]
+    names += ["error.write.backward", "error.read.update"]
+    names += ["input.write.forward", "input.read.forward", "input.read.update"]
+    if not unit.bottom:
+        names += ["adds.backward", "weight.read.backward"]
+    if not unit.bottom or unit.static:
+        names += ["error.read.backward"]
+    if unit.static:
+        names += ["value.write.forward", "value.read.forward", "value.read.update"]
+    if unit.classifier:
+        names += ["count.read.forward", "count.write.forward", "count.read.backward"]
+        if config.blocks[unit.block].last:
+            names += ["count.read.report"]
+    return [f"{unit.path}.{name}" for name in names]
+
+
+def unit_amounts(config, unit):
+    """Largest increment of the counters that add more than one per cycle."""
+    return {name: unit.lanes for name in unit_counters(config, unit) if ".adds." in name}
+
+
+def block_counters(block):
+    """Counters of the sequencer of one block."""
+    names = ["cycles.forward", "cycles.backward", "cycles.update", "wait.input"]
+    names += ["cycles.report", "wait.result"] if block.last else ["wait.output"]
+    return [f"{block.name}.{name}" for name in names]
+
+
+def category(config, name):
+    """Category of a memory counter, or None for another counter."""
+    parts = name.split(".")
+    if len(parts) != 5:
+        return None
+    block, unit, memory, _, _ = parts
+    kind = CATEGORIES[memory]
+    if unit == "classifier" and memory in ("weight", "potential"):
+        return f"classifier {kind}"
+    if memory == "input" and config.blocks[int(block[5:])].units[0].static and unit == "layer0":
+        return "input"
+    return kind

@@ -1,0 +1,264 @@
+"""The golden model: Algorithm 1 of Guo et al. 2023 with truncation `k` and blocks of `n` layers, in integers.
+
+The normative specification of every bit. For each interval of ``k`` steps: every unit forward, the classifiers'
+errors (equation 3), every block backward on its own (4)(5), and one update of all weights (7). The RTL walks the
+same sums in another order; sums are exact, so the order leaves no trace.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from . import neuron
+from .arithmetic import exact_matmul, saturate, shift_floor, shift_nearest, shift_stochastic
+from .lfsr import Lfsr, lane_seeds
+
+__all__ = ["State", "UnitTrace", "SampleTrace", "Golden", "initial_state"]
+
+
+class State(NamedTuple):
+    """What persists between samples: architectural state, all of it.
+
+    Members
+    -------
+    weights : list of torch.Tensor
+        One per unit, int64, shape (n_in, n_out).
+    lfsr : list of list of int
+        Per unit, the 16-bit state of every lane; empty with nearest rounding.
+    shift : int
+        Current learning-rate shift.
+    since_decay : int
+        Trained samples since the shift last grew.
+    """
+
+    weights: list
+    lfsr: list
+    shift: int
+    since_decay: int
+
+    def copy(self):
+        """An independent copy."""
+        return State([w.clone() for w in self.weights], [list(s) for s in self.lfsr], self.shift, self.since_decay)
+
+
+class UnitTrace(NamedTuple):
+    """What one unit did with one sample, all int64 but the bool spikes.
+
+    Members
+    -------
+    inputs : torch.Tensor
+        (T, n_in) spikes, or (n_in,) values of a static frame.
+    potentials, spikes, codes : torch.Tensor
+        (T, n_out).
+    errors : torch.Tensor or None
+        (T, n_out) potential errors, None without training.
+    weights : list of torch.Tensor
+        The weights after each update; filled only on request.
+    """
+
+    inputs: torch.Tensor
+    potentials: torch.Tensor
+    spikes: torch.Tensor
+    codes: torch.Tensor
+    errors: torch.Tensor | None
+    weights: list
+
+
+class SampleTrace(NamedTuple):
+    """One sample through the core: a `UnitTrace` per unit, spike counts (classes,), and the class they name."""
+
+    units: list
+    counts: torch.Tensor
+    prediction: int
+    train: bool
+
+
+def initial_state(config):
+    """Seeded start: weights uniform in ``+-gain / sqrt(fan_in)``, rounded to the nearest weight."""
+    random = np.random.Generator(np.random.PCG64(config.initial.seed))
+    number, weights, lfsr = config.numbers.weight, [], []
+    for place, unit in enumerate(config.units):
+        limit = config.initial.gain / unit.n_in**0.5
+        values = np.rint(random.uniform(-limit, limit, (unit.n_in, unit.n_out)) * 2.0**number.fraction)
+        weights.append(saturate(torch.from_numpy(values.astype(np.int64)), number.width))
+        stochastic = config.update.rounding == "stochastic"
+        lfsr.append(lane_seeds(config.update.seed, unit.lanes, place) if stochastic else [])
+    return State(weights, lfsr, config.update.shift, 0)
+
+
+class Golden:
+    """The core as a Python object.
+
+    Parameters
+    ----------
+    config : Config
+        What to model.
+    state : State, optional
+        Where to start; `initial_state` by default. It is copied.
+
+    Attributes
+    ----------
+    state : State
+        The state after everything that was trained.
+    """
+
+    def __init__(self, config, state=None):
+        self.config = config
+        self.state = (state or initial_state(config)).copy()
+
+    def _bound_in(self, unit):
+        return unit.n_in << (unit.weight_width - 1 + unit.input_bits)
+
+    def _current(self, unit, place, inputs):
+        """Input currents (steps or 1, ..., n_out): equation (1), its sum."""
+        total = exact_matmul(inputs, self.state.weights[place], self._bound_in(unit))
+        return shift_floor(total, -unit.align)
+
+    def _spike_error(self, unit, place, errors):
+        """Errors of the spikes below `unit` (steps, n_in): the sum of equation (4)."""
+        bound = unit.n_out << (unit.weight_width + unit.error_width - 2)
+        dot = exact_matmul(errors, self.state.weights[place].T, bound)
+        return saturate(shift_nearest(dot, self.config.numbers.weight.fraction), unit.error_width)
+
+    def _update(self, unit, place, inputs, errors):
+        """Equation (7) over one update period, and the deferred update of the weights."""
+        if unit.static:
+            gradient = inputs.unsqueeze(1) * errors.sum(0)
+        else:
+            gradient = exact_matmul(inputs.T, errors, unit.update_steps << (unit.error_width - 1))
+        scaled = gradient * self.config.update.multiplier
+        shift = self.state.shift + (self.config.input.fraction if unit.static else 0)
+        if self.config.update.rounding == "nearest":
+            step = shift_nearest(scaled, shift)
+        else:
+            step = shift_stochastic(scaled, shift, self._random(unit, place, inputs))
+        weights = self.state.weights[place]
+        weights.sub_(step)
+        weights.copy_(saturate(weights, unit.weight_width))
+
+    def _random(self, unit, place, inputs):
+        """Random words (n_in, n_out), in the order in which the core visits its active rows and their words."""
+        rows = (inputs if unit.static else inputs.any(0)).nonzero().squeeze(1)
+        lfsr = Lfsr(self.state.lfsr[place])
+        drawn = torch.from_numpy(lfsr.draw(len(rows) * unit.words))
+        self.state.lfsr[place][:] = lfsr.state
+        random = torch.zeros(unit.n_in, unit.n_out, dtype=torch.int64)
+        random[rows] = drawn.reshape(len(rows), unit.words * unit.lanes)[:, :unit.n_out]
+        return random
+
+    def _backward(self, block, first, label, history):
+        """Errors (steps, n_out) of every unit of `block` for one interval, bottom first."""
+        config, errors, delta = self.config, [], None
+        for unit in reversed(block.units):
+            codes, fired = history[first + unit.index]
+            if unit.classifier:
+                # Equation (3): the same error in every step of the interval, in units of one spike.
+                delta = fired.sum(0, dtype=torch.int64)
+                delta[label] -= config.time.interval
+                delta = (delta << config.numbers.error.fraction).unsqueeze(0)
+            errors.insert(0, neuron.error_steps(delta, codes, fired, config))
+            if not unit.bottom:
+                delta = self._spike_error(unit, first + unit.index, errors[0])
+        return errors
+
+    def run(self, frame, label=None, *, train=False, record=False):
+        """One sample, exactly as the core computes it.
+
+        Parameters
+        ----------
+        frame : torch.Tensor
+            Input values, integers, shape (input.size,).
+        label : int
+            Class of the sample; needed to train.
+        train : bool
+            Whether the weights learn from it.
+        record : bool
+            Whether the trace keeps the weights after each update.
+
+        Returns
+        -------
+        SampleTrace
+        """
+        config, units = self.config, self.config.units
+        k, period = config.time.interval, config.time.update_period
+        frame = frame.to(torch.int64)
+        u = [torch.zeros(unit.n_out, dtype=torch.int64) for unit in units]
+        traces = [([], [], [], [], []) for _ in units]  # potentials, spikes, codes, errors, weights
+        for interval in range(config.intervals):
+            below, history = frame.unsqueeze(0), []
+            for place, unit in enumerate(units):
+                potentials = neuron.lif_steps(u[place], self._current(unit, place, below), config)
+                u[place] = potentials[-1]
+                fired, codes = neuron.spikes(potentials, config), neuron.surrogate(potentials, config)
+                history.append((codes, fired))
+                for kept, value in zip(traces[place], (potentials, fired, codes)):
+                    kept.append(value)
+                if not unit.classifier:
+                    below = fired
+            if not train:
+                continue
+            for block in config.blocks:
+                first = units.index(block.units[0])
+                for place, errors in enumerate(self._backward(block, first, label, history), first):
+                    traces[place][3].append(errors)
+            if (interval + 1) % period == 0:
+                self._update_all(frame, traces, period)
+                if record:
+                    for place in range(len(units)):
+                        traces[place][4].append(self.state.weights[place].clone())
+        if train:
+            self._count_sample()
+        return self._trace(frame, traces, train)
+
+    def _update_all(self, frame, traces, period):
+        source = None
+        for place, unit in enumerate(self.config.units):
+            inputs = frame if unit.static else source
+            self._update(unit, place, inputs, torch.cat(traces[place][3][-period:]))
+            if not unit.classifier:
+                source = torch.cat(traces[place][1][-period:])
+
+    def _count_sample(self):
+        update, since, shift = self.config.update, self.state.since_decay + 1, self.state.shift
+        if update.decay_samples and since == update.decay_samples:
+            since, shift = 0, min(shift + 1, update.shift + update.decay_limit)
+        self.state = self.state._replace(shift=shift, since_decay=since if update.decay_samples else 0)
+
+    def _trace(self, frame, traces, train):
+        units, source = [], None
+        for unit, (potentials, fired, codes, errors, weights) in zip(self.config.units, traces):
+            fired = torch.cat(fired)
+            inputs = frame if unit.static else source
+            units.append(UnitTrace(inputs, torch.cat(potentials), fired, torch.cat(codes),
+                                   torch.cat(errors) if errors else None, weights))
+            if not unit.classifier:
+                source = fired
+        counts = units[-1].spikes.sum(0)
+        return SampleTrace(units, counts, int(counts.argmax()), train)
+
+    def infer(self, frames):
+        """Spike counts of a batch, int64 (batch, classes), without training; the same bits as `run`, one by one.
+
+        Parameters
+        ----------
+        frames : torch.Tensor
+            (batch, input.size) integers.
+        """
+        config, units = self.config, self.config.units
+        u = [0] * len(units)
+        counts = torch.zeros(len(frames), config.network.classes, dtype=torch.int64)
+        frames = frames.unsqueeze(0).to(torch.int64)
+        currents = {0: self._current(units[0], 0, frames)}
+        wanted = [p for p, unit in enumerate(units) if not unit.classifier or p == len(units) - 1]
+        for _ in range(config.intervals):
+            for place in wanted:
+                current = currents.get(place)
+                if current is None:
+                    current = self._current(units[place], place, fired)
+                if isinstance(u[place], int):
+                    u[place] = torch.zeros_like(current[0])
+                potentials = neuron.lif_steps(u[place], current, config)
+                u[place], fired = potentials[-1], neuron.spikes(potentials, config)
+            counts += fired.sum(0)
+        return counts

@@ -1,0 +1,112 @@
+"""Leaky integrate-and-fire neurons in integers: one forward step, and the error of one step.
+
+Guo et al. 2023, equations (1), (2) and (4) to (6); potentials and weights in units of the last potential bit::
+
+    u[t] = saturate(decayed(u[t-1]) + current[t])
+    s[t] = u[t] >= u_th                            (or >)
+    c[t] = codes[|u[t] - u_th| >> bin_shift]       (0 beyond the last bin)
+
+    e[t] = delta[t] - floor(rho * g[t+1])          (the error through the reset)
+    g[t] = saturate(c[t] * e[t] / 2**gain_shift + carried(g[t+1]))
+
+The spike of the previous step is not stored: it follows from the potential, which is kept before its reset.
+RTL twins: `rtl.lif.Lif` and `rtl.error.ErrorUnit`.
+"""
+
+import torch
+
+from .arithmetic import saturate, shift_floor
+
+__all__ = ["leak", "spikes", "surrogate", "decayed", "lif_steps", "error_steps"]
+
+
+def leak(x, config):
+    """The leak of a potential or an error: ``floor(x * multiplier / 2**shift)`` or ``x - floor(x / 2**shift)``."""
+    rule = config.neuron.leak
+    if rule.form == "shift":
+        return x - (x >> rule.shift)
+    return (x * rule.multiplier) >> rule.shift
+
+
+def spikes(u, config):
+    """Equation (2), as bool."""
+    return u > config.threshold if config.neuron.compare == ">" else u >= config.threshold
+
+
+def surrogate(u, config):
+    """Surrogate codes of potentials, int64: the derivative of the spike times ``2**gain_shift``."""
+    codes = config.surrogate_codes
+    bins = (u - config.threshold).abs() >> config.bin_shift
+    if len(codes) == 1:
+        return (bins == 0).to(torch.int64) * codes[0]
+    return torch.tensor([*codes, 0])[bins.clamp(max=len(codes))]
+
+
+def decayed(u, config):
+    """What is left of a potential after leak and reset, before the current of the next step is added."""
+    reset = config.neuron.reset
+    if reset == "none":
+        return leak(u, config)
+    fired = spikes(u, config)
+    if reset == "zero":
+        return leak(u, config).masked_fill(fired, 0)
+    if reset == "subtract":
+        return leak(u, config) - fired * config.reset_amount
+    return leak(u - fired * config.reset_amount, config)
+
+
+def lif_steps(u, current, config):
+    """Potentials of consecutive steps.
+
+    Parameters
+    ----------
+    u : torch.Tensor
+        Potential before the first step, int64, shape (..., neurons).
+    current : torch.Tensor
+        Input of each step, shape (steps, ..., neurons), or (1, ..., neurons) if it is the same in every step.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (steps, ..., neurons); `steps` is `config.time.interval`.
+    """
+    width, history = config.numbers.potential.width, []
+    for t in range(config.time.interval):
+        u = saturate(decayed(u, config) + current[t if len(current) > 1 else 0], width)
+        history.append(u)
+    return torch.stack(history)
+
+
+def error_steps(delta, codes, fired, config):
+    """Potential errors of the steps of one interval, backwards from zero.
+
+    Parameters
+    ----------
+    delta : torch.Tensor
+        Spike errors from above, int64, shape (steps, neurons) or (1, neurons) if the same in every step.
+    codes, fired : torch.Tensor
+        Surrogate codes (int64) and spikes (bool) of the same steps, shape (steps, neurons).
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (steps, neurons).
+    """
+    width, rho = config.numbers.error.width, config.reset_gain
+    fraction, shift = config.numbers.potential.fraction, config.gain_shift
+    steps = len(codes)
+    errors = [None] * steps
+    g = torch.zeros_like(codes[0])
+    for t in reversed(range(steps)):
+        error = delta[t if len(delta) > 1 else 0]
+        if rho and t < steps - 1:
+            error = error - shift_floor(g * rho, fraction)
+        own = codes[t] * error
+        if shift:
+            own = shift_floor(own, shift)
+        if t < steps - 1:
+            carried = leak(g, config)
+            own = own + (carried.masked_fill(fired[t], 0) if config.neuron.reset == "zero" else carried)
+        g = saturate(own, width)
+        errors[t] = g
+    return torch.stack(errors)

@@ -1,0 +1,218 @@
+"""Every cycle of the core, in closed form per pass and as a max-plus recurrence across blocks.
+
+A pass of one unit takes its operations plus a constant, see `forward_cycles` and the others; the operations follow
+from the spikes (`golden.activity`). A block begins an interval when three things are true: it has finished the one
+before, its input is complete, and its spikes of the interval before have been taken. Importing this module does not
+import torch.
+"""
+
+from typing import NamedTuple
+
+from .units import clog2
+
+__all__ = ["UPDATE_DEPTH", "QUEUE_LATENCY", "tree_latency", "forward_depth", "dot_latency", "backward_depth",
+           "forward_cycles", "backward_cycles", "update_cycles", "report_cycles", "Passes", "Phase", "Schedule"]
+
+#: Cycles from an update operation to the write of the weight word.
+UPDATE_DEPTH = 7
+#: Cycles from the write of a spike word to its offer on the stream between two blocks.
+QUEUE_LATENCY = 2
+
+
+def tree_latency(lanes):
+    """Cycles of an adder tree with a register behind every two levels, one at least."""
+    return max(1, -(-clog2(lanes) // 2))
+
+
+def forward_depth(unit):
+    """Cycles from an operation to the neuron: address, memory, output register, sum; one more to multiply."""
+    return 5 if unit.static else 4
+
+
+def dot_latency(unit):
+    """Cycles from a request of the unit below to its rounded error."""
+    return 5 + tree_latency(unit.lanes)
+
+
+def backward_depth(unit, above):
+    """Cycles from an operation to the error unit; `above` is None for a classifier."""
+    return 2 if above is None else dot_latency(above) + 1
+
+
+def forward_cycles(unit, operations):
+    """Forward pass of one interval: two cycles until the first operation, two after the last has reached the LIF."""
+    return operations + forward_depth(unit) + 4
+
+
+def backward_cycles(unit, above, operations):
+    """Backward pass of one interval."""
+    return operations + backward_depth(unit, above) + 4
+
+
+def update_cycles(unit, operations):
+    """Update of one period: every group of input rows is read before its rows are visited."""
+    return 2 + unit.groups * (unit.frames + 2) + operations + UPDATE_DEPTH
+
+
+def report_cycles(classifier):
+    """Report of one sample, without waiting for the result before to be taken."""
+    return 2 + classifier.words + classifier.n_out
+
+
+class Passes(NamedTuple):
+    """Operations of one unit in one interval; `update` is 0 where no update period ends."""
+
+    forward: int
+    backward: int
+    update: int
+
+
+class Phase(NamedTuple):
+    """One pass: first and last cycle since reset; `unit` is its place in the block, -1 for all units together."""
+
+    block: int
+    sample: int
+    interval: int
+    kind: str
+    unit: int
+    first: int
+    last: int
+
+
+class Schedule:
+    """Walks through samples and says when everything happens. Cycle 0 is the first after reset.
+
+    Parameters
+    ----------
+    config : Config
+    log : bool
+        Keep every `Phase` in `phases`.
+
+    Attributes
+    ----------
+    counters : dict of str to int
+        Predicted counters of the sequencers and the cycles of each unit's passes.
+    phases : list of Phase
+    """
+
+    def __init__(self, config, *, log=False):
+        self.config, self.log, self.phases = config, log, []
+        blocks = config.blocks
+        self.counters = {}
+        self._free = [0] * len(blocks)
+        self._taken = [0] * len(blocks)        # last spike word of the interval before left the queue in this cycle
+        self._released = [[] for _ in blocks]  # cycles in which input slots became free, oldest first
+        self._samples = self._arrived = 0
+        self._accepted = -1
+
+    def _count(self, name, amount):
+        self.counters[name] = self.counters.get(name, 0) + amount
+
+    def _room(self, block, slots, index):
+        """First cycle in which the slot for item `index` accepts data."""
+        return self._released[block][index - slots] + 1 if index >= slots else 0
+
+    def next_arrival(self):
+        """Cycle in which the last value of the next sample is accepted if the source never waits."""
+        begin = max(self._arrived + 1 if self._samples else 0,
+                    self._room(0, self.config.hardware.sample_slots, self._samples))
+        return begin + self.config.input.size - 1
+
+    def sample(self, passes, *, train, arrival=None, accepted=None):
+        """Schedule one sample.
+
+        Parameters
+        ----------
+        passes : list of list of Passes
+            Per unit of the network, per interval.
+        train : bool
+        arrival : int, optional
+            Cycle in which its last value was accepted; `next_arrival` by default.
+        accepted : int, optional
+            Cycle in which the result was taken; by default at once.
+
+        Returns
+        -------
+        begin, end : int
+            Cycle of the first dispatch, and of the completed report; the result says ``end - begin``.
+        """
+        config = self.config
+        arrival = self.next_arrival() if arrival is None else arrival
+        self._arrived = arrival
+        period = config.time.update_period
+        begin = end = None
+        for interval in range(config.intervals):
+            ready = arrival + 1 if interval == 0 else 0
+            period_ends = (interval + 1) % period == 0
+            for number, block in enumerate(config.blocks):
+                free = self._free[number]
+                start = max(free, ready, self._taken[number] + 1 if not block.last else 0)
+                self._count(f"{block.name}.wait.input", max(0, ready - free))
+                if not block.last:
+                    self._count(f"{block.name}.wait.output", start - max(free, ready))
+                if number == 0 and interval == 0:
+                    begin = start
+                last, spikes = self._passes(block, interval, start, passes, train, period_ends)
+                if not block.last:
+                    ready = self._hand_over(number, interval, spikes) + 1
+                elif interval == config.intervals - 1:
+                    last = end = self._report(block, last, accepted)
+                self._free[number] = last + 1
+        self._samples += 1
+        return begin, end
+
+    def _passes(self, block, interval, start, passes, train, period_ends):
+        """Passes of one interval; the cycle in which the last ends, and in which the last spikes are out."""
+        first = self.config.units.index(block.units[0])
+        now = start
+        for place, unit in enumerate(block.units):
+            now = self._phase(block, interval, "forward", place, now,
+                              forward_cycles(unit, passes[first + place][interval].forward))
+            if place == len(block.units) - 2:
+                spikes = now
+        self._count(f"{block.name}.cycles.forward", now - start + 1)
+        if train:
+            begin = now
+            for place, unit in reversed(list(enumerate(block.units))):
+                above = None if unit.classifier else block.units[place + 1]
+                now = self._phase(block, interval, "backward", place, now,
+                                  backward_cycles(unit, above, passes[first + place][interval].backward))
+            self._count(f"{block.name}.cycles.backward", now - begin)
+            if period_ends:
+                ends = [self._phase(block, interval, "update", place, now,
+                                    update_cycles(unit, passes[first + place][interval].update))
+                        for place, unit in enumerate(block.units)]
+                self._count(f"{block.name}.cycles.update", max(ends) - now)
+                now = max(ends)
+        if period_ends if block.index else interval == self.config.intervals - 1:
+            self._released[block.index].append(now)
+        return now, spikes
+
+    def _phase(self, block, interval, kind, place, before, cycles):
+        self._count(f"{block.units[place].path}.cycles.{kind}", cycles)
+        if self.log:
+            self.phases.append(Phase(block.index, self._samples, interval, kind, place, before + 1, before + cycles))
+        return before + cycles
+
+    def _hand_over(self, number, interval, written):
+        """Cycle in which the block after `number` accepts the last spike word of the interval."""
+        config, top = self.config, self.config.blocks[number].layers[-1]
+        index = self._samples * config.intervals + interval
+        period = config.time.update_period
+        taken = written + QUEUE_LATENCY
+        if index % period == 0:
+            room = self._room(number + 1, config.hardware.spike_slots, index // period)
+            taken = max(taken, room + top.words * top.steps - 1)
+        self._taken[number] = taken
+        return taken
+
+    def _report(self, block, last, accepted):
+        waits = max(0, self._accepted + 1 - (last + 2))
+        cycles = report_cycles(block.classifier)
+        self._count(f"{block.name}.wait.result", waits)
+        self._count(f"{block.name}.cycles.report", cycles)
+        end = last + waits + cycles
+        if self.log:
+            self.phases.append(Phase(block.index, self._samples, self.config.intervals - 1, "report", -1, last + 1, end))
+        self._accepted = end + 1 if accepted is None else accepted
+        return end

@@ -1,0 +1,67 @@
+"""Every rounding and saturation rule, as gates. Twins of `golden.arithmetic`, function by function."""
+
+from amaranth.hdl import Const, Mux, Signal, signed
+
+__all__ = ["saturate", "shift_floor", "shift_nearest", "shift_stochastic", "leak", "register", "adder_tree"]
+
+
+def saturate(m, x, width, *, name):
+    """Clamp `x` to `width`-bit two's complement: all bits above the sign must equal it."""
+    value = Signal.like(x, name=f"{name}_wide")
+    m.d.comb += value.eq(x)
+    y = Signal(signed(width), name=name)
+    if len(value) <= width:
+        m.d.comb += y.eq(value)
+        return y
+    top, sign = (1 << (width - 1)) - 1, value[-1]
+    fits = (value[width - 1:] == 0) | value[width - 1:].all()
+    m.d.comb += y.eq(Mux(fits, value[:width].as_signed(), Mux(sign, -top - 1, top)))
+    return y
+
+
+def shift_floor(x, shift):
+    """``floor(x / 2**shift)``; a negative `shift` multiplies. Wires only."""
+    return x.shift_right(shift) if shift >= 0 else x.shift_left(-shift)
+
+
+def shift_nearest(x, shift):
+    """``x / 2**shift`` to the nearest integer, halves upwards; a negative `shift` multiplies."""
+    return (x + (1 << shift >> 1)).shift_right(shift) if shift > 0 else x.shift_left(-shift)
+
+
+def shift_stochastic(x, shift, random):
+    """``floor(x / 2**shift + r)``, ``r`` the low `shift` bits of `random` as a fraction below one."""
+    return (x + random[:shift]).shift_right(shift) if shift > 0 else x
+
+
+def leak(x, rule):
+    """``floor(x * multiplier / 2**shift)`` or ``x - floor(x / 2**shift)``. Twin of `golden.neuron.leak`."""
+    if rule.form == "shift":
+        return (x - x.shift_right(rule.shift))[:len(x)].as_signed()
+    if rule.multiplier == 0:
+        return Const(0, signed(1))
+    return (x * rule.multiplier).shift_right(rule.shift)[:len(x)].as_signed()
+
+
+def register(m, x, *, name, stages=1):
+    """`x` delayed by `stages` clock cycles."""
+    for stage in range(stages):
+        delayed = Signal(x.shape(), name=name if stages == 1 else f"{name}_{stage + 1}")
+        m.d.sync += delayed.eq(x)
+        x = delayed
+    return x
+
+
+def adder_tree(m, terms, *, name):
+    """Sum of `terms` through a balanced tree with a register behind every two levels.
+
+    Latency `golden.schedule.tree_latency(len(terms))` cycles, one sum per cycle.
+    """
+    level = 0
+    while len(terms) > 1 or level == 0:
+        for _ in range(2):
+            pairs = [terms[i] + terms[i + 1] for i in range(0, len(terms) - 1, 2)]
+            terms = pairs + terms[len(terms) - len(terms) % 2:]
+        terms = [register(m, term, name=f"{name}_{level}_{i}") for i, term in enumerate(terms)]
+        level += 1
+    return terms[0]

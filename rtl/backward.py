@@ -1,0 +1,212 @@
+"""Backward pass of one unit: requests to the unit above, error units."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.schedule import backward_depth
+from .arithmetic import register
+from .error import ErrorUnit
+from .pipeline import Pipeline
+from .scan import EventScan
+
+__all__ = ["BackwardPath", "request_layout", "window_layout"]
+
+
+def request_layout(above):
+    """Payload of a request to the unit `above`: one word of the dot product of a weight row with an error vector."""
+    return data.StructLayout({
+        "valid":       1,
+        "first":       1,                                  # first word of the row
+        "last":        1,                                  # last word of the row
+        "full":        1,                                  # all lanes of the word hold a neuron
+        "row":         range(max(2, above.n_in)),
+        "weight_base": range(max(2, above.weight_depth)),  # word * n_in
+        "error_base":  range(max(2, above.words * above.update_steps)),
+        "step":        range(max(2, above.update_steps)),
+    })
+
+
+def window_layout(config, unit):
+    """History of one word of neurons in one step: a code per lane, and the spikes where the reset is to zero."""
+    fields = {"codes": data.ArrayLayout(config.code_bits, unit.lanes)}
+    if config.neuron.reset == "zero":
+        fields["fired"] = unit.lanes
+    return data.StructLayout(fields)
+
+
+class BackwardPath(wiring.Component):
+    """Errors of one unit for one interval, word by word from the last, step by step from the last.
+
+    Equations (4) and (5). Only neurons inside the surrogate window ask the unit above for their error; the others
+    take what time passes on. The error of the later step stays in its lane. One request per cycle without a gap;
+    from `start` to `done` (both included) ``operations + backward_depth + 4`` cycles. A classifier takes its own
+    error (equation 3) instead of asking.
+
+    Parameters
+    ----------
+    config : Config
+    unit, above : Unit
+        This unit, and the one above it in its block; None for a classifier.
+
+    Members
+    -------
+    start, offset : In
+        Begin; `offset` is the number of the interval's first step within the update period.
+    fetch, address, window
+        Port of the window history (one word of codes, and of spikes where the reset is to zero).
+    request : Out(request_layout(above))
+        One word of a dot product.
+    delta : In(signed(error width))
+        Its rounded sum, `dot_latency(above)` cycles after the last word of the row.
+    own : In(ArrayLayout)
+        Classifier only: error of each lane in units of one spike, for the word being finished.
+    own_en, own_word : Out
+        Classifier only: read of it.
+    error_valid, error_word, error_step, errors : Out
+        One word of errors of one step of the update period.
+    error_word_first, error_word_last : Out(1)
+        First and last step of the word in this interval, in backward order.
+    sum_en, sum_word : Out
+        The cycle before the first errors of a word: time to read what they add to.
+    done : Out(1)
+        The last word stands at the outputs.
+    """
+
+    def __init__(self, config, unit, above):
+        self.config, self.unit, self.above = config, unit, above
+        lanes = unit.lanes
+        self.window_layout = window_layout(config, unit)
+        depth = unit.words * unit.steps
+        self.delta_width = config.numbers.error.width
+        self.scan = EventScan(
+            words=unit.words, steps=unit.steps, groups=1, width=lanes, partial=unit.last_lanes, depth=depth,
+            repeat=above.words if above else 1, mute=above is None, backward=True)
+        members = {
+            "start":            In(1),
+            "offset":           In(range(max(2, unit.update_steps))),
+            "fetch":            Out(1),
+            "address":          Out(range(max(2, depth))),
+            "window":           In(self.window_layout),
+            "error_valid":      Out(1),
+            "error_word":       Out(range(max(2, unit.words))),
+            "error_step":       Out(range(max(2, unit.update_steps))),
+            "error_word_first": Out(1),
+            "error_word_last":  Out(1),
+            "errors":           Out(data.ArrayLayout(signed(config.numbers.error.width), lanes)),
+            "sum_en":           Out(1),
+            "sum_word":         Out(range(max(2, unit.words))),
+            "done":             Out(1),
+        }
+        if above is None:
+            members |= {
+                "own_en":   Out(1),
+                "own_word": Out(range(max(2, unit.words))),
+                "own":      In(data.ArrayLayout(signed(unit.steps.bit_length() + 1), lanes)),
+            }
+        else:
+            members |= {
+                "request": Out(request_layout(above)),
+                "delta":   In(signed(self.delta_width)),
+            }
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        config, unit, above = self.config, self.unit, self.above
+        m.submodules.scan = scan = self.scan
+        lanes_valid = Signal(unit.lanes)
+        m.d.comb += [
+            scan.start.eq(self.start), scan.base.eq(unit.words * unit.steps - 1),
+            scan.bits.eq(Cat(code != 0 for code in self.window.codes)),
+            self.fetch.eq(scan.fetch), self.address.eq(scan.address),
+        ]
+
+        # The window word of the operations in stage 0, and the word and step that it belongs to, counted down.
+        window = Signal(self.window_layout)
+        word = Signal.like(self.error_word)
+        step = Signal.like(self.error_step)
+        row_base = Signal(range(max(2, unit.words * unit.lanes)))
+        with m.If(scan.taken):
+            m.d.sync += window.eq(self.window)
+        m.d.comb += [
+            word.eq(unit.words - 1 - scan.word),
+            step.eq(self.offset + (unit.steps - 1 - scan.step)),
+            lanes_valid.eq(Mux(scan.word == 0, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1)),
+        ]
+        with m.If(self.start):
+            m.d.sync += row_base.eq((unit.words - 1) * unit.lanes)
+        with m.Elif(scan.last & scan.word_last):
+            m.d.sync += row_base.eq(row_base - unit.lanes)
+
+        # Lanes without a neuron never leave zero: their errors are read by the unit below and by the update.
+        masked = Signal(data.ArrayLayout(config.code_bits, unit.lanes))
+        m.d.comb += [masked[lane].eq(Mux(lanes_valid[lane], window.codes[lane], 0)) for lane in range(unit.lanes)]
+
+        depth = backward_depth(unit, above)
+        m.submodules.pipe = s = Pipeline(
+            valid=scan.valid, event=scan.valid & scan.event, lane=scan.index,
+            repeat_last=scan.repeat_last, first=scan.valid & scan.first, last=scan.valid & scan.last,
+            word=word, step=step, word_first=scan.word_first, word_last=scan.word_last,
+            codes=masked.as_value(), final=scan.valid & scan.final)
+        act, out = s[depth], s[depth + 1]
+        if config.neuron.reset == "zero":
+            fired = register(m, window.fired, name="fired", stages=depth)
+        m.d.comb += [self.sum_en.eq(act.last & act.word_first), self.sum_word.eq(act.word)]
+
+        if above is None:
+            m.d.comb += [
+                self.own_en.eq(s[depth - 1].first & s[depth - 1].word_first),
+                self.own_word.eq(s[depth - 1].word),
+            ]
+        else:
+            # One row of the weights above per neuron, its words n_in apart; error words are one update period apart.
+            weight_base = Signal(range(max(2, above.weight_depth)))
+            error_base = Signal(range(max(2, above.words * above.update_steps)))
+            place = Signal(range(max(2, above.words)))
+            with m.If(scan.valid & scan.event):
+                with m.If(scan.repeat_last):
+                    m.d.sync += [weight_base.eq(0), error_base.eq(0), place.eq(0)]
+                with m.Else():
+                    m.d.sync += [
+                        weight_base.eq(weight_base + above.n_in),
+                        error_base.eq(error_base + above.update_steps),
+                        place.eq(place + 1),
+                    ]
+            m.d.sync += [
+                self.request.valid.eq(scan.valid & scan.event),
+                self.request.first.eq(scan.repeat_first),
+                self.request.last.eq(scan.repeat_last),
+                self.request.full.eq(~scan.repeat_last),
+                self.request.row.eq(row_base + scan.index),
+                self.request.weight_base.eq(weight_base),
+                self.request.error_base.eq(error_base),
+                self.request.step.eq(step),
+            ]
+            gather = s[depth - 1]
+
+        codes = data.View(data.ArrayLayout(config.code_bits, unit.lanes), act.codes)
+        for lane in range(unit.lanes):
+            if above is None:
+                own_width = self.delta_width
+                delta = Signal(signed(own_width), name=f"delta_{lane}")
+                m.d.comb += delta.eq(self.own[lane].shift_left(config.numbers.error.fraction))
+            else:
+                delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
+                with m.If(gather.event & gather.repeat_last & (gather.lane == lane)):
+                    m.d.sync += delta.eq(self.delta)
+            error = ErrorUnit(config, delta_width=self.delta_width)
+            m.submodules[f"error{lane}"] = error
+            m.d.comb += [
+                error.carry.eq(act.first), error.restart.eq(act.word_first), error.finish.eq(act.last),
+                error.delta.eq(delta), error.code.eq(codes[lane]),
+                self.errors[lane].eq(error.error),
+            ]
+            if config.neuron.reset == "zero":
+                m.d.comb += error.fired.eq(fired[lane])
+        m.d.comb += [
+            self.error_valid.eq(out.last), self.error_word.eq(out.word), self.error_step.eq(out.step),
+            self.error_word_first.eq(out.word_first), self.error_word_last.eq(out.word_last),
+            self.done.eq(out.final),
+        ]
+        return m

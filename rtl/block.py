@@ -1,0 +1,361 @@
+"""One block: layers, their local classifier, and the sequencer that trains them."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.counters import WAIT_BITS, block_counters
+from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, sample_layout, spike_layout
+from .counters import CounterBank
+from .result import CYCLE_BITS, ResultUnit, result_layout
+from .unit import UnitCore
+
+__all__ = ["BlockCore"]
+
+
+class Context:
+    """The sequencer's signals that other parts of a block see: where it is, and in which phase."""
+
+    def __init__(self, config):
+        self.label = Signal(range(config.network.classes))
+        self.train = Signal()
+        self.interval = Signal(range(max(2, config.intervals)))
+        self.offset = Signal(range(max(2, config.update_steps)))  # first step of the interval in the update period
+        self.first, self.last, self.period_ends = Signal(), Signal(), Signal()
+        self.out_free = Signal()  # the spikes of the interval before have left
+        self.dispatch, self.interval_ends, self.sample_ends = Signal(), Signal(), Signal()
+        self.forward, self.backward, self.updating, self.report = Signal(), Signal(), Signal(), Signal()
+
+
+class BlockCore(wiring.Component):
+    """A block works on its own: interval by interval, forward through its units, backward, and update.
+
+    It begins an interval when its input is complete and the block after it has taken all spikes of the interval
+    before; passes then follow each other without a gap, and all units update at the same time. No error enters or
+    leaves. Reset leads to the idle state; memories keep their contents.
+
+    Parameters
+    ----------
+    config : Config
+    block : Block
+    seeds : list of list of int
+        LFSR seeds of each unit.
+
+    Members
+    -------
+    i : In(stream)
+        Samples (first block) or spikes of the block before.
+    o : Out(stream)
+        Spikes for the block after, or results (last block).
+    hold : In(1)
+        Begin no interval.
+    idle : Out(1)
+        Between intervals.
+    begins : Out(1)
+        The first interval of a sample begins.
+    reported : Out(1)
+        The result of a sample is complete (last block).
+    cycles : In
+        Age of that sample.
+    fault : Out(1)
+        Framing error of the sample stream (first block).
+    select : In
+        Which unit the access below means; the number of units for the sequencer's counters.
+    access_en, access_write, access_address, access_lane, access_data, access_read
+        One weight; read data stand one cycle after `access_en`.
+    lfsr_load, lfsr_read
+        State of the LFSR of lane `access_lane`, from `access_data` (stochastic rounding only).
+    rate_load, decays, since_decay
+        Learning-rate state: halvings so far (from `access_data`) and trained samples since the last one
+        (from `access_since`).
+    counter_clear, counter_index, counter_value
+        The counter bank of the selected unit; the value stands one cycle after the index.
+    """
+
+    def __init__(self, config, block, *, seeds):
+        self.config, self.block = config, block
+        bottom, top = block.units[0], block.layers[-1]
+        self.buffer = FrameBuffer(config, bottom) if bottom.static else SpikeBuffer(config, bottom)
+        self.stores = [SpikeStore(config, unit, slots=1) for unit in block.units[1:]]
+        depths = [self.buffer.depth, *(store.depth for store in self.stores)]
+        self.units = [
+            UnitCore(config, unit, above, seeds=seed, depth=depth)
+            for unit, above, seed, depth in zip(block.units, [*block.units[1:], None], seeds, depths)]
+        self.names = block_counters(block) if config.hardware.counters else []
+        most = max(len(self.names), *(len(unit.names) for unit in self.units))
+        super().__init__({
+            "i": In(stream.Signature(sample_layout(config) if bottom.static
+                                     else spike_layout(config, bottom.granule))),
+            "o": Out(stream.Signature(result_layout(config) if block.last else spike_layout(config, top.lanes))),
+            "hold":           In(1),
+            "idle":           Out(1),
+            "begins":         Out(1),
+            "reported":       Out(1),
+            "cycles":         In(CYCLE_BITS),
+            "fault":          Out(1),
+            "select":         In(range(len(self.units) + 1)),
+            "access_en":      In(1),
+            "access_write":   In(1),
+            "access_address": In(range(max(2, *(unit.weight_depth for unit in block.units)))),
+            "access_lane":    In(range(max(2, *(unit.lanes for unit in block.units)))),
+            "access_data":    In(32),
+            "access_read":    Out(config.numbers.weight.width),
+            "lfsr_load":      In(1),
+            "lfsr_read":      Out(16),
+            "rate_load":      In(2),
+            "decays":         Out(range(max(2, config.update.decay_limit + 1))),
+            "since_decay":    Out(32),
+            "counter_clear":  In(1),
+            "counter_index":  In(range(max(2, most))),
+            "counter_value":  Out(config.hardware.counter_bits),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.buffer = self.buffer
+        for core in self.units:
+            m.submodules[core.unit.name] = core
+        for core, store in zip(self.units[1:], self.stores):
+            m.submodules[f"{core.unit.name}_input"] = store
+        wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
+        if self.block.units[0].static:
+            m.d.comb += self.fault.eq(self.buffer.fault)
+
+        context = Context(self.config)
+        m.d.comb += [
+            context.first.eq(context.interval == 0),
+            context.last.eq(context.interval == self.config.intervals - 1),
+            context.period_ends.eq(context.offset == self.config.update_steps - self.config.time.interval),
+        ]
+        self._wire_units(m, context)
+        self._wire_access(m)
+        result = self._wire_output(m, context)
+        self._sequence(m, context, result)
+        self._rate(m, context)
+        if self.names:
+            self._count(m, context, result)
+        return m
+
+    def _wire_units(self, m, context):
+        """Inputs, spikes and errors between the units."""
+        config, units, buffer = self.config, self.units, self.buffer
+        period_base = Signal.like(units[0].base)
+        m.d.comb += [
+            period_base.eq(buffer.base),
+            units[0].base.eq(period_base if units[0].unit.static else
+                             Mux(context.updating, period_base, period_base + context.offset * units[0].unit.groups)),
+            buffer.read_en.eq(units[0].input_en), buffer.read_address.eq(units[0].input_address),
+            units[0].input_bits.eq(buffer.bits),
+        ]
+        if units[0].unit.static:
+            m.d.comb += [
+                buffer.value_en.eq(units[0].value_en), buffer.row.eq(units[0].value_row),
+                units[0].value.eq(buffer.value), units[0].value_written.eq(buffer.value_written),
+                units[0].input_written.eq(buffer.bits_written),
+            ]
+        else:
+            m.d.comb += units[0].input_written.eq(buffer.written)
+
+        for core in units:
+            m.d.comb += [
+                core.first_interval.eq(context.first), core.last_interval.eq(context.last),
+                core.train.eq(context.train), core.offset.eq(context.offset), core.decays.eq(self.decays),
+            ]
+        for below, core, store in zip(units, units[1:], self.stores):
+            m.d.comb += [
+                store.write_en.eq(below.spikes_valid), store.write_step.eq(context.offset + below.spikes_step),
+                store.write_word.eq(below.spikes_word), store.write.eq(below.spikes),
+                core.input_written.eq(below.spikes_valid),
+                store.read_en.eq(core.input_en), store.read_address.eq(core.input_address),
+                core.input_bits.eq(store.bits),
+                core.base.eq(Mux(context.updating, 0, context.offset * core.unit.groups)),
+                core.request.eq(below.ask), below.answer.eq(core.delta),
+            ]
+        m.d.comb += units[-1].label.eq(context.label)
+
+    def _wire_access(self, m):
+        """The register port's way to weights, LFSRs and counters of one unit."""
+        for place, core in enumerate(self.units):
+            chosen = Signal(name=f"chosen_{core.unit.name}")
+            m.d.comb += [
+                chosen.eq(self.select == place),
+                core.port_en.eq(chosen & self.access_en), core.port_write.eq(self.access_write),
+                core.port_address.eq(self.access_address), core.port_lane.eq(self.access_lane),
+                core.port_write_data.eq(self.access_data),
+            ]
+            with m.If(chosen):
+                m.d.comb += self.access_read.eq(core.port_read_data)
+            if core.stochastic:
+                m.d.comb += [
+                    core.lfsr_load.eq(chosen & self.lfsr_load), core.lfsr_lane.eq(self.access_lane),
+                    core.lfsr_state.eq(self.access_data),
+                ]
+                with m.If(chosen):
+                    m.d.comb += self.lfsr_read.eq(core.lfsr_read)
+            if core.names:
+                m.d.comb += [core.counter_clear.eq(self.counter_clear), core.counter_index.eq(self.counter_index)]
+                with m.If(chosen):
+                    m.d.comb += self.counter_value.eq(core.counter_value)
+
+    def _wire_output(self, m, context):
+        """Spikes or results to the outside; whether the spikes of the interval before are gone."""
+        config, top = self.config, self.units[-2]
+        if self.block.last:
+            m.submodules.result = result = ResultUnit(config, self.block.classifier)
+            classifier = self.units[-1]
+            wiring.connect(m, result.o, wiring.flipped(self.o))
+            m.d.comb += [
+                result.label.eq(context.label), result.train.eq(context.train), result.cycles.eq(self.cycles),
+                classifier.count_en.eq(result.count_en), classifier.count_word.eq(result.count_word),
+                result.counts.eq(classifier.counts), self.reported.eq(result.done),
+                context.out_free.eq(1),
+            ]
+            return result
+        # The spikes of one interval wait here, so that a pass never stops in the middle.
+        layout = self.o.payload.shape()
+        m.submodules.spikes = queue = fifo.SyncFIFOBuffered(
+            width=layout.size, depth=max(2, top.unit.words * top.unit.steps))
+        word = Signal(layout)
+        m.d.comb += [
+            word.spikes.eq(top.spikes), word.label.eq(context.label), word.train.eq(context.train),
+            queue.w_data.eq(word), queue.w_en.eq(top.spikes_valid),
+            self.o.valid.eq(queue.r_rdy), self.o.payload.eq(queue.r_data), queue.r_en.eq(self.o.ready),
+            context.out_free.eq(queue.level == 0),
+        ]
+        return None
+
+    def _sequence(self, m, context, result):
+        config, units, buffer = self.config, self.units, self.buffer
+        go, go_result = Signal(), Signal()
+        dispatch, interval_ends = context.dispatch, context.interval_ends
+        m.d.sync += go.eq(0)
+
+        def enter(state):
+            m.d.sync += go.eq(1)
+            m.next = state
+
+        def end_interval():
+            m.d.comb += interval_ends.eq(1)
+            m.next = "Wait"
+            if result is not None:
+                with m.If(context.last):
+                    m.d.sync += go_result.eq(1)
+                    m.next = "Report"
+
+        if result is not None:
+            m.d.comb += result.start.eq(go_result)
+            m.d.sync += go_result.eq(0)
+
+        with m.FSM():
+            # Wait -- for the input, for the output queue, or for the register port.
+            with m.State("Wait"):
+                m.d.comb += [
+                    self.idle.eq(1),
+                    dispatch.eq(buffer.available & context.out_free & ~self.hold),
+                    self.begins.eq(dispatch & context.first),
+                ]
+                with m.If(dispatch):
+                    m.d.sync += [context.label.eq(buffer.label), context.train.eq(buffer.train)]
+                    enter("Forward0")
+
+            # Forward -- unit after unit, each through all steps of the interval.
+            for place, core in enumerate(units):
+                with m.State(f"Forward{place}"):
+                    m.d.comb += [core.start_forward.eq(go), context.forward.eq(1)]
+                    with m.If(core.done_forward):
+                        if place + 1 < len(units):
+                            enter(f"Forward{place + 1}")
+                        else:
+                            with m.If(context.train):
+                                enter(f"Backward{place}")
+                            with m.Else():
+                                end_interval()
+
+            # Backward -- from the classifier down.
+            for place, core in reversed(list(enumerate(units))):
+                with m.State(f"Backward{place}"):
+                    m.d.comb += [core.start_backward.eq(go), context.backward.eq(1)]
+                    with m.If(core.done_backward):
+                        if place:
+                            enter(f"Backward{place - 1}")
+                        else:
+                            with m.If(context.period_ends):
+                                enter("Update")
+                            with m.Else():
+                                end_interval()
+
+            # Update -- all units at once, until the last one is done.
+            with m.State("Update"):
+                pending = Signal(len(units))
+                left = Signal(len(units))
+                for place, core in enumerate(units):
+                    m.d.comb += [core.start_update.eq(go), left[place].eq(pending[place] & ~core.done_update)]
+                m.d.comb += context.updating.eq(1)
+                m.d.sync += pending.eq(Mux(go, ~0, left))
+                with m.If(~go & (left == 0)):
+                    end_interval()
+
+            # Report -- the result leaves the classifier before the next sample overwrites it.
+            if result is not None:
+                with m.State("Report"):
+                    m.d.comb += context.report.eq(1)
+                    with m.If(result.done):
+                        m.next = "Wait"
+
+        with m.If(interval_ends):
+            m.d.sync += [context.interval.eq(context.interval + 1), context.offset.eq(
+                context.offset + config.time.interval)]
+            with m.If(context.last):
+                m.d.sync += context.interval.eq(0)
+            with m.If(context.period_ends):
+                m.d.sync += context.offset.eq(0)
+        m.d.comb += context.sample_ends.eq(interval_ends & context.last)
+        if units[0].unit.static:
+            m.d.comb += buffer.release.eq(context.sample_ends)
+        else:
+            m.d.comb += [buffer.release.eq(interval_ends & context.period_ends), buffer.take.eq(dispatch)]
+
+    def _rate(self, m, context):
+        """Step decay of the learning rate: one more shift after every `decay_samples` trained samples."""
+        update = self.config.update
+        with m.If(self.rate_load[0]):
+            m.d.sync += self.decays.eq(self.access_data)
+        with m.If(self.rate_load[1]):
+            m.d.sync += self.since_decay.eq(self.access_data)
+        if not update.decay_samples:
+            return
+        with m.If(context.sample_ends & context.train):
+            m.d.sync += self.since_decay.eq(self.since_decay + 1)
+            with m.If(self.since_decay == update.decay_samples - 1):
+                m.d.sync += self.since_decay.eq(0)
+                with m.If(self.decays != update.decay_limit):
+                    m.d.sync += self.decays.eq(self.decays + 1)
+
+    def _count(self, m, context, result):
+        """Cycles by phase. Waits are credited when they end, so that a core at rest has settled counters."""
+        name = self.block.name
+        waits = ["wait.input"] + ([] if result is not None else ["wait.output"])
+        m.submodules.counters = bank = CounterBank(
+            self.names, amounts={f"{name}.{wait}": (1 << WAIT_BITS) - 1 for wait in waits},
+            width=self.config.hardware.counter_bits)
+        m.d.comb += [bank.clear.eq(self.counter_clear), bank.index.eq(self.counter_index)]
+        with m.If(self.select == len(self.units)):
+            m.d.comb += self.counter_value.eq(bank.value)
+
+        def add(counter, amount):
+            m.d.comb += getattr(bank, bank.port(f"{name}.{counter}")).eq(amount)
+
+        causes = {"wait.input": ~self.buffer.available, "wait.output": self.buffer.available & ~context.out_free}
+        for wait in waits:
+            pending = Signal(WAIT_BITS, name="pending_" + wait[5:])
+            with m.If(context.dispatch | self.counter_clear):
+                m.d.sync += pending.eq(0)
+            with m.Elif(self.idle & causes[wait] & (pending != (1 << WAIT_BITS) - 1)):
+                m.d.sync += pending.eq(pending + 1)
+            add(wait, Mux(context.dispatch, pending, 0))
+        add("cycles.forward", context.forward | context.dispatch)
+        add("cycles.backward", context.backward)
+        add("cycles.update", context.updating)
+        if result is not None:
+            add("cycles.report", context.report & ~result.waiting)
+            add("wait.result", context.report & result.waiting)

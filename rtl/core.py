@@ -1,0 +1,75 @@
+"""The core: a cascade of blocks, and the register port."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.lfsr import lane_seeds
+from .block import BlockCore
+from .buffers import sample_layout
+from .registers import RegisterMap, RegisterPort, request_layout
+from .result import CYCLE_BITS, result_layout
+
+__all__ = ["Core"]
+
+
+class Core(wiring.Component):
+    """A network that trains itself: samples in, results out, weights and counters behind the register port.
+
+    Blocks are joined by spike streams and work at the same time, each on its own interval; every schedule gives the
+    same bits. Cycle counts: `golden.schedule`. Reset may come at any time and leads to the idle state; weights keep
+    what they had, learning-rate state and LFSRs return to the start.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    samples : In(stream.Signature(sample_layout(config)))
+    results : Out(stream.Signature(result_layout(config)))
+    request : In(stream.Signature(request_layout(...)))
+    response : Out(stream.Signature(32))
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.map = RegisterMap(config)
+        stochastic = config.update.rounding == "stochastic"
+        seeds = {unit: lane_seeds(config.update.seed, unit.lanes, place) if stochastic else []
+                 for place, unit in enumerate(config.units)}
+        self.blocks = [BlockCore(config, block, seeds=[seeds[unit] for unit in block.units])
+                       for block in config.blocks]
+        super().__init__({
+            "samples":  In(stream.Signature(sample_layout(config))),
+            "results":  Out(stream.Signature(result_layout(config))),
+            "request":  In(stream.Signature(request_layout(self.map.address_bits))),
+            "response": Out(stream.Signature(32)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        blocks = self.blocks
+        for block in blocks:
+            m.submodules[block.block.name] = block
+        wiring.connect(m, wiring.flipped(self.samples), blocks[0].i)
+        for below, above in zip(blocks, blocks[1:]):
+            wiring.connect(m, below.o, above.i)
+        wiring.connect(m, blocks[-1].o, wiring.flipped(self.results))
+
+        m.submodules.registers = registers = RegisterPort(self.config, blocks)
+        wiring.connect(m, wiring.flipped(self.request), registers.request)
+        wiring.connect(m, registers.response, wiring.flipped(self.response))
+
+        # When each sample that is still in the cascade began; no more fit than every block and every buffer can hold.
+        now = Signal(64)
+        m.d.sync += now.eq(now + 1)
+        in_flight = len(blocks) + sum(self.config.hardware.spike_slots + 1 for _ in blocks[1:])
+        m.submodules.begun = begun = fifo.SyncFIFO(width=CYCLE_BITS, depth=in_flight)
+        m.d.comb += [
+            begun.w_data.eq(now), begun.w_en.eq(blocks[0].begins), begun.r_en.eq(blocks[-1].reported),
+            blocks[-1].cycles.eq((now - begun.r_data)[:CYCLE_BITS]),
+            registers.now.eq(now), registers.fault.eq(blocks[0].fault),
+            registers.quiet.eq(Cat(block.idle for block in blocks).all()),
+        ]
+        return m

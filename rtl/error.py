@@ -1,0 +1,71 @@
+"""Error unit: one lane of the backward pass."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .arithmetic import leak, saturate, shift_floor
+
+__all__ = ["ErrorUnit"]
+
+
+class ErrorUnit(wiring.Component):
+    """Potential error of one neuron, backwards through the steps of an interval; twin of `golden.neuron.error_steps`.
+
+    A step takes two cycles at least: `carry` first, `finish` in a later cycle; `error` stands in the cycle after.
+
+    Parameters
+    ----------
+    config : Config
+        Widths and constants, shared with the golden model.
+    delta_width : int
+        Bits of the error from above.
+
+    Members
+    -------
+    carry, restart : In(1)
+        Take what the later step passes on; nothing where `restart` is high, at the end of the interval.
+    finish : In(1)
+        Complete the step from `delta`, `code` and `fired`.
+    delta : In(signed(delta_width))
+        Spike error from above.
+    code, fired : In
+        Surrogate code and spike of this step.
+    error : Out(signed(error width))
+        Potential error of the last finished step.
+    """
+
+    def __init__(self, config, *, delta_width):
+        if delta_width < 1:
+            raise ValueError(f"delta_width must be positive, not {delta_width!r}")
+        self.config = config
+        super().__init__({
+            "carry":   In(1),
+            "restart": In(1),
+            "finish":  In(1),
+            "delta":   In(signed(delta_width)),
+            "code":    In(config.code_bits),
+            "fired":   In(1),
+            "error":   Out(signed(config.numbers.error.width)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, width = self.config, self.config.numbers.error.width
+        rho, zero_reset = config.reset_gain, config.neuron.reset == "zero"
+
+        carried = Signal(signed(width))
+        through_reset = shift_floor(self.error * rho, config.numbers.potential.fraction)
+        through_reset_q = Signal(signed(max(1, len(through_reset))))
+        with m.If(self.carry):
+            m.d.sync += [
+                carried.eq(Mux(self.restart, 0, leak(self.error, config.neuron.leak))),
+                through_reset_q.eq(Mux(self.restart, 0, through_reset)),
+            ]
+
+        spike_error = self.delta - through_reset_q if rho else self.delta
+        gated = spike_error * self.code if config.code_bits > 1 else Mux(self.code, spike_error, 0)
+        kept = Mux(self.fired, 0, carried) if zero_reset else carried
+        with m.If(self.finish):
+            m.d.sync += self.error.eq(saturate(m, shift_floor(gated, config.gain_shift) + kept, width, name="summed"))
+        return m

@@ -1,0 +1,94 @@
+"""LIF unit: one lane of the forward pass."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .arithmetic import leak, saturate, shift_floor
+from .surrogate import surrogate_code
+
+__all__ = ["Lif"]
+
+
+class Lif(wiring.Component):
+    """Potential of one neuron through consecutive steps; twin of `golden.neuron.lif_steps`.
+
+    A step takes two cycles at least: `decay` first, `integrate` in a later cycle; the potential, its spike and its
+    code stand in the cycle after. A step may `decay` in the cycle in which the potential of the one before stands.
+    Nothing wraps. State has no meaning before the first `decay` with `restart`, so it needs no reset.
+
+    Parameters
+    ----------
+    config : Config
+        Widths and constants, shared with the golden model.
+    sum_width, align : int
+        Bits of the summed input, and its left shift to the potential's fraction (negative: floored right shift).
+
+    Members
+    -------
+    decay, restart : In(1)
+        Decay the potential: the own one, or `stored` where `restart` is high.
+    stored : In(signed(potential width))
+        Potential kept from the interval before.
+    integrate : In(1)
+        Add `total` and saturate.
+    total : In(signed(sum_width))
+        Sum of the active weights of this step.
+    potential, spike, code : Out
+        Of the last integrated step.
+    """
+
+    def __init__(self, config, *, sum_width, align):
+        if sum_width < 1:
+            raise ValueError(f"sum_width must be positive, not {sum_width!r}")
+        self.config, self.align = config, align
+        width = config.numbers.potential.width
+        super().__init__({
+            "decay":     In(1),
+            "restart":   In(1),
+            "stored":    In(signed(width)),
+            "integrate": In(1),
+            "total":     In(signed(sum_width)),
+            "potential": Out(signed(width)),
+            "spike":     Out(1),
+            "code":      Out(config.code_bits),
+        })
+
+    def _fired(self, u):
+        threshold = self.config.threshold
+        return u > threshold if self.config.neuron.compare == ">" else u >= threshold
+
+    def elaborate(self, platform):
+        m = Module()
+        config, width = self.config, self.config.numbers.potential.width
+        reset, rule = config.neuron.reset, config.neuron.leak
+
+        u = Signal(signed(width))
+        fired = Signal()
+        decayed = Signal(signed(width + 1))  # one more bit: the reset may leave the range before the current is added
+        m.d.comb += [
+            u.eq(Mux(self.restart, self.stored, self.potential)),
+            fired.eq(self._fired(u)),
+        ]
+        spent = Signal(signed(width + 1))
+        amount = Mux(fired, config.reset_amount, 0)
+        if reset == "subtract":
+            m.d.comb += spent.eq(leak(u, rule) - amount)
+        elif reset == "subtract-before-leak":
+            m.d.comb += spent.eq(leak(u - amount, rule))
+        elif reset == "zero":
+            m.d.comb += spent.eq(Mux(fired, 0, leak(u, rule)))
+        else:
+            m.d.comb += spent.eq(leak(u, rule))
+        with m.If(self.decay):
+            m.d.sync += decayed.eq(spent)
+
+        with m.If(self.integrate):
+            m.d.sync += self.potential.eq(
+                saturate(m, decayed + shift_floor(self.total, -self.align), width, name="charged"))
+
+        m.d.comb += [
+            self.spike.eq(self._fired(self.potential)),
+            self.code.eq(surrogate_code(m, self.potential, config)),
+        ]
+        return m

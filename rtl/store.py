@@ -1,0 +1,63 @@
+"""Memories: one read port and one write port, both synchronous."""
+
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Store"]
+
+
+class Store(wiring.Component):
+    """Simple dual-port memory; read data stand one cycle after `read_en` and stay until the next read.
+
+    Reading and writing one word in the same cycle gives the old data; no user of it does. Contents are zero at
+    power-up where the technology allows it, and survive reset.
+
+    Parameters
+    ----------
+    width, depth : int
+        Bits of a word, and words.
+    granule : int
+        Bits per write enable; divides `width`.
+    style : str
+        ``auto``, ``block`` or ``distributed``: the ``ram_style`` attribute.
+
+    Members
+    -------
+    read_en, read_address, read : read port
+    write_en, write_address, write : write port; `write_en` has one bit per granule.
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive or `granule` does not divide `width`.
+    """
+
+    def __init__(self, *, width, depth, granule=None, style="auto"):
+        granule = granule or width
+        if width < 1 or depth < 1:
+            raise ValueError(f"memory must have positive width and depth, not {width!r} and {depth!r}")
+        if width % granule:
+            raise ValueError(f"granule must divide the width {width}, not {granule!r}")
+        self.width, self.depth, self.granule, self.style = width, depth, granule, style
+        super().__init__({
+            "read_en":       In(1),
+            "read_address":  In(range(max(2, depth))),
+            "read":          Out(width),
+            "write_en":      In(width // granule),
+            "write_address": In(range(max(2, depth))),
+            "write":         In(width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        attrs = {} if self.style == "auto" else {"ram_style": self.style}
+        m.submodules.ram = ram = memory.Memory(
+            shape=unsigned(self.width), depth=max(2, self.depth), init=[], attrs=attrs)
+        read = ram.read_port()
+        write = ram.write_port(granularity=self.granule)
+        m.d.comb += [
+            read.en.eq(self.read_en), read.addr.eq(self.read_address), self.read.eq(read.data),
+            write.en.eq(self.write_en), write.addr.eq(self.write_address), write.data.eq(self.write),
+        ]
+        return m

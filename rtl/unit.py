@@ -1,0 +1,403 @@
+"""One unit: a layer or a classifier with its memories and its three passes."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.counters import unit_amounts, unit_counters
+from .arithmetic import register
+from .backward import BackwardPath, request_layout, window_layout
+from .counters import CounterBank
+from .dot import DotPath
+from .forward import ForwardPath
+from .lfsr import LaneLfsr
+from .pipeline import Pipeline
+from .store import Store
+from .update import UpdatePath
+
+__all__ = ["UnitCore"]
+
+
+class UnitCore(wiring.Component):
+    """Weights, potentials, window history and errors of one layer or classifier, and what computes with them.
+
+    The passes never run at the same time, with one exception: while the unit below goes backward, this one serves
+    its requests (`DotPath`). Memory outputs and products are registered.
+
+    Parameters
+    ----------
+    config : Config
+    unit, above : Unit
+        This unit, and the one above it in its block; None for a classifier.
+    seeds : list of int
+        LFSR seeds, one per lane; empty with nearest rounding.
+
+    Members
+    -------
+    start_forward, start_backward, start_update : In(1)
+        Begin a pass; `done_forward`, `done_backward`, `done_update` answer.
+    base : In
+        First bitmap word of the interval (forward) or of the update period (update).
+    first_interval, last_interval, train : In(1)
+        Place of the interval in the sample; whether windows are kept.
+    offset : In
+        First step of the interval within the update period.
+    label, decays : In
+        Class of the sample (classifier only); learning-rate halvings.
+    input_en, input_address, input_bits : read port of the input bitmaps.
+    input_written : In(1)
+        A part of a bitmap is written: for the counter.
+    value_en, value_row, value, value_written : the same of the frame values (static input only).
+    spikes_valid, spikes_word, spikes_step, spikes : Out
+        Spikes of one word of neurons.
+    request, delta
+        Service to the unit below (all but the bottom unit of a block).
+    ask, answer
+        Requests to the unit above (all but classifiers).
+    count_en, count_word, counts : read port of the classifier's spike counts of the sample.
+    port_en, port_write, port_address, port_lane, port_write_data, port_read_data
+        Weights, one at a time, while no pass runs; read data stand one cycle after `port_en`.
+    lfsr_load, lfsr_lane, lfsr_state, lfsr_read : access to LFSR states (stochastic rounding only).
+    counter_clear, counter_index, counter_value : the counter bank.
+    """
+
+    def __init__(self, config, unit, above, *, seeds, depth):
+        self.config, self.unit, self.above, self.depth = config, unit, above, depth
+        self.stochastic = config.update.rounding == "stochastic"
+        self.seeds = list(seeds)
+        if self.stochastic != bool(seeds):
+            raise ValueError(f"seeds must be given with stochastic rounding only, not {seeds!r}")
+        self.count_bits = config.time.steps.bit_length()
+        self.names = unit_counters(config, unit) if config.hardware.counters else []
+        members = {
+            "start_forward":  In(1), "done_forward":  Out(1),
+            "start_backward": In(1), "done_backward": Out(1),
+            "start_update":   In(1), "done_update":   Out(1),
+            "base":           In(range(max(2, depth))),
+            "first_interval": In(1),
+            "last_interval":  In(1),
+            "train":          In(1),
+            "offset":         In(range(max(2, unit.update_steps))),
+            "decays":         In(range(max(2, config.update.decay_limit + 1))),
+            "input_en":       Out(1),
+            "input_address":  Out(range(max(2, depth))),
+            "input_bits":     In(unit.scan_width),
+            "input_written":  In(1),
+            "spikes_valid":   Out(1),
+            "spikes_word":    Out(range(max(2, unit.words))),
+            "spikes_step":    Out(range(max(2, unit.steps))),
+            "spikes":         Out(unit.lanes),
+            "port_en":        In(1),
+            "port_write":     In(1),
+            "port_address":   In(range(max(2, unit.weight_depth))),
+            "port_lane":      In(range(max(2, unit.lanes))),
+            "port_write_data": In(unit.weight_width),
+            "port_read_data": Out(unit.weight_width),
+        }
+        if unit.static:
+            members |= {"value_en": Out(1), "value_row": Out(range(max(2, unit.n_in))), "value": In(unit.input_bits),
+                        "value_written": In(1)}
+        if not unit.bottom:
+            members |= {"request": In(request_layout(unit)), "delta": Out(signed(unit.error_width))}
+        if above is not None:
+            members |= {"ask": Out(request_layout(above)), "answer": In(signed(above.error_width))}
+        else:
+            members |= {
+                "label":      In(range(unit.n_out)),
+                "count_en":   In(1),
+                "count_word": In(range(max(2, unit.words))),
+                "counts":     Out(data.ArrayLayout(self.count_bits, unit.lanes)),
+            }
+        if self.stochastic:
+            members |= {"lfsr_load": In(1), "lfsr_lane": In(range(max(2, unit.lanes))), "lfsr_state": In(16),
+                        "lfsr_read": Out(16)}
+        if self.names:
+            members |= {"counter_clear": In(1), "counter_index": In(range(max(2, len(self.names)))),
+                        "counter_value": Out(config.hardware.counter_bits)}
+        super().__init__(members)
+
+    def _stores(self, m):
+        config, unit, style = self.config, self.unit, self.config.hardware.memory
+        m.submodules.weights = weights = Store(
+            width=unit.lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
+            style=style.weight)
+        m.submodules.potentials = potentials = Store(
+            width=unit.lanes * unit.potential_width, depth=unit.words, style=style.potential)
+        m.submodules.windows = windows = Store(
+            width=window_layout(config, unit).size, depth=unit.words * unit.steps,
+            style=style.history)
+        m.submodules.errors = errors = Store(
+            width=unit.lanes * unit.history_width, depth=unit.words * unit.frames, style=style.error)
+        return weights, potentials, windows, errors
+
+    def elaborate(self, platform):
+        m = Module()
+        config, unit = self.config, self.unit
+        lanes = unit.lanes
+        weights, potentials, windows, errors = self._stores(m)
+
+        multiplies = unit.static or not unit.bottom
+        # The frame value is unsigned: one bit more to multiply it as a signed number.
+        term_width = unit.weight_width + unit.input_bits
+        gradient_term = unit.history_width + unit.input_bits
+        m.submodules.forward = forward = ForwardPath(config, unit, depth=self.depth, term_width=term_width)
+        m.submodules.backward = backward = BackwardPath(config, unit, self.above)
+        m.submodules.update = update = UpdatePath(config, unit, depth=self.depth, term_width=gradient_term)
+
+        # Passes: which of them runs, for the ports that they share.
+        updating = Signal()
+        with m.If(self.start_update):
+            m.d.sync += updating.eq(1)
+        with m.Elif(update.done):
+            m.d.sync += updating.eq(0)
+        m.d.comb += [
+            forward.start.eq(self.start_forward), self.done_forward.eq(forward.done),
+            backward.start.eq(self.start_backward), self.done_backward.eq(backward.done),
+            update.start.eq(self.start_update), self.done_update.eq(update.done),
+            forward.base.eq(self.base), update.base.eq(self.base), backward.offset.eq(self.offset),
+            forward.first_interval.eq(self.first_interval), forward.last_interval.eq(self.last_interval),
+            update.decays.eq(self.decays),
+            self.input_en.eq(forward.fetch | update.fetch),
+            self.input_address.eq(Mux(updating, update.address, forward.address)),
+            forward.bits.eq(self.input_bits), update.bits.eq(self.input_bits),
+            self.spikes_valid.eq(forward.out_valid), self.spikes_word.eq(forward.out_word),
+            self.spikes_step.eq(forward.out_step), self.spikes.eq(forward.out_spikes),
+        ]
+
+        # Weights: read by forward, update, the unit below, and the register port; written by update and port.
+        serve = None if unit.bottom else self.request
+        port_bits = self.port_write_data.replicate(lanes)
+        m.d.comb += [
+            weights.read_en.eq(forward.weight_en | update.weight_en | self.port_en
+                               | (0 if serve is None else serve.valid)),
+            weights.write_en.eq(Mux(update.write_en, ~0, (self.port_en & self.port_write) << self.port_lane)),
+            weights.write_address.eq(Mux(update.write_en, update.write_address, self.port_address)),
+            weights.write.eq(Mux(update.write_en, update.write.as_value(), port_bits)),
+        ]
+        with m.If(self.port_en):
+            m.d.comb += weights.read_address.eq(self.port_address)
+        with m.Elif(updating):
+            m.d.comb += weights.read_address.eq(update.weight_address)
+        if serve is not None:
+            with m.Elif(serve.valid):
+                m.d.comb += weights.read_address.eq(serve.weight_base + serve.row)
+        with m.Else():
+            m.d.comb += weights.read_address.eq(forward.weight_address)
+        weight_view = data.View(data.ArrayLayout(signed(unit.weight_width), lanes), weights.read)
+        weight_q = [register(m, weight_view[lane], name=f"weight_{lane}") for lane in range(lanes)]
+        port_lane = register(m, self.port_lane, name="port_lane_q")
+        m.d.comb += self.port_read_data.eq(weights.read.word_select(port_lane, unit.weight_width))
+
+        # Errors: read by the update and by the unit below, written by the backward pass.
+        m.d.comb += errors.read_en.eq(update.error_en)
+        m.d.comb += errors.read_address.eq(update.error_address)
+        if serve is not None:
+            with m.If(~updating):
+                m.d.comb += [errors.read_en.eq(serve.valid), errors.read_address.eq(serve.error_base + serve.step)]
+        error_view = data.View(data.ArrayLayout(signed(unit.history_width), lanes), errors.read)
+        error_q = [register(m, error_view[lane], name=f"error_{lane}") for lane in range(lanes)]
+        self._keep_errors(m, errors, error_view, backward)
+
+        # One multiplier per lane where something multiplies: frame values, or errors times weights for those below.
+        if unit.static:
+            value_q = register(m, self.value, name="value_q")
+            m.d.comb += [
+                self.value_en.eq(forward.weight_en | update.row_en),
+                self.value_row.eq(Mux(updating, update.row, forward.row)),
+            ]
+        factor_width = max(unit.weight_width, unit.history_width if unit.static else 0)
+        other_width = unit.input_bits + 1 if unit.static else unit.error_width
+        products = []
+        for lane in range(lanes if multiplies else 0):
+            product = Signal(signed(factor_width + other_width), name=f"product_{lane}")
+            if unit.static:
+                factor = Signal(signed(factor_width), name=f"factor_{lane}")
+                m.d.comb += factor.eq(Mux(updating, error_q[lane], weight_q[lane]))
+                m.d.sync += product.eq(factor * value_q)
+            else:
+                m.d.sync += product.eq(weight_q[lane] * error_q[lane])
+            products.append(product)
+
+        for lane in range(lanes):
+            m.d.comb += [
+                forward.terms[lane].eq(products[lane] if unit.static else weight_q[lane]),
+                update.terms[lane].eq(products[lane] if unit.static else error_q[lane]),
+                update.weights[lane].eq(weight_q[lane]),
+            ]
+        if serve is not None:
+            m.submodules.dot = dot = DotPath(config, unit)
+            m.submodules.serving = stages = Pipeline(first=serve.first, full=serve.full)
+            m.d.comb += [
+                dot.first.eq(stages[3].first), dot.full.eq(stages[3].full), self.delta.eq(dot.delta),
+            ]
+            m.d.comb += [dot.products[lane].eq(products[lane]) for lane in range(lanes)]
+
+        # Potentials and windows.
+        m.d.comb += [
+            potentials.read_en.eq(forward.stored_en), potentials.read_address.eq(forward.stored_address),
+            forward.stored.eq(potentials.read),
+            potentials.write_en.eq(forward.keep_en), potentials.write_address.eq(forward.keep_address),
+            potentials.write.eq(forward.out_potentials.as_value()),
+        ]
+        window_write = Signal.like(windows.write_address)
+        with m.If(self.start_forward):
+            m.d.sync += window_write.eq(0)
+        with m.Elif(forward.out_valid):
+            m.d.sync += window_write.eq(window_write + 1)
+        m.d.comb += [
+            windows.write_en.eq(forward.out_valid & self.train), windows.write_address.eq(window_write),
+            windows.write.eq(Cat(forward.out_codes.as_value(),
+                                 forward.out_spikes if config.neuron.reset == "zero" else ())),
+            windows.read_en.eq(backward.fetch), windows.read_address.eq(backward.address),
+            backward.window.eq(windows.read),
+        ]
+        if self.above is not None:
+            m.d.comb += [self.ask.eq(backward.request), backward.delta.eq(self.answer)]
+
+        counts = self._counts(m, forward, backward) if self.above is None else None
+        if self.stochastic:
+            self._lfsr(m, update)
+        if self.names:
+            self._counters(m, forward, backward, update, windows, errors, counts)
+        return m
+
+    def _keep_errors(self, m, errors, error_view, backward):
+        """Write errors; for a static input only their sum over the update period, which is all its update needs."""
+        unit = self.unit
+        m.d.comb += errors.write_address.eq(backward.error_word * unit.frames
+                                            + (0 if unit.static else backward.error_step))
+        if not unit.static:
+            m.d.comb += [errors.write_en.eq(backward.error_valid), errors.write.eq(backward.errors.as_value())]
+            return
+        resume = Signal()
+        m.d.comb += resume.eq(self.offset != 0)
+        with m.If(backward.sum_en & resume):
+            m.d.comb += [errors.read_en.eq(1), errors.read_address.eq(backward.sum_word * unit.frames)]
+        m.d.comb += errors.write_en.eq(backward.error_valid & backward.error_word_last)
+        for lane in range(unit.lanes):
+            running = Signal(signed(unit.history_width), name=f"running_{lane}")
+            total = Signal(signed(unit.history_width), name=f"sum_{lane}")
+            start = Mux(resume, error_view[lane], 0)
+            m.d.comb += total.eq(Mux(backward.error_word_first, start, running) + backward.errors[lane])
+            m.d.comb += errors.write.word_select(lane, unit.history_width).eq(total)
+            with m.If(backward.error_valid):
+                m.d.sync += running.eq(total)
+
+    def _counts(self, m, forward, backward):
+        """Spike counts of a classifier: of the sample for the result, of the interval for its error (equation 3)."""
+        unit, steps = self.unit, self.unit.steps
+        layout = data.StructLayout({
+            "total": data.ArrayLayout(self.count_bits, unit.lanes),
+            "recent": data.ArrayLayout(steps.bit_length(), unit.lanes),
+        })
+        m.submodules.counts_store = store = Store(width=layout.size, depth=unit.words)
+        read = data.View(layout, store.read)
+        write = Signal(layout)
+        # The total of the intervals before is needed with the last step of a word, and read with its first.
+        resume = Signal()
+        m.d.comb += [
+            resume.eq(forward.stored_en),
+            store.read_en.eq(resume | backward.own_en | self.count_en),
+            store.read_address.eq(Mux(self.count_en, self.count_word,
+                                      Mux(backward.own_en, backward.own_word, forward.stored_address))),
+            store.write_en.eq(forward.out_valid & forward.out_word_last),
+            store.write_address.eq(forward.out_word),
+            store.write.eq(write.as_value()),
+            self.counts.eq(read.total.as_value()),
+        ]
+        for lane in range(unit.lanes):
+            # Before the reading of the next word, the total of this one moves into the lane.
+            recent = Signal(steps.bit_length(), name=f"recent_{lane}")
+            before = Signal(self.count_bits, name=f"before_{lane}")
+            count = Signal(steps.bit_length(), name=f"count_{lane}")
+            fresh = register(m, resume, name=f"fresh_{lane}")
+            with m.If(fresh):
+                m.d.sync += before.eq(read.total[lane])
+            m.d.comb += count.eq(Mux(forward.out_step == 0, 0, recent) + forward.out_spikes[lane])
+            with m.If(forward.out_valid):
+                m.d.sync += recent.eq(count)
+            m.d.comb += [
+                write.recent[lane].eq(count),
+                write.total[lane].eq(Mux(self.first_interval, 0, before) + count),
+            ]
+            target = Signal(name=f"target_{lane}")
+            place = Signal(range(max(2, unit.words)), name=f"place_{lane}")
+            m.d.comb += [
+                place.eq(register(m, backward.own_word, name=f"own_word_{lane}")),
+                target.eq(place * unit.lanes + lane == self.label),
+                backward.own[lane].eq(read.recent[lane] - Mux(target, steps, 0)),
+            ]
+        return store
+
+    def _lfsr(self, m, update):
+        m.submodules.lfsr = lfsr = LaneLfsr(self.seeds)
+        m.d.comb += [
+            lfsr.advance.eq(update.advance), update.random.eq(lfsr.random),
+            lfsr.load.eq(self.lfsr_load), lfsr.load_lane.eq(self.lfsr_lane), lfsr.load_state.eq(self.lfsr_state),
+            self.lfsr_read.eq(lfsr.random.as_value().word_select(self.lfsr_lane, 16)),
+        ]
+
+    def _counters(self, m, forward, backward, update, windows, errors, counts):
+        config, unit = self.config, self.unit
+        m.submodules.counters = bank = CounterBank(
+            self.names, amounts=unit_amounts(config, unit), width=config.hardware.counter_bits)
+        m.d.comb += [
+            bank.clear.eq(self.counter_clear), bank.index.eq(self.counter_index),
+            self.counter_value.eq(bank.value),
+        ]
+        used = set()
+
+        def count(name, amount):
+            if f"{unit.path}.{name}" in self.names:
+                used.add(f"{unit.path}.{name}")
+                m.d.comb += getattr(bank, bank.port(f"{unit.path}.{name}")).eq(amount)
+
+        def passing(start, done, name):
+            running = Signal(name=f"in_{name}")
+            with m.If(start):
+                m.d.sync += running.eq(1)
+            with m.Elif(done):
+                m.d.sync += running.eq(0)
+            count(f"cycles.{name}", start | running)
+
+        passing(self.start_forward, forward.done, "forward")
+        passing(self.start_backward, backward.done, "backward")
+        passing(self.start_update, update.done, "update")
+
+        def lanes_of(enable, full):
+            return Mux(enable, Mux(full, unit.lanes, unit.last_lanes), 0)
+
+        count("adds.forward", lanes_of(forward.useful, forward.full))
+        count("adds.update", lanes_of(update.slot, update.full))
+        if unit.static:
+            error_reads = backward.sum_en & (self.offset != 0)
+        elif not unit.bottom:
+            error_reads = self.request.valid
+            count("adds.backward", lanes_of(self.request.valid, self.request.full))
+            count("weight.read.backward", self.request.valid)
+        count("weight.read.forward", forward.weight_en)
+        count("weight.read.update", update.weight_en)
+        count("weight.write.update", update.write_en)
+        count("potential.read.forward", forward.stored_en)
+        count("potential.write.forward", forward.keep_en)
+        count("window.write.forward", windows.write_en)
+        count("window.read.backward", backward.fetch)
+        count("error.write.backward", errors.write_en)
+        if unit.static or not unit.bottom:
+            count("error.read.backward", error_reads)
+        count("error.read.update", update.error_en)
+        count("input.read.forward", forward.fetch)
+        count("input.read.update", update.fetch)
+        if unit.static:
+            count("value.read.forward", forward.weight_en)
+            count("value.read.update", update.row_en)
+            count("value.write.forward", self.value_written)
+        count("input.write.forward", self.input_written)
+        if counts is not None:
+            count("count.read.forward", forward.stored_en)
+            count("count.write.forward", counts.write_en)
+            count("count.read.backward", backward.own_en)
+            count("count.read.report", self.count_en)
+        if used != set(self.names):
+            raise AssertionError(f"counters without a source: {sorted(set(self.names) - used)}")
+

