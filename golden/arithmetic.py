@@ -8,10 +8,10 @@ import torch
 __all__ = ["saturate", "shift_floor", "shift_nearest", "shift_stochastic", "exact_matmul"]
 
 
-def saturate(x, width):
-    """Clamp to `width`-bit two's complement."""
+def saturate(x, width, *, out=None):
+    """Clamp to `width`-bit two's complement, into `out` if given."""
     top = (1 << (width - 1)) - 1
-    return x.clamp(-top - 1, top)
+    return torch.clamp(x, -top - 1, top, out=out)
 
 
 def shift_floor(x, shift):

@@ -3,11 +3,12 @@
 import io
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CheckpointError", "save_arrays", "state_arrays", "write_atomically"]
+__all__ = ["CheckpointError", "load_state", "save_arrays", "state_arrays", "write_atomically"]
 
 
 class CheckpointError(ValueError):
@@ -45,3 +46,30 @@ def state_arrays(state):
         arrays[f"weights_{place}"] = weights.numpy()
         arrays[f"lfsr_{place}"] = np.array(lfsr, dtype=np.int64)
     return arrays
+
+
+def load_state(path, config):
+    """The `State` and the other arrays of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or belongs to another configuration.
+    """
+    import torch  # noqa: PLC0415 -- writing a checkpoint does not need it
+
+    from .model import State  # noqa: PLC0415
+
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+        if str(arrays["config"]) != config.hash:
+            raise CheckpointError(f"{path}: belongs to configuration {arrays['config']}, not to {config.hash}")
+        units = range(len(config.units))
+        weights = [torch.from_numpy(arrays[f"weights_{place}"].astype(np.int64)) for place in units]
+        lfsr = [arrays[f"lfsr_{place}"].tolist() for place in units]
+        return State(weights, lfsr, int(arrays["shift"]), int(arrays["since_decay"])), arrays
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: not a checkpoint: {error}") from None

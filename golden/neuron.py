@@ -25,7 +25,7 @@ def leak(x, config):
     rule = config.neuron.leak
     if rule.form == "shift":
         return x - (x >> rule.shift)
-    return (x * rule.multiplier) >> rule.shift
+    return (x * rule.multiplier).__irshift__(rule.shift)
 
 
 def spikes(u, config):
@@ -49,10 +49,10 @@ def decayed(u, config):
         return leak(u, config)
     fired = spikes(u, config)
     if reset == "zero":
-        return leak(u, config).masked_fill(fired, 0)
+        return leak(u, config).masked_fill_(fired, 0)
     if reset == "subtract":
-        return leak(u, config) - fired * config.reset_amount
-    return leak(u - fired * config.reset_amount, config)
+        return leak(u, config).add_(fired, alpha=-config.reset_amount)
+    return leak(u.add(fired, alpha=-config.reset_amount), config)
 
 
 def lif_steps(u, current, config):
@@ -70,11 +70,12 @@ def lif_steps(u, current, config):
     torch.Tensor
         Shape (steps, ..., neurons); `steps` is `config.time.interval`.
     """
-    width, history = config.numbers.potential.width, []
-    for t in range(config.time.interval):
-        u = saturate(decayed(u, config) + current[t if len(current) > 1 else 0], width)
-        history.append(u)
-    return torch.stack(history)
+    steps, width = config.time.interval, config.numbers.potential.width
+    current = current.expand(steps, *current.shape[1:])
+    history = torch.empty_like(current, memory_format=torch.contiguous_format)
+    for t in range(steps):
+        u = saturate(decayed(u, config).add_(current[t]), width, out=history[t])
+    return history
 
 
 def error_steps(delta, codes, fired, config):
@@ -94,19 +95,15 @@ def error_steps(delta, codes, fired, config):
     """
     width, rho = config.numbers.error.width, config.reset_gain
     fraction, shift = config.numbers.potential.fraction, config.gain_shift
-    steps = len(codes)
-    errors = [None] * steps
-    g = torch.zeros_like(codes[0])
-    for t in reversed(range(steps)):
-        error = delta[t if len(delta) > 1 else 0]
-        if rho and t < steps - 1:
-            error = error - shift_floor(g * rho, fraction)
-        own = codes[t] * error
-        if shift:
-            own = shift_floor(own, shift)
-        if t < steps - 1:
-            carried = leak(g, config)
-            own = own + (carried.masked_fill(fired[t], 0) if config.neuron.reset == "zero" else carried)
-        g = saturate(own, width)
-        errors[t] = g
-    return torch.stack(errors)
+    own = codes * delta  # without the reset: what the errors from above contribute to each step
+    errors = torch.empty_like(own)
+    g = saturate(shift_floor(own[-1], shift), width, out=errors[-1])
+    for t in reversed(range(len(codes) - 1)):
+        error = own[t]
+        if rho:
+            error = error - shift_floor(g * rho, fraction).mul_(codes[t])
+        carried = leak(g, config)
+        if config.neuron.reset == "zero":
+            carried.masked_fill_(fired[t], 0)
+        g = saturate(carried.add_(shift_floor(error, shift)), width, out=errors[t])
+    return errors

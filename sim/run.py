@@ -1,6 +1,8 @@
 """Carries out scripts in a model, from outside: start, watch, stop."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -62,8 +64,6 @@ class Simulation:
 
     def __exit__(self, *_):
         if self._process.poll() is None:
-            import os
-            import signal
             os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait()
 
@@ -78,6 +78,13 @@ class Simulation:
             time.sleep(0.02)
         with np.load(path) as arrays:
             return dict(arrays)
+
+    def progress(self):
+        """Results that the current batch has given so far."""
+        try:
+            return int((self.folder / "progress").read_text() or 0)
+        except FileNotFoundError:
+            return 0
 
     def finish(self):
         """Wait for the end of the script."""

@@ -33,6 +33,7 @@ class Testbench:
     def __init__(self, dut, config):
         self.dut, self.config, self.map = dut, config, RegisterMap(config)
         self.offered = 0
+        self.progress = Path(os.environ["SPIKELOOM_SCRIPT"]).with_name("progress")
 
     async def reset(self):
         """Hold reset for some cycles; cycle 0 is the first one after it."""
@@ -85,8 +86,8 @@ class Testbench:
                 sent += 1
             self.offered = first + sent
             dut.offered.value = self.offered
-            # Woken when the queue is half empty, so that the core never waits for Python.
-            target = total if sent == total else len(rows) + QUEUE // 2
+            # Woken long before the queue is empty, so that the core never waits for Python.
+            target = min(total, len(rows) + QUEUE // 4)
             dut.wake_at.value = first + target
             dut.wake_armed.value = 1
             await dut.wake.value_change
@@ -100,6 +101,7 @@ class Testbench:
                 prediction, *counts, label, train, cycles, taken = fields
                 arrived = dut.arrived[place].value.to_unsigned()
                 rows.append([prediction, label, train, cycles, arrived, taken, *counts])
+            self.progress.write_text(str(len(rows)))
         return np.array(rows, dtype=np.int64)
 
     async def load(self, arrays):

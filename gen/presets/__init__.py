@@ -1,0 +1,34 @@
+"""Configurations that come with Spikeloom, as commented TOML files."""
+
+from importlib import resources
+
+from ...golden.config import Config, ConfigError, load
+
+__all__ = ["DEFAULT", "names", "text", "find"]
+
+DEFAULT = "digits"
+
+
+def names():
+    """Names of all presets."""
+    return sorted(file.name[:-5] for file in resources.files(__name__).iterdir() if file.name.endswith(".toml"))
+
+
+def text(name):
+    """The TOML text of a preset."""
+    return (resources.files(__name__) / f"{name}.toml").read_text()
+
+
+def find(name_or_path) -> Config:
+    """A preset by name, or a configuration file by path.
+
+    Raises
+    ------
+    ConfigError
+        If there is neither, or the configuration is wrong.
+    """
+    if name_or_path in names():
+        return load(resources.files(__name__) / f"{name_or_path}.toml")
+    if not str(name_or_path).endswith(".toml"):
+        raise ConfigError(f"configuration must be a .toml file or one of {', '.join(names())}, not {name_or_path!r}")
+    return load(name_or_path)

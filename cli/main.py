@@ -1,0 +1,175 @@
+"""The command line. Bad input gives one line on stderr and exit status 2; a difference or a failed run, 1."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..gen import presets
+from ..golden.checkpoint import CheckpointError, write_atomically
+from ..golden.config import ConfigError
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+                  help="Spiking neural network cores that train themselves on chip.")
+
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a preset.")]
+DataOption = Annotated[str, typer.Option(help="Data set.")]
+BuildOption = Annotated[Path, typer.Option("--build-dir", help="Where models, logs and traces are kept.")]
+
+
+@app.command()
+def new(path: Path):
+    """Write a commented configuration to PATH."""
+    if path.exists():
+        raise ConfigError(f"{path}: must not exist yet")
+    write_atomically(path, presets.text(presets.DEFAULT))
+    typer.echo(f"{path}: the preset {presets.DEFAULT!r}, to be changed")
+
+
+@app.command()
+def generate(
+    config: Annotated[str, typer.Argument(metavar="[CONFIG|PRESET]")] = presets.DEFAULT,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the two files.")] = Path("build/rtl"),
+):
+    """Write Verilog and its JSON sidecar."""
+    from ..gen.generate import generate as write  # noqa: PLC0415 -- only commands that need it load Amaranth
+    from ..golden.memories import memories  # noqa: PLC0415
+    from .show import waiting  # noqa: PLC0415
+
+    chosen = presets.find(config)
+    with waiting(f"generating {chosen.name}"):
+        paths = write(chosen, output)
+    for path in paths:
+        typer.echo(path)
+    typer.echo(f"{sum(memory.bits for memory in memories(chosen))} bits in {len(memories(chosen))} memories")
+
+
+@app.command()
+def simulate(
+    config: ConfigArgument,
+    data: DataOption = "digits",
+    samples: Annotated[int, typer.Option(min=1, help="Samples to run.")] = 10,
+    train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from them.")] = True,
+    level: Annotated[str, typer.Option(help="cycle: compare everything in every cycle; sample: at the end.")] = "cycle",
+    waves: Annotated[bool, typer.Option("--waves", help="Write a waveform (dump.vcd).")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Order of the samples, and pauses.")] = 0,
+    pause: Annotated[int, typer.Option(min=0, max=255, help="Random back-pressure: pauses in 256 cycles.")] = 0,
+    checkpoint: Annotated[Path | None, typer.Option(help="Start from this checkpoint.")] = None,
+    build_dir: BuildOption = Path("build/sim"),
+):
+    """Run the generated core under Verilator and compare it with the golden model."""
+    if level not in ("cycle", "sample"):
+        raise ConfigError(f"--level must be cycle or sample, not {level!r}")
+    from ..golden.checkpoint import load_state  # noqa: PLC0415
+    from ..golden.data import load_dataset  # noqa: PLC0415
+    from ..golden.training import plan  # noqa: PLC0415
+    from ..golden.training import Progress as Trained  # noqa: PLC0415
+    from ..sim.cosim import Batch, cosimulate  # noqa: PLC0415
+    from .show import progress, simulation_tables  # noqa: PLC0415
+
+    chosen = presets.find(config)
+    chosen_data = load_dataset(data, chosen)
+    frames, labels = (chosen_data.train_frames, chosen_data.train_labels) if train else \
+        (chosen_data.test_frames, chosen_data.test_labels)
+    epochs = -(-samples // len(labels))
+    order = [int(i) for chunk in plan(len(labels), epochs, seed, Trained()) for i in chunk.order][:samples]
+    state = load_state(checkpoint, chosen)[0] if checkpoint else None
+    folder = build_dir / f"{chosen.name}-{level}"
+    batch = Batch(frames[order], labels[order], train)
+    with progress(f"{chosen.name}: build, simulate, compare", samples) as bar:
+        checked, = cosimulate(
+            chosen, [batch], root=build_dir, folder=folder, state=state, cycle_level=level == "cycle", seed=seed,
+            waves=waves, sample_pause=pause, result_pause=pause, tick=bar)
+    simulation_tables(chosen, checked, batch)
+    typer.echo(f"no difference in {samples} samples ({level} level, seed {seed}); files in {folder}")
+
+
+@app.command()
+def train(
+    config: ConfigArgument,
+    data: DataOption = "digits",
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs in total.")] = 5,
+    on: Annotated[str, typer.Option(help="golden: the golden model; rtl: the Verilated core, checked on the way.")]
+    = "golden",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of checkpoint.npz.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Order of the samples.")] = 0,
+    build_dir: BuildOption = Path("build/sim"),
+):
+    """Train, or go on where an interrupted training stopped: the bits are the same."""
+    if on not in ("golden", "rtl"):
+        raise ConfigError(f"--on must be golden or rtl, not {on!r}")
+    from ..golden.data import load_dataset  # noqa: PLC0415
+    from .show import progress  # noqa: PLC0415
+
+    chosen = presets.find(config)
+    chosen_data = load_dataset(data, chosen)
+    output = output or Path("build/train") / f"{chosen.name}-{on}"
+    path, total = output / "checkpoint.npz", len(chosen_data.train_labels) * epochs
+    with progress(f"{chosen.name}: {epochs} epochs on {on}", total) as bar:
+        if on == "golden":
+            from ..golden.training import train as run_golden  # noqa: PLC0415
+
+            steps = run_golden(chosen, chosen_data, epochs, path, seed=seed, tick=bar.step)
+        else:
+            from ..sim.training import train_rtl  # noqa: PLC0415
+
+            steps = (step.progress for step in train_rtl(
+                chosen, chosen_data, epochs, path, root=build_dir, folder=output, seed=seed, tick=bar))
+        for done in steps:
+            if done.position == 0 and done.history:
+                epoch, running, test = done.history[-1]
+                bar.say(f"epoch {int(epoch)}: {running:.2%} while training, {test:.2%} of the test set")
+    typer.echo(path)
+
+
+@app.command()
+def doctor():
+    """Print what was found of the tools that Spikeloom needs, and what is missing."""
+    from .doctor import examine  # noqa: PLC0415
+
+    raise typer.Exit(examine())
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the report.")] = Path("build/demo"),
+    config: Annotated[str, typer.Option(help="A .toml file, or the name of a preset.")] = presets.DEFAULT,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs to train in the RTL.")] = 5,
+    build_dir: BuildOption = Path("build/sim"),
+):
+    """Generate a core, train it in the RTL, check every bit, and write a report."""
+    from ..sim.demo import run_demo  # noqa: PLC0415
+    from .show import progress  # noqa: PLC0415
+
+    chosen = presets.find(config)
+    paths = run_demo(chosen, output, epochs=epochs, root=build_dir, progress=progress)
+    for path in paths:
+        typer.echo(path)
+
+
+def run():
+    """Entry point of the command `spikeloom`."""
+    try:
+        app()
+    except (ConfigError, CheckpointError) as error:
+        _stop(error, 2)
+    except KeyboardInterrupt:
+        _stop("interrupted; what was written is complete", 130)
+    except Exception as error:
+        # Errors of modules that not every command loads.
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if "DataError" in names:
+            _stop(error, 2)
+        if names & {"Mismatch", "SimulationError"}:
+            _stop(error, 1)
+        if isinstance(error, OSError):
+            _stop(f"{error.filename}: {error.strerror}" if error.filename else error, 2)
+        raise
+
+
+def _stop(message, status):
+    print(f"spikeloom: {message}", file=sys.stderr)
+    sys.exit(status)

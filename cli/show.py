@@ -1,0 +1,80 @@
+"""Progress and tables."""
+
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ..sim.summary import cycles, traffic, utilisation
+
+__all__ = ["progress", "simulation_tables", "waiting"]
+
+
+class _Bar:
+    """Callable with the number of things done."""
+
+    def __init__(self, bar, task):
+        self._bar, self._task = bar, task
+
+    def __call__(self, done):
+        self._bar.update(self._task, completed=done)
+
+    def step(self):
+        """One more thing done."""
+        self._bar.advance(self._task)
+
+    def say(self, text):
+        """A line that stays."""
+        self._bar.console.print(text)
+
+
+@contextmanager
+def progress(title, total):
+    """A progress bar; gives a callable that takes the number of things done."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        yield _Bar(bar, bar.add_task(title, total=total))
+
+
+@contextmanager
+def waiting(title):
+    """A spinner for something without steps."""
+    with Console(stderr=True).status(title):
+        yield
+
+
+def simulation_tables(config, checked, batch):
+    """What a co-simulation showed: spikes, accuracy, cycles, traffic, lane utilisation."""
+    console = Console()
+    counters = {key[8:]: int(value) for key, value in checked.arrays.items() if key.startswith("counter:")}
+    rows, total = checked.rows, len(batch.labels)
+    table = Table(title=f"{config.name}: {total} samples, {'training' if batch.train else 'inference'}")
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_row("right predictions", f"{checked.correct(batch.labels)} ({checked.correct(batch.labels) / total:.2%})")
+    table.add_row("output spikes", f"{int(rows[:, 6:].sum())}")
+    table.add_row("cycles per sample, mean", f"{rows[:, 3].mean():.1f}")
+    table.add_row("cycles, first value to last result", f"{int(rows[-1, 5] - rows[0, 4]) + config.input.size}")
+    console.print(table)
+    if not counters:
+        return
+
+    phases = cycles(config, counters)
+    names = sorted({name for own in phases.values() for name in own})
+    table = Table("block", *names, title="cycles")
+    for block, own in phases.items():
+        table.add_row(block, *(str(own.get(name, "")) for name in names))
+    console.print(table)
+
+    table = Table("memory", "phase", "words read", "words written", title="traffic, all on chip")
+    for kind, own in traffic(config, counters).items():
+        for phase, words in own.items():
+            table.add_row(kind, phase, str(words["read"]), str(words["write"]))
+    console.print(table)
+
+    table = Table("unit", "forward", "backward", "update", title="lane utilisation")
+    for unit, own in utilisation(config, counters).items():
+        table.add_row(unit, *(f"{own[phase]:.1%}" if phase in own else "" for phase in ("forward", "backward", "update")))
+    console.print(table)

@@ -1,0 +1,67 @@
+"""Every memory of a core: size and layout, before anything is generated."""
+
+from typing import NamedTuple
+
+__all__ = ["Memory", "memories"]
+
+
+class Memory(NamedTuple):
+    """One memory; `path` is its instance path below the top module, `layout` says what lies where in it."""
+
+    path: str
+    category: str
+    depth: int
+    width: int
+    layout: str
+
+    @property
+    def bits(self):
+        """Capacity."""
+        return self.depth * self.width
+
+
+def memories(config):
+    """All memories of the core of `config`, in the order of its units, as a list of `Memory`."""
+    found, hardware = [], config.hardware
+    for block in config.blocks:
+        bottom, top = block.units[0], block.layers[-1]
+        if bottom.static:
+            found += [
+                Memory(f"{block.name}.buffer.values", "input", hardware.sample_slots * bottom.n_in, bottom.input_bits,
+                       "slot * n_in + row: value of the frame"),
+                Memory(f"{block.name}.buffer.bitmaps", "input", hardware.sample_slots * bottom.groups,
+                       bottom.scan_width, "slot * groups + group: which values are not zero"),
+            ]
+        else:
+            found.append(_spikes(f"{block.name}.buffer.store.bitmaps", bottom, hardware.spike_slots))
+        for unit in block.units:
+            path, classifier = f"{block.name}.{unit.name}", "classifier " if unit.classifier else ""
+            if unit is not bottom:
+                found.append(_spikes(f"{path}_input.bitmaps", unit, 1))
+            fired = unit.lanes if config.neuron.reset == "zero" else 0
+            found += [
+                Memory(f"{path}.weights", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
+                       "word * n_in + row: lane i is the weight of input row to neuron word * lanes + i"),
+                Memory(f"{path}.potentials", f"{classifier}potential", unit.words, unit.lanes * unit.potential_width,
+                       "word: potential of neuron word * lanes + i after the interval, before its reset"),
+                Memory(f"{path}.windows", "history", unit.words * unit.steps,
+                       unit.lanes * config.code_bits + fired,
+                       "word * k + step: surrogate code per lane, then spikes where the reset is to zero"),
+                Memory(f"{path}.errors", "error", unit.words * unit.frames, unit.lanes * unit.history_width,
+                       "word: sum of the errors of the update period" if unit.static else
+                       "word * frames + step: error per lane"),
+            ]
+            if unit.classifier:
+                width = unit.lanes * (config.time.steps.bit_length() + unit.steps.bit_length())
+                found.append(Memory(f"{path}.counts_store", "classifier count", unit.words, width,
+                                    "word: spikes of the sample per lane, then spikes of the interval per lane"))
+        if not block.last:
+            width = top.lanes + (config.network.classes - 1).bit_length() + 1
+            found.append(Memory(f"{block.name}.spikes", "history", max(2, top.words * top.steps), width,
+                                "queue of the spikes of one interval with label and mode"))
+    return found
+
+
+def _spikes(path, unit, slots):
+    return Memory(path, "history", slots * unit.frames * unit.groups, unit.scan_width,
+                  "(slot * frames + step) * groups + group: spikes of the inputs group * width + i")

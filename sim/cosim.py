@@ -1,0 +1,119 @@
+"""Co-simulation: the generated core and the golden model on the same samples, compared after every batch."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..golden.checkpoint import save_arrays, state_arrays
+from ..golden.model import initial_state
+from .build import build
+from .compare import compare_counters, compare_results, compare_state, compare_trace
+from .predict import Prediction
+from .run import Simulation
+
+__all__ = ["Batch", "Checked", "Mismatch", "cosimulate"]
+
+
+class Mismatch(RuntimeError):
+    """RTL and golden model differ; `difference` says where."""
+
+    def __init__(self, difference):
+        super().__init__(str(difference))
+        self.difference = difference
+
+
+class Batch(NamedTuple):
+    """Samples that run without a break: frames (samples, size), labels (samples,), one mode for all."""
+
+    frames: np.ndarray
+    labels: np.ndarray
+    train: bool
+
+
+class Checked(NamedTuple):
+    """A batch that agreed in every bit: rows of the bench, the state read from the core, and the prediction so far."""
+
+    rows: np.ndarray
+    arrays: dict
+    prediction: Prediction
+
+    def correct(self, labels):
+        """How many predictions of the core were right."""
+        return int((self.rows[:, 0] == labels).sum())
+
+
+def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, seed=0, waves=False, sample_pause=0,
+               result_pause=0, golden_config=None, pokes=(), tick=None):
+    """Run `batches` on the Verilated core and compare; yields a `Checked` per batch.
+
+    Parameters
+    ----------
+    config : Config
+    batches : list of Batch
+    root, folder : Path
+        Where models are kept, and where this run leaves its files.
+    state : State, optional
+        Loaded through the register port; the seeded initial state by default.
+    cycle_level : bool
+        Compare every spike, window bit, potential, error and weight write, and the cycle of every pass.
+    seed, waves
+        As `Simulation`.
+    sample_pause, result_pause : int
+        Of 256 cycles, how many the bench pauses at either end of the core, at random.
+    golden_config : Config, optional
+        What the golden model computes, if not `config` (to prove that the comparison can fail).
+    pokes : list of dict
+        Steps carried out before the first batch (fault injection); the model is then built with open signals.
+    tick : callable, optional
+        Called with the number of finished samples.
+
+    Raises
+    ------
+    Mismatch
+        At the first difference.
+    SimulationError
+        If the model cannot be built or run.
+    """
+    model = build(config, root=root, waves=waves, open_signals=bool(pokes), fast=not cycle_level)
+    expected = golden_config or config
+    prediction = Prediction(expected, state, keep=cycle_level)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_arrays(folder / "start.npz", state_arrays(state or initial_state(config)))
+    steps = [{"do": "load", "state": "start.npz"}, *pokes, {"do": "trace", "on": cycle_level}]
+    for number, batch in enumerate(batches):
+        save_arrays(folder / f"samples_{number}.npz", {
+            "frames": batch.frames, "labels": batch.labels, "trains": np.full(len(batch.labels), batch.train)})
+        steps += [
+            {"do": "run", "samples": f"samples_{number}.npz", "results": f"results_{number}.npz",
+             "sample_pause": sample_pause, "result_pause": result_pause},
+            {"do": "read", "state": f"state_{number}.npz"}]
+
+    done = 0
+
+    def waiting():
+        if tick:
+            tick(done + simulation.progress())
+
+    with Simulation(config, model, folder, steps, seed=seed, waves=waves) as simulation:
+        for number, batch in enumerate(batches):
+            arrays = simulation.wait_for(f"state_{number}.npz", waiting)
+            rows = simulation.wait_for(f"results_{number}.npz")["rows"]
+            for frame, label, row in zip(batch.frames, batch.labels, rows):
+                prediction.sample(frame, label, batch.train, arrival=int(row[4]), accepted=int(row[5]))
+            done += len(batch.labels)
+            if cycle_level and number == len(batches) - 1:
+                simulation.finish()
+                with (folder / "trace.txt").open() as lines:
+                    _agree(compare_trace(expected, lines, prediction.traces, prediction.schedule.phases))
+            first = len(prediction.results) - len(batch.labels)
+            _agree(compare_results(rows, prediction.results[first:]))
+            _agree(compare_state(expected, arrays, prediction.model.state))
+            if config.hardware.counters:
+                _agree(compare_counters(arrays, prediction.counters))
+            yield Checked(rows, arrays, prediction)
+        simulation.finish()
+
+
+def _agree(difference):
+    if difference is not None:
+        raise Mismatch(difference)

@@ -1,0 +1,61 @@
+"""Golden prediction of a run: results, state, counters and cycles, sample by sample."""
+
+import torch
+
+from ..golden.activity import passes_and_counters
+from ..golden.model import Golden
+from ..golden.schedule import Schedule
+
+__all__ = ["Prediction"]
+
+
+class Prediction:
+    """What the core will do.
+
+    Parameters
+    ----------
+    config : Config
+    state : State, optional
+        Where to start.
+    keep : bool
+        Keep every `SampleTrace` with the weights after each update, and every `Phase` (cycle-level comparison).
+
+    Attributes
+    ----------
+    model : Golden
+    schedule : Schedule
+    results : list of dict
+        As `compare_results` wants them.
+    traces : list of SampleTrace
+    last : SampleTrace
+    """
+
+    def __init__(self, config, state=None, *, keep=False):
+        self.config, self.keep = config, keep
+        self.model = Golden(config, state)
+        self.restart()
+
+    def restart(self):
+        """Reset of the core: time and counters start again, learning-rate state and LFSRs go back to the start."""
+        self.schedule = Schedule(self.config, log=self.keep)
+        self._counters, self.results, self.traces = {}, [], []
+        self.last, self.end = None, 0
+
+    @property
+    def counters(self):
+        """All predicted counters."""
+        return self._counters | self.schedule.counters
+
+    def sample(self, frame, label, train, *, arrival=None, accepted=None):
+        """Compute and schedule one sample; `arrival` and `accepted` as in `Schedule.sample`."""
+        trace = self.model.run(torch.as_tensor(frame), int(label), train=bool(train), record=self.keep)
+        passes, counters = passes_and_counters(self.config, trace)
+        for name, amount in counters.items():
+            self._counters[name] = self._counters.get(name, 0) + amount
+        begin, self.end = self.schedule.sample(passes, train=bool(train), arrival=arrival, accepted=accepted)
+        self.results.append({"prediction": trace.prediction, "spike counts": trace.counts.tolist(),
+                             "label": int(label), "train": int(train), "cycle count": self.end - begin})
+        self.last = trace
+        if self.keep:
+            self.traces.append(trace)
+        return trace

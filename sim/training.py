@@ -1,0 +1,79 @@
+"""Training on the Verilated core, checked against the golden model at every checkpoint."""
+
+from typing import NamedTuple
+
+import torch
+
+from ..golden.model import State
+from ..golden.training import Progress, advance, plan, resume, save
+from .cosim import Batch, Checked, cosimulate
+
+__all__ = ["Step", "state_of", "train_rtl"]
+
+
+class Step(NamedTuple):
+    """One chunk of training: progress after it, the checked batches of the chunk and, at an epoch's end, the test."""
+
+    progress: Progress
+    checked: Checked
+    trained: int
+
+
+def state_of(config, arrays):
+    """The `State` that was read from a core."""
+    units = range(len(config.units))
+    return State([torch.from_numpy(arrays[f"weights_{place}"].copy()) for place in units],
+                 [arrays[f"lfsr_{place}"].tolist() for place in units],
+                 int(arrays["shift"]), int(arrays["since_decay"]))
+
+
+def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, test_first=False, tick=None):
+    """Train in the RTL, from the checkpoint at `path` on; every chunk is compared, then written to the checkpoint.
+
+    At the end of every epoch, the core itself classifies the test set.
+
+    Parameters
+    ----------
+    config, data, epochs, path, seed
+        As `golden.training.train`.
+    root, folder, sim_seed, tick
+        As `cosimulate`.
+    test_first : bool
+        Also classify the test set before the first sample is trained.
+
+    Yields
+    ------
+    Step
+        After every chunk; before the first one, with `test_first`, a step that trained nothing.
+
+    Raises
+    ------
+    Mismatch
+        At the first difference.
+    """
+    state, progress, seed = resume(path, config, seed)
+    chunks, samples = plan(len(data.train_labels), epochs, seed, progress), len(data.train_labels)
+    test = Batch(data.test_frames, data.test_labels, False)
+    batches = [test] if test_first else []
+    for chunk in chunks:
+        batches.append(Batch(data.train_frames[chunk.order], data.train_labels[chunk.order], True))
+        if chunk.ends_epoch:
+            batches.append(test)
+    if not chunks:
+        return
+    checks = cosimulate(config, batches, root=root, folder=folder, state=state, seed=sim_seed, tick=tick)
+    trained = 0
+    if test_first:
+        yield Step(progress, next(checks), 0)
+    for chunk in chunks:
+        checked = next(checks)
+        correct = checked.correct(data.train_labels[chunk.order])
+        trained += len(chunk.order)
+        if chunk.ends_epoch:
+            checked = next(checks)
+            right = checked.correct(data.test_labels)
+        progress = advance(progress, chunk, samples, correct, lambda: right / len(data.test_labels))  # noqa: B023
+        save(path, config, state_of(config, checked.arrays), progress, seed)
+        yield Step(progress, checked, trained)
+    for _ in checks:  # lets the simulation end in order
+        pass

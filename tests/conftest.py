@@ -1,0 +1,12 @@
+"""Shared set-up: one thread, and the same examples in every run."""
+
+import torch
+from hypothesis import HealthCheck, settings
+
+# The tensors are tiny: a second thread costs more than it brings, and pytest-xdist already uses the cores.
+torch.set_num_threads(1)
+
+# A simulation takes longer than Hypothesis' deadline, and a failure must come back in the next run.
+settings.register_profile("spikeloom", deadline=None, derandomize=True, database=None, max_examples=40,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("spikeloom")
