@@ -3,9 +3,17 @@
 Tensors are int64; shift amounts are Python integers. Nothing here depends on a configuration.
 """
 
+from functools import cache
+
 import torch
 
-__all__ = ["saturate", "shift_floor", "shift_nearest", "shift_stochastic", "exact_matmul"]
+__all__ = ["constant", "saturate", "shift_floor", "shift_nearest", "shift_stochastic", "exact_matmul"]
+
+
+@cache
+def constant(value):
+    """`value` as a tensor: PyTorch would otherwise wrap a number at every use, at the price of the operation."""
+    return torch.tensor(value)
 
 
 def saturate(x, width, *, out=None):
@@ -16,12 +24,16 @@ def saturate(x, width, *, out=None):
 
 def shift_floor(x, shift):
     """``floor(x / 2**shift)``; a negative `shift` multiplies, exactly."""
-    return x >> shift if shift >= 0 else x << -shift
+    if shift == 0:
+        return x
+    return torch.bitwise_right_shift(x, constant(shift)) if shift > 0 else x << -shift
 
 
 def shift_nearest(x, shift):
     """``x / 2**shift`` to the nearest integer, halves upwards; a negative `shift` multiplies, exactly."""
-    return (x + (1 << shift >> 1)) >> shift if shift > 0 else x << -shift
+    if shift <= 0:
+        return shift_floor(x, shift)
+    return (x + constant(1 << shift >> 1)).bitwise_right_shift_(constant(shift))
 
 
 def shift_stochastic(x, shift, random):

@@ -358,12 +358,12 @@ class Config(_Section):
         """Layers and classifiers of all blocks, in the order of computation."""
         return tuple(unit for block in self.blocks for unit in block.units)
 
-    @property
+    @cached_property
     def intervals(self):
         """Truncation intervals of one sample, ``T / k``."""
         return self.time.steps // self.time.interval
 
-    @property
+    @cached_property
     def update_steps(self):
         """Steps between two weight updates: the depth of error and spike histories."""
         return self.time.interval * self.time.update_period
@@ -372,17 +372,17 @@ class Config(_Section):
         """A real voltage as an integer in units of the last potential bit."""
         return int(math.ldexp(value, self.numbers.potential.fraction))
 
-    @property
+    @cached_property
     def threshold(self):
         """``u_th`` in units of the last potential bit."""
         return self.potential_units(self.neuron.threshold)
 
-    @property
+    @cached_property
     def reset_amount(self):
         """``theta`` in units of the last potential bit; 0 where nothing is subtracted."""
         return self.potential_units(self.neuron.reset_amount) if self.neuron.reset.startswith("subtract") else 0
 
-    @property
+    @cached_property
     def reset_gain(self):
         """Factor of the error through the reset, in units of the last potential bit (equation 4)."""
         if not self.neuron.reset_error:
@@ -404,12 +404,12 @@ class Config(_Section):
             return tuple(2 * (surrogate.bins - i) - 1 for i in range(surrogate.bins))
         return tuple(surrogate.values)
 
-    @property
+    @cached_property
     def code_bits(self):
         """Bits of one surrogate code in the history: 1 for the rectangle."""
         return max(self.surrogate_codes).bit_length()
 
-    @property
+    @cached_property
     def bin_shift(self):
         """log2 of the bin width in units of the last potential bit."""
         surrogate = self.surrogate
@@ -418,7 +418,7 @@ class Config(_Section):
                  "table": lambda: surrogate.bin}[surrogate.shape]()
         return int(math.log2(width)) + self.numbers.potential.fraction
 
-    @property
+    @cached_property
     def gain_shift(self):
         """The surrogate is ``code / 2**gain_shift``; negative where it exceeds its code."""
         surrogate = self.surrogate

@@ -127,7 +127,8 @@ class Golden:
             gradient = inputs.unsqueeze(1) * errors.sum(0)
         else:
             gradient = exact_matmul(inputs.T, errors, unit.update_steps << (unit.error_width - 1))
-        scaled = gradient * self.config.update.multiplier
+        multiplier = self.config.update.multiplier
+        scaled = gradient * multiplier if multiplier > 1 else gradient
         shift = self.state.shift + (self.config.input.fraction if unit.static else 0)
         if self.config.update.rounding == "nearest":
             step = shift_nearest(scaled, shift)
@@ -135,7 +136,7 @@ class Golden:
             step = shift_stochastic(scaled, shift, self._random(unit, place, inputs))
         weights = self.state.weights[place]
         weights.sub_(step)
-        weights.copy_(saturate(weights, unit.weight_width))
+        saturate(weights, unit.weight_width, out=weights)
 
     def _random(self, unit, place, inputs):
         """Random words (n_in, n_out), in the order in which the core visits its active rows and their words."""

@@ -15,7 +15,7 @@ RTL twins: `rtl.lif.Lif` and `rtl.error.ErrorUnit`.
 
 import torch
 
-from .arithmetic import saturate, shift_floor
+from .arithmetic import constant, saturate, shift_floor
 
 __all__ = ["leak", "spikes", "surrogate", "decayed", "lif_steps", "error_steps"]
 
@@ -24,19 +24,20 @@ def leak(x, config):
     """The leak of a potential or an error: ``floor(x * multiplier / 2**shift)`` or ``x - floor(x / 2**shift)``."""
     rule = config.neuron.leak
     if rule.form == "shift":
-        return x - (x >> rule.shift)
-    return (x * rule.multiplier).__irshift__(rule.shift)
+        return x - shift_floor(x, rule.shift)
+    return (x * constant(rule.multiplier)).bitwise_right_shift_(constant(rule.shift))
 
 
 def spikes(u, config):
     """Equation (2), as bool."""
-    return u > config.threshold if config.neuron.compare == ">" else u >= config.threshold
+    threshold = constant(config.threshold)
+    return u > threshold if config.neuron.compare == ">" else u >= threshold
 
 
 def surrogate(u, config):
     """Surrogate codes of potentials, int64: the derivative of the spike times ``2**gain_shift``."""
     codes = config.surrogate_codes
-    bins = (u - config.threshold).abs() >> config.bin_shift
+    bins = (u - constant(config.threshold)).abs_().bitwise_right_shift_(constant(config.bin_shift))
     if len(codes) == 1:
         return (bins == 0).to(torch.int64) * codes[0]
     return torch.tensor([*codes, 0])[bins.clamp(max=len(codes))]
@@ -93,15 +94,16 @@ def error_steps(delta, codes, fired, config):
     torch.Tensor
         Shape (steps, neurons).
     """
-    width, rho = config.numbers.error.width, config.reset_gain
-    fraction, shift = config.numbers.potential.fraction, config.gain_shift
+    width, shift = config.numbers.error.width, config.gain_shift
+    rho, fraction = constant(config.reset_gain), constant(config.numbers.potential.fraction)
     own = codes * delta  # without the reset: what the errors from above contribute to each step
     errors = torch.empty_like(own)
     g = saturate(shift_floor(own[-1], shift), width, out=errors[-1])
     for t in reversed(range(len(codes) - 1)):
         error = own[t]
-        if rho:
-            error = error - shift_floor(g * rho, fraction).mul_(codes[t])
+        if config.reset_gain:
+            through_reset = (g * rho).bitwise_right_shift_(fraction)
+            error = error - through_reset.mul_(codes[t])
         carried = leak(g, config)
         if config.neuron.reset == "zero":
             carried.masked_fill_(fired[t], 0)

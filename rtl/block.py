@@ -214,7 +214,7 @@ class BlockCore(wiring.Component):
         # The spikes of one interval wait here, so that a pass never stops in the middle.
         layout = self.o.payload.shape()
         m.submodules.spikes = queue = fifo.SyncFIFOBuffered(
-            width=layout.size, depth=max(2, top.unit.words * top.unit.steps))
+            width=layout.size, depth=max(2, top.unit.words * top.unit.steps) + 1)
         word = Signal(layout)
         m.d.comb += [
             word.spikes.eq(top.spikes), word.label.eq(context.label), word.train.eq(context.train),

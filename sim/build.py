@@ -17,7 +17,7 @@ from ..rtl.result import CYCLE_BITS
 __all__ = ["SimulationError", "environment", "bench_text", "build"]
 
 QUEUE, BOX = 512, 4096
-#: Signals of the bench that Python sees. Everything else is Verilator's to optimise, unless a model is `open`.
+#: Signals of the bench that Python sees. Everything else is Verilator's to optimise.
 VISIBLE = ["clk", "rst", "sample_pause", "result_pause", "offered", "wake_at", "wake_armed", "box_start", "box_write",
            "box_address", "box_count", "tracing", "queue", "wake", "box_done", "box", "arrived", "outcome", "finished"]
 #: Accepted in generated Verilog; every other warning ends the build.
@@ -57,7 +57,7 @@ def bench_text(config):
         address_bits=RegisterMap(config).address_bits)
 
 
-def build(config, *, root, waves=False, open_signals=False, fast=True, text=None):
+def build(config, *, root, waves=False, fast=True, text=None):
     """Compile, unless a model of the same content exists.
 
     Parameters
@@ -67,8 +67,6 @@ def build(config, *, root, waves=False, open_signals=False, fast=True, text=None
         Folder of all models.
     waves : bool
         Whether the model can write a waveform.
-    open_signals : bool
-        Whether Python reaches every signal and memory word of the core (fault injection); slower by far.
     fast : bool
         Optimise the model for long runs rather than for a short build.
     text : str, optional
@@ -87,9 +85,8 @@ def build(config, *, root, waves=False, open_signals=False, fast=True, text=None
     from cocotb_tools.runner import get_runner  # noqa: PLC0415 -- slow to import
 
     sources = {"core.v": text or generate_text(config), "bench.sv": bench_text(config)}
-    if not open_signals:
-        sources["visible.vlt"] = "`verilator_config\n" + "".join(
-            f'public_flat_rw -module "bench" -var "{name}"\n' for name in VISIBLE)
+    sources["visible.vlt"] = "`verilator_config\n" + "".join(
+        f'public_flat_rw -module "bench" -var "{name}"\n' for name in VISIBLE)
     key = hashlib.sha256("\0".join([*sources.values(), version("verilator"), str(waves), str(fast)]).encode()).hexdigest()[:16]
     folder = Path(root).resolve() / key
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,14 +95,14 @@ def build(config, *, root, waves=False, open_signals=False, fast=True, text=None
             return folder
         for name, content in sources.items():
             (folder / name).write_text(content)
-        hidden = [] if open_signals else ["--no-public-flat-rw", str(folder / "visible.vlt")]
         saved = dict(os.environ)
         os.environ.update(environment())
         os.environ["MAKEFLAGS"] += f" OPT_FAST={'-O2' if fast else '-O0'} -j{os.cpu_count() or 1}"
         try:
             get_runner("verilator").build(
                 sources=[folder / name for name in ("core.v", "bench.sv")], hdl_toplevel="bench", build_dir=folder,
-                build_args=[*WARNINGS_OFF, "--timing", "-CFLAGS", "-std=c++20", *hidden],
+                build_args=[*WARNINGS_OFF, "--timing", "-CFLAGS", "-std=c++20", "--no-public-flat-rw",
+                            str(folder / "visible.vlt")],
                 waves=waves, always=True, timescale=("1ns", "1ns"), log_file=folder / "build.log")
         except (SystemExit, RuntimeError, OSError) as error:
             raise SimulationError(f"the model could not be built ({error}); see {folder / 'build.log'}") from None

@@ -43,7 +43,7 @@ class Checked(NamedTuple):
 
 
 def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, seed=0, waves=False, sample_pause=0,
-               result_pause=0, golden_config=None, pokes=(), tick=None):
+               result_pause=0, text=None, tick=None):
     """Run `batches` on the Verilated core and compare; yields a `Checked` per batch.
 
     Parameters
@@ -60,12 +60,10 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
         As `Simulation`.
     sample_pause, result_pause : int
         Of 256 cycles, how many the bench pauses at either end of the core, at random.
-    golden_config : Config, optional
-        What the golden model computes, if not `config` (to prove that the comparison can fail).
-    pokes : list of dict
-        Steps carried out before the first batch (fault injection); the model is then built with open signals.
+    text : str, optional
+        Verilog of the core, if it is not to be generated (`sim.faults` gives wrong ones).
     tick : callable, optional
-        Called with the number of finished samples.
+        Called with the number of samples that both have computed.
 
     Raises
     ------
@@ -74,12 +72,11 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
     SimulationError
         If the model cannot be built or run.
     """
-    model = build(config, root=root, waves=waves, open_signals=bool(pokes), fast=not cycle_level)
-    expected = golden_config or config
-    prediction = Prediction(expected, state, keep=cycle_level)
+    model = build(config, root=root, waves=waves, fast=not cycle_level, text=text)
+    prediction = Prediction(config, state, keep=cycle_level)
     folder.mkdir(parents=True, exist_ok=True)
     save_arrays(folder / "start.npz", state_arrays(state or initial_state(config)))
-    steps = [{"do": "load", "state": "start.npz"}, *pokes, {"do": "trace", "on": cycle_level}]
+    steps = [{"do": "load", "state": "start.npz"}, {"do": "trace", "on": cycle_level}]
     for number, batch in enumerate(batches):
         save_arrays(folder / f"samples_{number}.npz", {
             "frames": batch.frames, "labels": batch.labels, "trains": np.full(len(batch.labels), batch.train)})
@@ -90,24 +87,21 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
 
     done = 0
 
-    def waiting():
-        if tick:
-            tick(done + simulation.progress())
-
     with Simulation(config, model, folder, steps, seed=seed, waves=waves) as simulation:
         for number, batch in enumerate(batches):
-            arrays = simulation.wait_for(f"state_{number}.npz", waiting)
+            arrays = simulation.wait_for(f"state_{number}.npz")
             rows = simulation.wait_for(f"results_{number}.npz")["rows"]
             for frame, label, row in zip(batch.frames, batch.labels, rows):
                 prediction.sample(frame, label, batch.train, arrival=int(row[4]), accepted=int(row[5]))
-            done += len(batch.labels)
-            if cycle_level and number == len(batches) - 1:
-                simulation.finish()
+                done += 1
+                if tick:
+                    tick(done)
+            if cycle_level:  # first, because it says most
                 with (folder / "trace.txt").open() as lines:
-                    _agree(compare_trace(expected, lines, prediction.traces, prediction.schedule.phases))
+                    _agree(compare_trace(config, lines, prediction.traces, prediction.schedule.phases))
             first = len(prediction.results) - len(batch.labels)
             _agree(compare_results(rows, prediction.results[first:]))
-            _agree(compare_state(expected, arrays, prediction.model.state))
+            _agree(compare_state(config, arrays, prediction.model.state))
             if config.hardware.counters:
                 _agree(compare_counters(arrays, prediction.counters))
             yield Checked(rows, arrays, prediction)

@@ -18,7 +18,6 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter, StrMethodFormatter
-
 from spikeloom.golden.checkpoint import write_atomically
 from spikeloom.golden.config import Config
 
@@ -31,12 +30,14 @@ IMAGE_PIXELS = 480_000
 #: Colours that stand for CSS variables of the same name. None of them is drawn as such.
 PAINT = {name: f"#0101{place:02x}" for place, name in enumerate(
     ["ink", "muted", "line", "accent", "warm", "on", "forward", "backward", "update", "report", "waiting"], 1)}
+#: What stands where there is no number.
+NOTHING = "\N{EN DASH}"
 PHASES = ("forward", "backward", "update", "report")
 #: Images cannot follow the theme; these two are legible on both, and transparency stands for zero.
 POSITIVE, NEGATIVE = (64, 128, 222), (226, 116, 36)
 #: Levels of transparency in a weight image: as many as an eye tells apart, and few enough to compress.
 LEVELS = 32
-CURVES = {"rtl test": "test set, measured on the core", "rtl running": "training samples, running, on the core"}
+CURVES = {"rtl test": "test set, measured on the core", "rtl running": "training samples, running accuracy on the core"}
 #: Keys of the report that have a place of their own on the page, whatever they hold.
 KNOWN = ("name", "config_hash", "samples", "mismatches", "accuracy_before", "accuracy_after", "cycles",
          "cycles_per_sample", "counters", "traffic", "utilisation")
@@ -137,7 +138,7 @@ def _page(report, pictures):
 def _number(value):
     """A number for people; whatever is no number as text."""
     if value is None:
-        return "–"
+        return NOTHING
     if isinstance(value, bool) or not isinstance(value, Number):
         return str(value)
     if not math.isfinite(value):
@@ -148,7 +149,7 @@ def _number(value):
 
 
 def _percent(value):
-    return f"{100 * value:.1f} %" if isinstance(value, Number) and math.isfinite(value) else "–"
+    return f"{100 * value:.1f}%" if isinstance(value, Number) and math.isfinite(value) else NOTHING
 
 
 def _verdict(mismatches):
@@ -160,14 +161,14 @@ def _verdict(mismatches):
                 "Everything that was compared between the simulated core and the integer model is equal, bit for bit.")
     count = f"{mismatches:,} mismatch{'' if mismatches == 1 else 'es'}"
     return ("bad", f"RTL and golden model differ: {count}",
-            "The simulated core did not do what the integer model says. The other numbers here are those of the core.")
+            "The simulated core did not do what the integer model says. Explain that before using other numbers here.")
 
 
 def _sample(pictures):
     trace, label, config = pictures.trace, pictures.label, pictures.config
     outcome = "correctly" if trace.prediction == label else "wrongly"
-    text = (f"A sample of class {label}, {outcome} classified as {trace.prediction}: {int(max(trace.counts))} spikes in "
-            f"{config.time.steps} steps. ")
+    most = f"{_plural(int(max(trace.counts)), 'spike')} in {_plural(config.time.steps, 'step')}"
+    text = f"A sample of class {label}, {outcome} classified as {trace.prediction}: {most}. "
     if not trace.train:
         return text + "It did not train the core, so there are no updates."
     return text + f"The weights change every {_plural(config.update_steps, 'step')}, where the triangles are."
@@ -182,30 +183,30 @@ def _settings(config):
     time, neuron, update, surrogate = config.time, config.neuron, config.update, config.surrogate
     leak = neuron.leak
     if leak.form == "shift":
-        tau = f"1 − 2^−{leak.shift} = {1 - 2.0**-leak.shift:.4g}"
+        tau = f"1 - 2^-{leak.shift} = {1 - 2.0**-leak.shift:.4g}"
     else:
         tau = f"{leak.multiplier} / 2^{leak.shift} = {leak.multiplier / 2**leak.shift:.4g}"
     size = {"rectangle": "width", "triangle": "width", "table": "bin"}[surrogate.shape]
-    decay = f", shift grows every {_plural(update.decay_samples, 'sample')}, {update.decay_limit}× at most"
-    rows = [
+    times = f"{_plural(update.decay_limit, 'time')} at most"
+    decay = f", halved every {_plural(update.decay_samples, 'sample')}, {times}" if update.decay_samples else ""
+    return [
         ("Time steps T", f"{time.steps}"),
-        ("Truncation interval k", f"{_plural(time.interval, 'step')}, {_plural(config.intervals, 'interval')} per sample"),
+        ("Truncation interval k", f"{_plural(time.interval, 'step')}, {_plural(config.intervals, 'interval')} in T"),
         ("Update period", f"{_plural(time.update_period, 'interval')}, {_plural(config.update_steps, 'step')}"),
         ("Input", f"{_plural(config.input.size, 'value')} of {_plural(config.input.bits, 'bit')}, "
                   f"{config.input.fraction} of them fraction"),
         ("Classes", f"{config.network.classes}"),
-        ("Blocks", f"{len(config.blocks)}, with {', '.join(str(len(b.layers)) for b in config.blocks)} layer(s) "
-                   "and a classifier each"),
+        ("Blocks", f"{len(config.blocks)}, each with a classifier"),
+        ("Layers of each block", ", ".join(str(len(block.layers)) for block in config.blocks)),
         ("Weights", f"{sum(unit.n_in * unit.n_out for unit in config.units):,}"),
         ("Leak τ", tau),
         ("Threshold", f"{neuron.threshold:g} ({neuron.compare})"),
         ("Reset", f"{neuron.reset} {neuron.reset_amount:g}" if neuron.reset.startswith("subtract") else neuron.reset),
         ("Error through reset", "yes" if neuron.reset_error else "no"),
         ("Surrogate", f"{surrogate.shape}, {size} {getattr(surrogate, size):g}"),
-        ("Learning rate", f"{update.multiplier} / 2^{update.shift}{decay if update.decay_samples else ''}"),
+        ("Learning rate", f"{update.multiplier} / 2^{update.shift}{decay}"),
         ("Rounding of updates", update.rounding),
     ]
-    return rows
 
 
 def _formats(config):
@@ -215,7 +216,7 @@ def _formats(config):
         number = getattr(config.numbers, name)
         top = 1 << (number.width - 1)
         rows.append((name, number.width, number.fraction, f"{math.ldexp(-top, -number.fraction):g}",
-                     f"{math.ldexp(top - 1, -number.fraction):.6g}"))
+                     f"{math.ldexp(top - 1, -number.fraction):.9g}"))
     return rows
 
 
@@ -268,7 +269,7 @@ def _figure(height):
 
 
 def _axes(figure, left, top, width, height, **options):
-    """Axes at a place in pixels from the upper left: fixed places need no measured text, so no installed font counts."""
+    """Axes at a place in pixels from the upper left: fixed places measure no text, so no installed font counts."""
     full = figure.get_figheight() * 72
     return figure.add_axes((left / WIDTH, 1 - (top + height) / full, width / WIDTH, height / full), **options)
 
@@ -293,7 +294,7 @@ def _svg(figure, name, title):
 
 
 def _curve(pictures):
-    figure = _figure(330)
+    figure = _figure(318)
     axes = _axes(figure, 58, 14, WIDTH - 150, 262)
     others = iter(["update", "report", "backward", "muted"] * (1 + len(pictures.curve)))
     for source in dict.fromkeys(point[2] for point in pictures.curve):
@@ -313,7 +314,7 @@ def _curve(pictures):
     axes.margins(x=0.02)
     axes.grid(axis="y")
     axes.tick_params(length=0)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol="%"))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("samples trained")
@@ -357,7 +358,7 @@ def _raster(pictures):
     config, trace = pictures.config, pictures.trace
     heights = [int(min(max(unit.n_out * 9 if unit.classifier else unit.n_out * 1.2, 54), 160)) for unit in config.units]
     gap, top = 38, 34
-    figure = _figure(max(sum(heights) + gap * len(heights) + top + 22, 280))
+    figure = _figure(max(sum(heights) + gap * len(heights) + top + 6, 260))
     _frame(figure, top, np.asarray(trace.units[0].inputs))
     for place, (unit, seen, height) in enumerate(zip(config.units, trace.units, heights)):
         spikes = np.asarray(seen.spikes).astype(np.int64)
@@ -365,15 +366,16 @@ def _raster(pictures):
         _image(axes, _shade(_shrink(spikes.T, IMAGE_PIXELS // len(heights)), 1), spikes.T.shape)
         total = int(spikes.sum())
         axes.set_title(unit.path, fontweight="bold", fontfamily="monospace")
-        axes.set_title(f"{_plural(total, 'spike')} of {_plural(unit.n_out, 'neuron')}, {_percent(total / spikes.size)}",
-                       loc="right", color=PAINT["muted"], fontsize=11)
+        share = f"({_percent(total / spikes.size)} of steps)"
+        axes.set_title(f"{_plural(unit.n_out, 'neuron')}, {_plural(total, 'spike')} {share}", loc="right",
+                       color=PAINT["muted"], fontsize=11)
         _borders(axes, config, trace.train)
         axes.tick_params(length=0, labelbottom=place == len(heights) - 1)
         axes.set_ylabel("class" if unit.classifier else "neuron", fontsize=11)
         if place == len(heights) - 1:
             axes.set_xlabel("time step")
         if unit.classifier:
-            _spike_counts(_axes(figure, 812, top, 130, height), spikes.sum(0), pictures.label)
+            _spike_counts(_axes(figure, 812, top, 90, height), spikes.sum(0), pictures.label)
         top += height + gap
     return figure
 
@@ -384,7 +386,7 @@ def _frame(figure, top, frame):
     if side * side == frame.size:
         axes = _axes(figure, 24, top, 190, 190)
         _image(axes, _shade(_shrink(frame.reshape(side, side), IMAGE_PIXELS), limit), (side, side))
-        axes.set_title(f"input frame, {side} × {side}")
+        axes.set_title(f"input frame, {side} by {side}")
     else:
         axes = _axes(figure, 24, top, 190, 110)
         axes.stairs(frame, np.arange(frame.size + 1) - 0.5, color=PAINT["accent"], fill=True)
@@ -426,10 +428,10 @@ def _bars(figure, place, rows, labels, colours, *, pitch):
             axes.barh(y, value, left=start, height=0.72, color=colours.get(key, PAINT["waiting"]))
             share = value / max(1, sum(row.values()))
             if value / most * width > 46 and share < 1:
-                axes.text(start + value / 2, y, f"{100 * share:.0f} %", ha="center", va="center_baseline", fontsize=11,
+                axes.text(start + value / 2, y, f"{100 * share:.0f}%", ha="center", va="center_baseline", fontsize=11,
                           color=PAINT["on"])
             start += value
-        axes.annotate(f"{start:,}", (start, y), (7, 0), textcoords="offset points", va="center", fontsize=12)
+        axes.annotate(f"{start:,}", (start, y), (7, 0), textcoords="offset points", va="center_baseline", fontsize=12)
     axes.set_xlim(0, most)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), labels)
@@ -456,7 +458,7 @@ def _legend(figure, left, top, keys, colours):
 
 def _cycles(config, counters):
     rows = [{**row["phases"], "waiting": sum(row["waits"].values())} for row in _cycle_table(config, counters)]
-    figure = _figure(40 + 38 * len(rows) + 44)
+    figure = _figure(40 + 38 * len(rows) + 40)
     colours = {key: PAINT[key] for key in rows[0]}
     _legend(figure, 90, 6, rows[0], colours)
     axes = _bars(figure, (90, 38, WIDTH - 200), rows, [block.name for block in config.blocks], colours, pitch=38)
@@ -472,7 +474,7 @@ def _traffic(traffic):
         for operation in ("read", "write"):
             rows.append({phase: row.get(phase, {}).get(operation, 0) for phase in phases})
             labels.append(operation)
-    figure = _figure(40 + 22 * len(rows) + 44)
+    figure = _figure(40 + 22 * len(rows) + 40)
     colours = {phase: PAINT[phase] for phase in phases if phase in PAINT}
     _legend(figure, 200, 6, phases, colours)
     axes = _bars(figure, (200, 38, WIDTH - 310), rows, labels, colours, pitch=22)
@@ -497,7 +499,7 @@ def _unit_weights(config, place, pictures):
                   f"Weights of {unit.path} before and after training")
     return {
         "name": unit.path, "figure": figure, "count": raw[0].size, "changed": float(np.mean(raw[0] != raw[1])),
-        "spread": [f"{matrix.std():.3g}" for matrix in values], "ends": ends,
+        "spread": [f"{matrix.std():.3g}" for matrix in values], "ends": f"{ends:,}" if ends else "None",
     }
 
 
@@ -516,7 +518,7 @@ def _weight_figure(unit, values, pixels):
     scale = _axes(figure, 624, 26, 10, 138)
     scale.imshow(_shade(np.linspace(limit, -limit, 2 * LEVELS - 1)[:, None], limit), aspect="auto",
                  interpolation="none", extent=(0, 1, -limit, limit))
-    scale.set_yticks([-limit, 0, limit], [f"−{limit:.2g}", "0", f"{limit:.2g}"])
+    scale.set_yticks([-limit, 0, limit], [f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}"])
     scale.yaxis.tick_right()
     scale.tick_params(length=0, labelbottom=False, bottom=False)
     scale.set_xticks([])

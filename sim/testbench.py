@@ -7,7 +7,6 @@
 ``read``    -> state file and counters, through the register port
 ``reset``   reset, and start again with cycle 0
 ``trace``   switch the trace on or off
-``poke``    write one signal or memory word by its path (fault injection)
 
 Files are NumPy archives, renamed into place when complete.
 """
@@ -148,13 +147,6 @@ class Testbench:
         return {name: np.asarray(value) for name, value in arrays.items()}
 
 
-def _handle(dut, path):
-    handle = dut
-    for part in path:
-        handle = handle[part]
-    return handle
-
-
 @cocotb.test()
 async def script(dut):
     """Carry out the script."""
@@ -185,11 +177,6 @@ async def script(dut):
                 await bench.reset()
             case "trace":
                 dut.tracing.value = int(step["on"])
-                await RisingEdge(dut.clk)
-            case "poke":
-                handle = _handle(dut, step["path"])
-                value = handle.value.to_unsigned()
-                handle.value = value ^ step["flip"] if "flip" in step else step["value"]
                 await RisingEdge(dut.clk)
             case other:
                 raise ValueError(f"script step must be a known one, not {other!r}")

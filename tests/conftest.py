@@ -1,5 +1,8 @@
 """Shared set-up: one thread, and the same examples in every run."""
 
+from pathlib import Path
+
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -10,3 +13,9 @@ torch.set_num_threads(1)
 settings.register_profile("spikeloom", deadline=None, derandomize=True, database=None, max_examples=40,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("spikeloom")
+
+
+@pytest.fixture(scope="session")
+def models():
+    """Folder of Verilated models: kept between runs, since they are named by their content."""
+    return Path("build/sim")

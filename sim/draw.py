@@ -1,0 +1,75 @@
+"""Random configurations for co-simulation: small networks that use every option of the configuration."""
+
+import random
+
+from ..golden.config import ConfigError, parse
+
+__all__ = ["draw"]
+
+
+def _try(r):
+    """One draw; may break a rule of the configuration."""
+    depth = r.choice([1, 1, 2, 2, 3])
+    steps = r.choice([1, 2, 4, 6])
+    divisors = [k for k in range(1, steps + 1) if steps % k == 0]
+    interval = r.choice([1, 2 if steps % 2 == 0 else 1, steps, r.choice(divisors)])
+    intervals = steps // interval
+    period = r.choice([1, 1, r.choice([p for p in range(1, intervals + 1) if intervals % p == 0])])
+
+    def lanes(count):
+        return r.choice([1, min(count, r.randint(2, 6)), min(count, r.randint(2, 6)), count])
+
+    def layer():
+        neurons = r.randint(1, 21)
+        return {"neurons": neurons, "lanes": lanes(neurons)}
+
+    classes = r.choice([2, 3, 7, 10, 13])
+    reset = r.choice(["subtract", "subtract", "subtract-before-leak", "zero", "none"])
+    fraction = r.choice([4, 6, 8])
+    weight = {"width": r.randint(fraction + 1, fraction + 5), "fraction": fraction}
+    potential_fraction = fraction + r.choice([-1, 0, 0, 0, 2])
+    surrogate = r.choice([
+        {"shape": "rectangle", "width": r.choice([0.5, 1.0, 2.0])},
+        {"shape": "rectangle", "width": 1.0},
+        {"shape": "triangle", "width": r.choice([0.5, 1.0, 2.0]), "bins": r.choice([2, 4])},
+        {"shape": "table", "bin": 0.25, "values": [r.randint(1, 7) for _ in range(r.randint(1, 4))],
+         "shift": r.randint(-1, 3)},
+    ])
+    leak = r.choice([
+        {"form": "multiply", "multiplier": r.randint(0, 16), "shift": 4},
+        {"form": "multiply", "multiplier": r.randint(200, 256), "shift": 8},
+        {"form": "shift", "shift": r.randint(1, 5)},
+    ])
+    return {
+        "name": "drawn",
+        "time": {"steps": steps, "interval": interval, "update_period": period},
+        "input": {"size": r.choice([1, 5, 16, 17, 23, 30, 32, 40]), "bits": r.randint(1, 6), "fraction": r.randint(0, 5)},
+        "layers": [layer() for _ in range(depth)],
+        "network": {"classes": classes, "block_length": r.choice([1, 1, min(2, depth), depth])},
+        "classifier": {"lanes": lanes(classes)},
+        "neuron": {
+            "leak": leak, "threshold": r.choice([0.25, 0.5, 1.0]), "reset_amount": r.choice([0.25, 0.5]),
+            "reset": reset, "compare": r.choice([">=", ">"]),
+            "reset_error": reset.startswith("subtract") and r.random() < 0.7},
+        "surrogate": surrogate,
+        "numbers": {
+            "weight": weight,
+            "potential": {"width": potential_fraction + r.randint(2, 6), "fraction": potential_fraction},
+            "error": {"width": r.randint(8, 14), "fraction": r.randint(2, 6)}},
+        "update": {
+            "multiplier": r.choice([1, 1, 3, 5]), "shift": r.randint(0, 7), "decay_samples": r.choice([0, 2, 3]),
+            "decay_limit": r.randint(0, 2), "rounding": r.choice(["nearest", "stochastic"]),
+            "seed": r.randint(1, 65535)},
+        "initial": {"gain": r.choice([1.0, 2.0, 4.0]), "seed": r.randint(0, 999)},
+        "hardware": {"sample_slots": r.randint(1, 3), "spike_slots": r.randint(1, 2)},
+    }
+
+
+def draw(seed):
+    """A valid random configuration, the same for the same seed."""
+    r = random.Random(seed)
+    while True:
+        try:
+            return parse(_try(r))
+        except ConfigError:
+            continue

@@ -1,0 +1,186 @@
+"""Proof that the comparison can fail: wrong cores, each of which must be caught and located.
+
+Every fault is put into the RTL: into its generation, or into what is loaded. The golden model stays as it is.
+``python -m spikeloom.sim.faults`` runs them all.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+from rich.console import Console
+
+from ..gen.generate import generate_text
+from ..golden import checkpoint
+from ..golden.config import parse
+from ..golden.units import Unit
+from ..rtl import arithmetic, pipeline
+from ..rtl.counters import CounterBank
+from .cosim import Mismatch, cosimulate
+from .sweep import stimulus
+
+__all__ = ["FAULTS", "Fault", "find", "victim"]
+
+
+def victim():
+    """The configuration that is broken: small, and with every mechanism in use."""
+    return parse({
+        "name": "victim",
+        "time": {"steps": 4, "interval": 2},
+        "input": {"size": 20, "bits": 4, "fraction": 3},
+        "layers": [{"neurons": 7, "lanes": 3}, {"neurons": 6, "lanes": 2}],
+        "network": {"classes": 3, "block_length": 1},
+        "classifier": {"lanes": 2},
+        "neuron": {"leak": {"form": "multiply", "multiplier": 230, "shift": 8}, "threshold": 0.5,
+                   "reset_amount": 0.5},
+        "surrogate": {"shape": "rectangle", "width": 1.0},
+        "numbers": {"weight": {"width": 9, "fraction": 6}, "potential": {"width": 8, "fraction": 6},
+                    "error": {"width": 10, "fraction": 5}},
+        "update": {"shift": 4, "decay_samples": 3, "decay_limit": 2, "rounding": "stochastic", "seed": 77},
+        "initial": {"gain": 3.0},
+    })
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One kind of fault.
+
+    Attributes
+    ----------
+    name : str
+    caught : str
+        Pattern of the difference that it must show as (`Difference.what`).
+    changes : dict
+        Sections of the configuration that the RTL is generated from; the golden model keeps the right ones.
+    patches : list of callable
+        Give context managers that are active while the RTL is generated.
+    edit : callable
+        Changes the Verilog.
+    loading : callable
+        Gives a context manager that is active while the simulation is prepared.
+    nearest : bool
+        The victim rounds to nearest.
+    """
+
+    name: str
+    caught: str
+    changes: dict = field(default_factory=dict)
+    patches: tuple[Callable, ...] = ()
+    edit: Callable = str
+    loading: Callable = nullcontext
+    nearest: bool = False
+
+
+def _wrap(m, x, width, *, name):
+    """A saturation that wraps."""
+    return x[:width].as_signed()
+
+
+class _LateFinish(pipeline.Pipeline):
+    """The end of an update, one cycle late."""
+
+    def __getitem__(self, stage):
+        if stage == 7:
+            late = mock.Mock(wraps=super().__getitem__(7))
+            for name in ("last", "weight_base", "row"):
+                setattr(late, name, getattr(super().__getitem__(7), name))
+            late.finish = super().__getitem__(8).finish
+            return late
+        return super().__getitem__(stage)
+
+
+def _flip_weight():
+    right = checkpoint.state_arrays
+
+    def flipped(state):
+        arrays = right(state)
+        arrays["weights_0"] = arrays["weights_0"].copy()
+        arrays["weights_0"][5, 4] ^= 1
+        return arrays
+
+    return mock.patch("spikeloom.sim.cosim.state_arrays", flipped)
+
+
+def _floor(x, shift):
+    return arithmetic.shift_floor(x, shift)
+
+
+def _stuck(text):
+    """A counter whose register never changes."""
+    register = CounterBank.register(None, "block1.layer0.weight.write.update")
+    stuck, count = re.subn(rf"(\b{register} <= ).*;", rf"\g<1>{register};", text)
+    assert count, f"no register {register}"
+    return stuck
+
+
+def _patch(target, value):
+    return lambda: mock.patch(f"spikeloom.rtl.{target}", value)
+
+
+_PASS_ENDS = "(first|last) cycle of a pass"
+
+FAULTS = (
+    Fault(name="flipped weight bit", caught="potential|weight", loading=_flip_weight),
+    Fault(name="threshold off by one", caught="spike", changes={"neuron": {"threshold": 0.515625}}),
+    Fault(name="compare > for >=", caught="spike", changes={"neuron": {"compare": ">"}}),
+    Fault(name="leak factor off by one", caught="potential", changes={
+        "neuron": {"leak": {"form": "multiply", "multiplier": 231, "shift": 8}}}),
+    Fault(name="reset before the leak", caught="potential", changes={"neuron": {"reset": "subtract-before-leak"}}),
+    Fault(name="wrapping potential", caught="potential", patches=(_patch("lif.saturate", _wrap),)),
+    Fault(name="wider surrogate window", caught="window", changes={"surrogate": {"width": 2.0}}),
+    Fault(name="no error through the reset", caught="error", changes={"neuron": {"reset_error": False}}),
+    Fault(name="floored spike error", caught="error", patches=(_patch("dot.shift_nearest", _floor),)),
+    Fault(name="floored update", caught="weight", nearest=True, patches=(_patch("update.shift_nearest", _floor),)),
+    Fault(name="wrapping weight", caught="weight", patches=(_patch("update.saturate", _wrap),)),
+    Fault(name="wrong random bits", caught="weight", changes={"update": {"seed": 78}}),
+    Fault(name="learning rate decays late", caught="weight", changes={"update": {"decay_samples": 4}}),
+    Fault(name="lost input event", caught="potential", patches=(
+        lambda: mock.patch.object(Unit, "last_inputs", property(lambda unit: max(
+            1, unit.n_in - (unit.groups - 1) * unit.scan_width - 1))),)),
+    Fault(name="stuck counter", caught=r"counter block1\.layer0\.weight\.write\.update", edit=_stuck),
+    Fault(name="one cycle of extra latency", caught=_PASS_ENDS, patches=(_patch("update.Pipeline", _LateFinish),)),
+)
+
+
+def find(fault, *, root, folder):
+    """Build the wrong core, run it, and return the difference that the comparison reports, or None."""
+    config = victim()
+    if fault.nearest:
+        config = config.replace(update={"rounding": "nearest"})
+    with ExitStack() as patches:
+        for patch in fault.patches:
+            patches.enter_context(patch())
+        text = fault.edit(generate_text(config.replace(**fault.changes)))
+    try:
+        with fault.loading():
+            for _ in cosimulate(config, stimulus(config, seed=1), root=root, folder=folder / fault.name.replace(
+                    " ", "-").replace(">", "gt"), cycle_level=True, seed=1, text=text):
+                pass
+    except Mismatch as mismatch:
+        return mismatch.difference
+    return None
+
+
+def main():
+    """Exit status 0 if every fault is caught as what it is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build-dir", type=Path, default=Path("build/sim"))
+    args = parser.parse_args()
+    console, missed = Console(), 0
+    for fault in FAULTS:
+        difference = find(fault, root=args.build_dir, folder=args.build_dir / "faults")
+        caught = difference is not None and re.fullmatch(fault.caught, difference.what)
+        missed += not caught
+        console.print(f"{'caught' if caught else 'MISSED'}  {fault.name}: {difference}", highlight=False,
+                      soft_wrap=True)
+    console.print(f"{len(FAULTS) - missed} of {len(FAULTS)} faults caught")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+# amaranth: UnusedElaboratable=no
+"""Rounding and saturation: golden functions against their definitions over the rationals, gates against golden."""
+
+import math
+import operator
+import random
+from fractions import Fraction
+
+import pytest
+import torch
+from amaranth.hdl import Module, Signal, signed
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import LEAKS, simulate, small
+
+from spikeloom.golden import arithmetic as golden
+from spikeloom.golden.neuron import leak as golden_leak
+from spikeloom.golden.schedule import tree_latency
+from spikeloom.rtl import arithmetic as rtl
+
+WIDE = st.lists(st.integers(-(1 << 46), (1 << 46) - 1), min_size=1, max_size=20)
+BYTES = range(-128, 128)
+
+
+def apply(function, values, *arguments):
+    return function(torch.tensor(values), *arguments).tolist()
+
+
+def rtl_function(build, rows, widths):
+    """Combinational logic as a function: ``build(m, *signals)`` evaluated for each tuple of `rows`."""
+    m, results = Module(), []
+    inputs = [Signal(width, name=f"input_{place}") for place, width in enumerate(widths)]
+    value = build(m, *inputs)
+    output = Signal(value.shape())
+    m.d.comb += output.eq(value)
+
+    async def bench(ctx):
+        for row in rows:
+            for signal, stimulus in zip(inputs, row):
+                ctx.set(signal, stimulus)
+            await ctx.delay(1e-9)
+            results.append(ctx.get(output))
+
+    simulate(m, bench, clocked=False)
+    return results
+
+
+@given(WIDE, st.integers(2, 48))
+def test_saturate(values, width):
+    low, high = -(2 ** (width - 1)), 2 ** (width - 1) - 1
+    assert apply(golden.saturate, values, width) == [max(low, min(high, x)) for x in values]
+
+
+@given(WIDE, st.integers(-8, 30))
+def test_shift_floor(values, shift):
+    assert apply(golden.shift_floor, values, shift) == [math.floor(x / Fraction(2) ** shift) for x in values]
+
+
+@given(WIDE, st.integers(-8, 30))
+def test_shift_nearest(values, shift):
+    half = Fraction(1, 2)
+    assert apply(golden.shift_nearest, values, shift) == [math.floor(x / Fraction(2) ** shift + half) for x in values]
+
+
+@given(WIDE, st.integers(0, 16), st.integers(0, 65535))
+def test_shift_stochastic(values, shift, word):
+    fraction = Fraction(word % 2**shift, 2**shift)
+    assert apply(golden.shift_stochastic, values, shift, word) == [
+        math.floor(Fraction(x, 2**shift) + fraction) for x in values]
+
+
+@pytest.mark.parametrize("rule", LEAKS.values(), ids=LEAKS)
+@given(WIDE)
+def test_leak(rule, values):
+    factor = Fraction(rule["multiplier"], 2 ** rule["shift"]) if rule["form"] == "multiply" else None
+    expected = [x - math.floor(Fraction(x, 2 ** rule["shift"])) if factor is None else math.floor(x * factor)
+                for x in values]
+    assert apply(golden_leak, values, small(neuron={"leak": rule})) == expected
+
+
+@pytest.mark.parametrize("shift", [1, 4, 16])
+@pytest.mark.parametrize("x", [-70000, -7, -1, 0, 5, 32767])
+def test_stochastic_rounding_is_fair(x, shift):
+    # Hermite: sum of floor((x + r) / n) over r = 0 .. n-1 is x. An LFSR shows every word but zero.
+    words = torch.arange(1, 65536)
+    total = golden.shift_stochastic(torch.tensor(x), shift, words).sum().item()
+    assert total == x * 2 ** (16 - shift) - (x >> shift)
+
+
+@pytest.mark.parametrize("width", [2, 5, 8, 9])
+def test_rtl_saturate(width):
+    rows = [(x,) for x in BYTES]
+    assert rtl_function(lambda m, x: rtl.saturate(m, x, width, name="y"), rows, [signed(8)]) == \
+        apply(golden.saturate, BYTES, width)
+
+
+@pytest.mark.parametrize("name", ["shift_floor", "shift_nearest"])
+@pytest.mark.parametrize("shift", [-3, -1, 0, 1, 3, 7, 8, 11])
+def test_rtl_shift(name, shift):
+    rows = [(x,) for x in BYTES]
+    assert rtl_function(lambda m, x: getattr(rtl, name)(x, shift), rows, [signed(8)]) == \
+        apply(getattr(golden, name), BYTES, shift)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 5, 16])
+def test_rtl_shift_stochastic(shift):
+    values = random.Random(shift)
+    rows = [(values.randrange(-2048, 2048), values.choice([0, 1, 65535, values.randrange(65536)])) for _ in range(200)]
+    x, word = torch.tensor(rows).T
+    assert rtl_function(lambda m, x, word: rtl.shift_stochastic(x, shift, word), rows, [signed(12), 16]) == \
+        golden.shift_stochastic(x, shift, word).tolist()
+
+
+@pytest.mark.parametrize("rule", [*LEAKS.values(), {"form": "shift", "shift": 12}], ids=[*LEAKS, "beyond-width"])
+def test_rtl_leak(rule):
+    config = small(neuron={"leak": rule})
+    rows = [(x,) for x in BYTES]
+    assert rtl_function(lambda m, x: rtl.leak(x, config.neuron.leak), rows, [signed(8)]) == \
+        apply(golden_leak, BYTES, config)
+
+
+def rtl_tree(rows):
+    """Sums of `rows`, one per cycle, each taken `tree_latency` cycles after its row."""
+    terms = [Signal(signed(6), name=f"term_{place}") for place in range(len(rows[0]))]
+    m, results, latency = Module(), [], tree_latency(len(terms))
+    total = rtl.adder_tree(m, terms, name="tree")
+    output = Signal(total.shape())
+    m.d.comb += output.eq(total)
+
+    async def bench(ctx):
+        for cycle in range(len(rows) + latency):
+            if cycle >= latency:
+                results.append(ctx.get(output))
+            for term, value in zip(terms, rows[min(cycle, len(rows) - 1)]):
+                ctx.set(term, value)
+            await ctx.tick()
+
+    simulate(m, bench)
+    return results
+
+
+@pytest.mark.parametrize("terms", [1, 2, 3, 4, 5, 7, 8, 16, 17])
+def test_rtl_adder_tree(terms):
+    # Extremes first: every level must have the bits of its sum.
+    values = random.Random(terms)
+    rows = [[-32] * terms, [31] * terms, *([values.randrange(-32, 32) for _ in range(terms)] for _ in range(30))]
+    assert rtl_tree(rows) == [sum(row) for row in rows]
+
+
+@pytest.mark.parametrize("terms, cycles", [(1, 1), (2, 1), (4, 1), (5, 2), (16, 2), (17, 3), (64, 3), (65, 4)])
+def test_tree_latency(terms, cycles):
+    assert tree_latency(terms) == cycles
+
+
+@pytest.mark.parametrize("a, b, bound, expected", [
+    # The largest sums of float32 and of float64, and the first that each cannot hold.
+    ([1 << 23, (1 << 23) - 1], [1, 1], 1 << 24, (1 << 24) - 1),
+    ([1 << 24, 1], [1, 1], (1 << 24) + 1, (1 << 24) + 1),
+    ([1 << 52, (1 << 52) - 1], [-1, -1], 1 << 53, 1 - (1 << 53)),
+    ([1 << 53], [-1], 1 << 53, -(1 << 53)),
+])
+def test_exact_matmul_at_the_edge(a, b, bound, expected):
+    product = golden.exact_matmul(torch.tensor([a]), torch.tensor(b).unsqueeze(1), bound)
+    assert product.dtype == torch.int64
+    assert product.tolist() == [[expected]]
+
+
+@given(st.integers(0, 1 << 31), st.integers(1, 26), st.integers(1, 20))
+def test_exact_matmul(seed, bits, inner):
+    source = torch.Generator().manual_seed(seed)
+    a = torch.randint(-(1 << bits), 1 << bits, (3, inner), generator=source)
+    b = torch.randint(-(1 << bits // 2), 1 << bits // 2, (inner, 4), generator=source)
+    bound = inner << bits + bits // 2
+    expected = [[sum(map(operator.mul, row, column)) for column in b.T.tolist()] for row in a.tolist()]
+    assert golden.exact_matmul(a, b, bound).tolist() == expected
+
+
+def test_exact_matmul_rejects_what_it_cannot_hold():
+    with pytest.raises(OverflowError, match=r"^bound of an exact sum must be at most 2\*\*53, not 9007199254740993$"):
+        golden.exact_matmul(torch.ones(1, 1), torch.ones(1, 1), (1 << 53) + 1)

@@ -1,0 +1,68 @@
+"""The command line: what it writes, and one clear line for everything that is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from spikeloom.gen import presets
+from spikeloom.golden.config import load
+
+
+def spikeloom(*arguments, cwd):
+    return subprocess.run([sys.executable, "-c", "from spikeloom.cli.main import run; run()", *arguments], cwd=cwd,
+                          capture_output=True, text=True, check=False)
+
+
+def test_new_writes_a_valid_configuration(tmp_path):
+    assert spikeloom("new", "mine.toml", cwd=tmp_path).returncode == 0
+    assert load(tmp_path / "mine.toml") == presets.find("digits")
+    again = spikeloom("new", "mine.toml", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (2, "spikeloom: mine.toml: must not exist yet\n")
+
+
+def test_generate(tmp_path):
+    done = spikeloom("generate", "tiny", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny.v", "tiny.json"}
+
+
+@pytest.mark.parametrize("change, message", [
+    (("steps = 10 ", "steps = 11 "), "time.interval must divide time.steps = 11, not 5"),
+    (("lanes = 16 ", "lanes = 0 "), "layers.0.lanes: input should be greater than or equal to 1, not 0"),
+    (("classes = 10", "klasses = 10"), "network.classes is required and missing"),
+    (("[time]", "[time"), "not a TOML file"),
+])
+def test_wrong_configuration(change, message, tmp_path):
+    (tmp_path / "wrong.toml").write_text(presets.text("digits").replace(*change))
+    done = spikeloom("generate", "wrong.toml", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("spikeloom: wrong.toml: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["simulate", "tiny", "--level", "all"], "--level must be cycle or sample, not 'all'"),
+    (["simulate", "tiny", "--data", "letters"], "data must be one of digits, not 'letters'"),
+    (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
+    (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
+])
+def test_wrong_arguments(arguments, message, tmp_path):
+    done = spikeloom(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, f"spikeloom: {message}\n")
+
+
+def test_doctor(tmp_path):
+    done = spikeloom("doctor", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    for tool in ("g++", "make", "perl", "verilator", "torch"):
+        assert f"found   {tool} " in done.stdout
+
+
+def test_train_writes_a_checkpoint_and_resumes(tmp_path):
+    for _ in range(2):
+        done = spikeloom("train", "tiny", "--epochs", "1", "-o", "out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/checkpoint.npz").exists()

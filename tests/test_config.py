@@ -1,0 +1,273 @@
+"""The configuration: one error per broken rule, and sizes that follow from it."""
+
+import math
+import re
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+from strategies import document, small
+
+from spikeloom.golden.config import ConfigError, load, parse
+
+POTENTIAL = "must be a multiple of 2**-6 in 2**-6 .. 31.984375 (numbers.potential)"
+WIDTH = "must be a power of two in 0.03125 .. 4096"
+ENDS = "must rise and end with the last layer, 2"
+ONE = {"neurons": 4, "lanes": 2}
+
+
+def leak(**rule):
+    return {"neuron": {"leak": rule}}
+
+
+def ends(*layers):
+    return {"network": {"block_length": None, "block_ends": list(layers)}}
+
+
+def table(**changes):
+    return {"surrogate": {"shape": "table", "bin": 0.5, "values": [1], **changes}}
+
+
+def rectangle(width):
+    return {"surrogate": {"shape": "rectangle", "width": width}}
+
+
+def stochastic(**changes):
+    return {"update": {"rounding": "stochastic", **changes}}
+
+
+@pytest.mark.parametrize("changes, message", [
+    # names
+    ({"name": "Bad"}, "name: string should match pattern '^[a-z][a-z0-9_]{0,31}$', not 'Bad'"),
+    ({"extra": 1}, "extra is not a known field, its value was 1"),
+    ({"time": {"period": 1}}, "time.period is not a known field, its value was 1"),
+    ({"layers": [{**ONE, "stride": 2}]}, "layers.0.stride is not a known field, its value was 2"),
+    (table(width=1.0), "surrogate.width is not a known field, its value was 1.0"),
+    (leak(form="shift", shift=1, multiplier=1), "neuron.leak.multiplier is not a known field, its value was 1"),
+    # kinds: nothing is converted silently
+    ({"time": {"steps": 4.0}}, "time.steps: input should be a valid integer, not 4.0"),
+    ({"time": {"steps": "4"}}, "time.steps: input should be a valid integer, not '4'"),
+    ({"time": {"steps": True}}, "time.steps: input should be a valid integer, not True"),
+    ({"hardware": {"counters": 1}}, "hardware.counters: input should be a valid boolean, not 1"),
+    ({"neuron": {"compare": "<"}}, "neuron.compare: input should be '>=' or '>', not '<'"),
+    ({"neuron": {"threshold": "a"}}, "neuron.threshold: input should be a valid number, not 'a'"),
+    # time
+    ({"time": {"steps": 0}}, "time.steps: input should be greater than or equal to 1, not 0"),
+    ({"time": {"steps": 4097}}, "time.steps: input should be less than or equal to 4096, not 4097"),
+    ({"time": {"interval": 3}}, "time.interval must divide time.steps = 4, not 3"),
+    ({"time": {"interval": 8}}, "time.interval must divide time.steps = 4, not 8"),
+    ({"time": {"update_period": 3}}, "time.update_period must divide the 2 intervals of a sample, not 3"),
+    # structure
+    ({"input": {"size": 0}}, "input.size: input should be greater than or equal to 1, not 0"),
+    ({"input": {"bits": 17}}, "input.bits: input should be less than or equal to 16, not 17"),
+    ({"layers": []}, "layers: list should have at least 1 item after validation, not 0, not []"),
+    ({"layers": [{"neurons": 4, "lanes": 0}]}, "layers.0.lanes: input should be greater than or equal to 1, not 0"),
+    ({"layers": [{"neurons": 4, "lanes": 5}, ONE]}, "layers.0.lanes must be at most the 4 neurons it serves, not 5"),
+    ({"layers": [ONE, {"neurons": 4, "lanes": 5}]}, "layers.1.lanes must be at most the 4 neurons it serves, not 5"),
+    ({"network": {"classes": 1}}, "network.classes: input should be greater than or equal to 2, not 1"),
+    ({"classifier": {"lanes": 4}}, "classifier.lanes must be at most the 3 classes, not 4"),
+    ({"network": {"block_ends": [2]}}, "network must have exactly one of block_length and block_ends, "
+                                       "not {'block_length': 1, 'block_ends': [2]}"),
+    ({"network": {"block_length": None}}, "network must have exactly one of block_length and block_ends, "
+                                          "not {'block_length': None, 'block_ends': None}"),
+    ({"network": {"block_length": 3}}, "network.block_length must be at most the 2 layers, not 3"),
+    (ends(), f"network.block_ends {ENDS}, not []"),
+    (ends(1), f"network.block_ends {ENDS}, not [1]"),
+    (ends(2, 1), f"network.block_ends {ENDS}, not [2, 1]"),
+    (ends(1, 1, 2), f"network.block_ends {ENDS}, not [1, 1, 2]"),
+    (ends(1, 3), f"network.block_ends {ENDS}, not [1, 3]"),
+    # neuron
+    (leak(form="multiply", multiplier=257, shift=8), "neuron.leak.multiplier must be at most 2**shift = 256, not 257"),
+    (leak(form="shift", shift=0), "neuron.leak.shift: input should be greater than or equal to 1, not 0"),
+    (leak(form="exp"), "neuron.leak: input tag 'exp' found using 'form' does not match any of the expected tags: "
+                       "'multiply', 'shift', not {'form': 'exp'}"),
+    ({"neuron": {"reset": "zero"}}, "neuron.reset_error must be false when neuron.reset is 'zero', not True"),
+    ({"neuron": {"reset": "none"}}, "neuron.reset_error must be false when neuron.reset is 'none', not True"),
+    *(({"neuron": {field: value}}, f"neuron.{field} {POTENTIAL}, not {value!r}")
+      for field in ("threshold", "reset_amount")
+      for value in (0.0, -0.5, 0.3, 2.0**-7, 32.0, 1e308, math.inf, math.nan)),
+    # surrogate
+    *((rectangle(width), f"surrogate.width {WIDTH}, not {width!r}")
+      for width in (0.3, 3.0, 0.0, -1.0, 2.0**-6, 8192.0, 1e308, math.inf, math.nan)),
+    ({"surrogate": {"shape": "triangle", "width": 0.125, "bins": 16}},
+     "surrogate.width must be a power of two in 0.25 .. 4096, not 0.125"),
+    ({"surrogate": {"shape": "triangle", "width": 1.0, "bins": 3}},
+     "surrogate.bins: input should be 2, 4, 8 or 16, not 3"),
+    (table(bin=2.0**-7), "surrogate.bin must be a power of two in 0.015625 .. 4096, not 0.0078125"),
+    (table(values=[0, 0]), "surrogate.values must hold at least one value above 0, not [0, 0]"),
+    (table(values=[256]), "surrogate.values.0: input should be less than or equal to 255, not 256"),
+    # numbers: widths that cannot hold what the rest of the configuration asks of them
+    ({"numbers": {"weight": {"width": 33, "fraction": 6}}},
+     "numbers.weight.width: input should be less than or equal to 32, not 33"),
+    ({"numbers": {"weight": {"width": 4, "fraction": 4}}}, "numbers.weight.fraction must be below the width, 4, not 4"),
+    ({"numbers": {"potential": {"width": 6, "fraction": 6}}, "neuron": {"threshold": 0.25, "reset_amount": 0.25}},
+     "numbers.potential.fraction must be below the width, 6, not 6"),
+    ({"numbers": {"potential": {"width": 6, "fraction": 6}}},
+     "neuron.threshold must be a multiple of 2**-6 in 2**-6 .. 0.484375 (numbers.potential), not 0.5"),
+    ({"numbers": {"error": {"width": 4, "fraction": 4}}}, "numbers.error.fraction must be below the width, 4, not 4"),
+    ({"numbers": {"error": {"width": 6, "fraction": 4}}},
+     "numbers.error.width must hold an error of k = 2 with 4 fraction bits, not 6"),
+    ({"numbers": {"weight": {"width": 32, "fraction": 6}, "error": {"width": 32, "fraction": 4}}},
+     "numbers must keep every exact sum within 52 bits, not 67"),
+    # update: 16 random bits, of which decay and the frame's binary point take their part
+    ({"update": {"multiplier": 0}}, "update.multiplier: input should be greater than or equal to 1, not 0"),
+    ({"update": {"shift": 25}}, "update.shift: input should be less than or equal to 24, not 25"),
+    ({"update": {"seed": 0}}, "update.seed: input should be greater than or equal to 1, not 0"),
+    (stochastic(shift=16), "update.shift must be at most 15 with stochastic rounding (16 random bits, less decay_limit "
+                           "and input.fraction), not 16"),
+    (stochastic(shift=14, decay_limit=2), "update.shift must be at most 13 with stochastic rounding (16 random bits, "
+                                          "less decay_limit and input.fraction), not 14"),
+    # the rest
+    ({"initial": {"gain": 0.0}}, "initial.gain: input should be greater than 0, not 0.0"),
+    ({"hardware": {"sample_slots": 0}}, "hardware.sample_slots: input should be greater than or equal to 1, not 0"),
+    ({"hardware": {"spike_slots": 17}}, "hardware.spike_slots: input should be less than or equal to 16, not 17"),
+    ({"hardware": {"counter_bits": 15}}, "hardware.counter_bits: input should be greater than or equal to 16, not 15"),
+    ({"hardware": {"memory": {"weight": "ram"}}},
+     "hardware.memory.weight: input should be 'auto', 'block' or 'distributed', not 'ram'"),
+])
+def test_one_error_per_rule(changes, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        parse(document(**changes))
+
+
+@pytest.mark.parametrize("changes", [
+    {"numbers": {"weight": {"width": 4, "fraction": 3}}},                     # one integer bit is the least
+    {"numbers": {"error": {"width": 7, "fraction": 4}}},                      # holds 2.0 exactly
+    {"neuron": {"threshold": 31.984375, "reset_amount": 2.0**-6}},            # both ends of the potential
+    {"neuron": {"threshold": 1}},                                             # TOML writes a whole number without point
+    {"neuron": {"reset": "none", "reset_error": False, "reset_amount": 0.3}},  # unused: not checked
+    rectangle(2.0**-5), rectangle(4096.0), stochastic(shift=15),
+])
+def test_edges_are_valid(changes):
+    parse(document(**changes))
+
+
+@pytest.mark.parametrize("path", ["time", "time.steps", "input.size", "layers", "network.classes", "classifier",
+                                  "neuron.leak", "neuron.threshold", "surrogate", "numbers.error", "update.shift"])
+def test_missing_key(path):
+    data = document()
+    *sections, key = path.split(".")
+    place = data
+    for section in sections:
+        place = place[section]
+    del place[key]
+    with pytest.raises(ConfigError, match=f"^{re.escape(path)} is required and missing$"):
+        parse(data)
+
+
+TOML = """
+name = "file"
+layers = [{ neurons = 4, lanes = 2 }]
+time = { steps = 4, interval = %d }
+input = { size = 6, bits = 3 }
+network = { classes = 3, block_length = 1 }
+classifier = { lanes = 2 }
+neuron = { leak = { form = "shift", shift = 3 }, threshold = 1, reset_amount = 0.5 }
+surrogate = { shape = "rectangle", width = 2 }
+update = { shift = 4 }
+[numbers]
+weight = { width = 10, fraction = 6 }
+potential = { width = 12, fraction = 6 }
+error = { width = 12, fraction = 4 }
+"""
+
+
+def test_load(tmp_path):
+    path = tmp_path / "core.toml"
+    path.write_text(TOML % 2)
+    config = load(path)
+    assert (config.name, config.threshold, config.reset_amount, config.reset_gain) == ("file", 64, 32, 32)
+    assert config == load(str(path))
+
+
+@pytest.mark.parametrize("content, reason", [
+    (None, "No such file or directory"),
+    (b"steps =", "not a TOML file: Invalid value (at end of document)"),
+    (b"\xff\xfe", "not a TOML file: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+    ((TOML % 3).encode(), "time.interval must divide time.steps = 4, not 3"),
+])
+def test_load_names_the_file(tmp_path, content, reason):
+    path = tmp_path / "core.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"^{re.escape(f'{path}: {reason}')}$"):
+        load(path)
+
+
+def test_frozen():
+    config = small()
+    with pytest.raises(ValidationError, match="Instance is frozen"):
+        config.name = "other"
+    with pytest.raises(ValidationError, match="Instance is frozen"):
+        config.time.steps = 8
+
+
+def test_replace_changes_only_what_it_names():
+    config = small()
+    other = config.replace(time={"interval": 4}, name="other")
+    assert (other.name, other.time.steps, other.time.interval) == ("other", 4, 4)
+    assert other.replace(time={"interval": 2}, name="small") == config
+    assert other.hash != config.hash
+    with pytest.raises(ConfigError, match=r"^time\.interval must divide time\.steps = 4, not 3$"):
+        config.replace(time={"interval": 3})
+
+
+def test_replace_with_another_surrogate():
+    # Fields of the shape that was there before have no meaning in the new one.
+    assert small().replace(surrogate={"shape": "table", "bin": 0.5, "values": [3, 1]}).surrogate_codes == (3, 1)
+
+
+@pytest.mark.parametrize("module", ["golden.config", "golden.schedule", "golden.counters", "rtl.core"])
+def test_import_without_torch(module):
+    code = f"import sys, spikeloom.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_derived_sizes():
+    """Blocks of layers (1, 2) and (3), by hand."""
+    config = small(
+        time={"steps": 12, "interval": 2, "update_period": 3}, input={"size": 40, "bits": 5, "fraction": 4},
+        layers=[{"neurons": 33, "lanes": 4}, {"neurons": 21, "lanes": 5}, {"neurons": 7, "lanes": 7}],
+        network={"classes": 10, "block_length": None, "block_ends": [2, 3]}, classifier={"lanes": 4},
+        update={"multiplier": 5, "shift": 4})
+    assert (config.intervals, config.update_steps) == (6, 6)
+    assert [(block.name, block.last, len(block.layers)) for block in config.blocks] == [
+        ("block0", False, 2), ("block1", True, 1)]
+    fields = ["path", "static", "bottom", "n_in", "n_out", "granule", "frames", "words", "last_lanes", "scan_width",
+              "groups", "last_inputs", "weight_depth", "align"]
+    assert [tuple(getattr(unit, field) for field in fields) for unit in config.units] == [
+        ("block0.layer0", True, True, 40, 33, 1, 1, 9, 1, 16, 3, 8, 360, -4),
+        ("block0.layer1", False, False, 33, 21, 4, 6, 5, 1, 16, 3, 1, 165, 0),
+        ("block0.classifier", False, False, 21, 10, 5, 6, 3, 2, 20, 2, 1, 63, 0),
+        ("block1.layer0", False, True, 21, 7, 5, 6, 1, 7, 20, 2, 1, 21, 0),
+        ("block1.classifier", False, False, 7, 10, 7, 6, 3, 2, 28, 1, 7, 21, 0),
+    ]
+    widths = ["sum_width", "current_width", "dot_width", "history_width", "gradient_width", "scaled_width"]
+    assert [tuple(getattr(unit, width) for width in widths) for unit in config.units[:2]] == [
+        (10 + 5 + 6, 21, 10 + 12 + 6, 12 + 3, 12 + 3 + 5, 20 + 3 + 2),
+        (10 + 6, 16, 10 + 12 + 5, 12, 12 + 3, 15 + 3 + 2),
+    ]
+
+
+@pytest.mark.parametrize("surrogate, codes, bits, bin_shift, gain_shift", [
+    ({"shape": "rectangle", "width": 1.0}, (1,), 1, 5, 0),    # the window is 32 units of 2**-6 on either side
+    ({"shape": "rectangle", "width": 0.25}, (1,), 1, 3, -2),  # 1/a = 4
+    ({"shape": "triangle", "width": 2.0, "bins": 4}, (7, 5, 3, 1), 3, 5, 4),  # 7/16 = (1 - 0.5/4) / 2
+    ({"shape": "table", "bin": 0.5, "values": [9, 0, 2], "shift": 3}, (9, 0, 2), 4, 5, 3),
+])
+def test_surrogate_numbers(surrogate, codes, bits, bin_shift, gain_shift):
+    config = small(surrogate=surrogate)
+    assert (config.surrogate_codes, config.code_bits, config.bin_shift, config.gain_shift) == (
+        codes, bits, bin_shift, gain_shift)
+
+
+@pytest.mark.parametrize("neuron, gain", [
+    ({"reset": "subtract"}, 32),                              # theta = 0.5 = 32 * 2**-6
+    ({"reset": "subtract", "reset_error": False}, 0),
+    ({"reset": "subtract-before-leak"}, 28),                  # floor(32 * 230 / 256)
+    ({"reset": "subtract-before-leak", "leak": {"form": "shift", "shift": 2}}, 24),
+    ({"reset": "zero", "reset_error": False}, 0),
+])
+def test_reset_gain(neuron, gain):
+    assert small(neuron=neuron).reset_gain == gain

@@ -1,0 +1,110 @@
+"""Whole cores under Verilator against the golden model: every bit, every cycle, every memory access."""
+
+import numpy as np
+import pytest
+
+from spikeloom.gen import presets
+from spikeloom.golden.data import load_dataset
+from spikeloom.golden.model import initial_state
+from spikeloom.sim.build import build
+from spikeloom.sim.cosim import Batch, cosimulate
+from spikeloom.sim.run import Simulation
+from spikeloom.sim.sweep import check, stimulus
+from spikeloom.sim.training import state_of
+from spikeloom.golden.checkpoint import save_arrays, state_arrays
+from spikeloom.sim.compare import compare_counters, compare_results, compare_state
+from spikeloom.sim.predict import Prediction
+
+
+@pytest.mark.parametrize("seed", [5, 10, 11, 20, 27])
+def test_drawn(seed, models, tmp_path):
+    """A few of the configurations that `python -m spikeloom.sim.sweep` draws, pauses included."""
+    assert check(seed, root=models, folder=tmp_path).endswith("no difference")
+
+
+def _tiny_batch(first, last, train=True):
+    data = load_dataset("digits", presets.find("tiny"))
+    return Batch(data.train_frames[first:last], data.train_labels[first:last], train)
+
+
+def test_cycle_level_tiny(models, tmp_path):
+    """All traffic and all cycles also in a network on real data, under back-pressure at both ends."""
+    batches = [_tiny_batch(0, 10), _tiny_batch(10, 15, train=False), _tiny_batch(15, 20)]
+    for checked in cosimulate(presets.find("tiny"), batches, root=models, folder=tmp_path, cycle_level=True,
+                              seed=3, sample_pause=100, result_pause=200):
+        last = checked
+    assert last.prediction.counters["block1.wait.result"] > 0
+
+
+def test_saved_state_continues_with_identical_bits(models, tmp_path):
+    """Ten samples, the state read out and loaded into a fresh core, ten more: as twenty without a break."""
+    config = presets.find("tiny")
+    first, = cosimulate(config, [_tiny_batch(0, 10)], root=models, folder=tmp_path / "a")
+    resumed, = cosimulate(config, [_tiny_batch(10, 20)], root=models, folder=tmp_path / "b",
+                          state=state_of(config, first.arrays))
+    through, = cosimulate(config, [_tiny_batch(0, 20)], root=models, folder=tmp_path / "c")
+    for place in range(len(config.units)):
+        assert np.array_equal(resumed.arrays[f"weights_{place}"], through.arrays[f"weights_{place}"])
+    assert np.array_equal(resumed.rows[:, 6:], through.rows[10:, 6:])
+
+
+@pytest.mark.parametrize("cycles", [100, 1357, 2500])
+def test_reset_in_mid_run(cycles, models, tmp_path):
+    """Reset in the middle of everything leads to the idle state: the same run again, with the same cycles."""
+    config = presets.find("tiny")
+    batch = _tiny_batch(0, 6)
+    save_arrays(tmp_path / "start.npz", state_arrays(initial_state(config)))
+    save_arrays(tmp_path / "samples.npz", {"frames": batch.frames, "labels": batch.labels,
+                                           "trains": np.ones(len(batch.labels))})
+    steps = [{"do": "load", "state": "start.npz"},
+             {"do": "reset", "abort": "samples.npz", "cycles": cycles},
+             {"do": "load", "state": "start.npz"},
+             {"do": "run", "samples": "samples.npz", "results": "results.npz"},
+             {"do": "read", "state": "state.npz"}]
+    model = build(config, root=models, fast=False)
+    with Simulation(config, model, tmp_path, steps) as simulation:
+        rows, arrays = simulation.wait_for("results.npz")["rows"], simulation.wait_for("state.npz")
+        simulation.finish()
+    prediction = Prediction(config)
+    for frame, label, row in zip(batch.frames, batch.labels, rows):
+        prediction.sample(frame, label, True, arrival=int(row[4]), accepted=int(row[5]))
+    assert compare_results(rows, prediction.results) is None
+    assert compare_state(config, arrays, prediction.model.state) is None
+    assert compare_counters(arrays, prediction.counters) is None
+
+
+def test_source_that_never_waits(models, tmp_path):
+    """The schedule of a free-running core, predicted without looking at it."""
+    config = presets.find("tiny")
+    batch = _tiny_batch(0, 8)
+    checked, = cosimulate(config, [batch], root=models, folder=tmp_path)
+    prediction = Prediction(config)
+    for place, (frame, label) in enumerate(zip(batch.frames, batch.labels)):
+        # When the bench begins is its own affair; from then on the core alone decides.
+        prediction.sample(frame, label, True, arrival=int(checked.rows[0, 4]) if place == 0 else None)
+    assert compare_results(checked.rows, prediction.results) is None
+    assert compare_counters(checked.arrays, prediction.counters) is None
+
+
+@pytest.mark.long
+def test_digits_epoch(models, tmp_path):
+    """One epoch of the default core on real data."""
+    config = presets.find("digits")
+    data = load_dataset("digits", config)
+    batches = [Batch(data.train_frames, data.train_labels, True), Batch(data.test_frames, data.test_labels, False)]
+    for checked in cosimulate(config, batches, root=models, folder=tmp_path):
+        last = checked
+    assert last.correct(data.test_labels) / len(data.test_labels) > 0.9
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 140))
+def test_drawn_many(seed, models, tmp_path):
+    check(seed, root=models, folder=tmp_path)
+
+
+def test_stimulus_is_repeatable():
+    config = presets.find("tiny")
+    for left, right in zip(stimulus(config, 4), stimulus(config, 4)):
+        assert np.array_equal(left.frames, right.frames)
+        assert np.array_equal(left.labels, right.labels)

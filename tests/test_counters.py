@@ -1,0 +1,111 @@
+# amaranth: UnusedElaboratable=no
+"""Counters: the bank against sums, and one list of names for hardware and prediction."""
+
+import random
+
+import pytest
+from strategies import frames, simulate, small
+
+from spikeloom.golden.activity import passes_and_counters
+from spikeloom.golden.counters import WAIT_BITS, block_counters, category, unit_amounts, unit_counters
+from spikeloom.golden.model import Golden
+from spikeloom.golden.schedule import Schedule
+from spikeloom.rtl.counters import CounterBank
+
+
+def rtl_counters(names, amounts, width, cycles):
+    """`value` after each cycle of ``({name: increment}, clear, index)``."""
+    dut, values = CounterBank(names, amounts=amounts, width=width), []
+
+    async def bench(ctx):
+        for increments, clear, index in cycles:
+            for name in names:
+                ctx.set(getattr(dut, dut.port(name)), increments.get(name, 0))
+            ctx.set(dut.clear, clear)
+            ctx.set(dut.index, index)
+            await ctx.tick()
+            values.append(ctx.get(dut.value))
+
+    simulate(dut, bench)
+    return values
+
+
+def model(names, width, cycles):
+    counts, values = dict.fromkeys(names, 0), []
+    for increments, clear, index in cycles:
+        values.append(counts[names[index]])  # registered: as it was before this cycle
+        for name in names:
+            counts[name] = 0 if clear else min(counts[name] + increments.get(name, 0), (1 << width) - 1)
+    return values
+
+
+@pytest.mark.parametrize("width", [3, 6, 16])
+def test_bank_equals_sums(width):
+    names, amounts, source = ["a.read", "b.adds", "c"], {"b.adds": 5}, random.Random(width)
+    cycles = [({"a.read": source.randrange(2), "b.adds": source.randrange(6), "c": source.randrange(2)},
+               source.random() < 0.03, source.randrange(3)) for _ in range(300)]
+    expected = model(names, width, cycles)
+    assert rtl_counters(names, amounts, width, cycles) == expected
+    assert (max(expected) == (1 << width) - 1) == (width < 16)  # the narrow ones were full
+
+
+def test_full_counter_stays_full():
+    cycles = [({"a": 1}, 0, 0)] * 20 + [({}, 1, 0), ({"a": 1}, 0, 0), ({}, 0, 0)]
+    assert rtl_counters(["a"], {}, 4, cycles) == [*range(16), *[15] * 5, 0, 1]
+
+
+def test_clear_wins_over_an_increment():
+    assert rtl_counters(["a"], {}, 4, [({"a": 1}, 1, 0), ({}, 0, 0)]) == [0, 0]
+
+
+@pytest.mark.parametrize("amount", [1 << 16, (1 << 17) - 1, 1 << 17, 1 << 20, (1 << WAIT_BITS) - 1])
+def test_an_increment_may_be_wider_than_the_counter(amount):
+    # A wait is credited when it ends: up to 32 bits at once, while counters may have 16.
+    cycles = [({"wait": 3}, 0, 0), ({"wait": amount}, 0, 0), ({}, 0, 0)]
+    assert rtl_counters(["wait"], {"wait": (1 << WAIT_BITS) - 1}, 16, cycles) == [0, 3, 0xFFFF]
+
+
+def test_names_must_be_unique():
+    with pytest.raises(ValueError, match=r"^counter names must be unique, not \['a', 'a', 'b'\]$"):
+        CounterBank(["a", "b", "a"], amounts={}, width=8)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_every_counter_is_predicted(train):
+    config = small()
+    declared = [name for unit in config.units for name in unit_counters(config, unit)]
+    declared += [name for block in config.blocks for name in block_counters(block)]
+    trace = Golden(config).run(frames(config, 1)[0], 1, train=train)
+    passes, counters = passes_and_counters(config, trace)
+    schedule = Schedule(config)
+    schedule.sample(passes, train=train)
+    assert len(set(declared)) == len(declared)
+    predicted = counters.keys() | schedule.counters.keys()
+    # Without training there is no backward pass and no update to count.
+    missing = set() if train else {n for n in declared if "cycles.backward" in n or "cycles.update" in n}
+    assert set(declared) - missing == predicted
+
+
+def test_only_lane_operations_add_more_than_one():
+    config = small()
+    for unit in config.units:
+        amounts = unit_amounts(config, unit)
+        assert {name.split(".")[2] for name in amounts} == {"adds"}
+        assert set(amounts.values()) == {unit.lanes}
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("block0.layer0.weight.read.forward", "weight"),
+    ("block0.classifier.weight.read.update", "classifier weight"),
+    ("block1.classifier.potential.write.forward", "classifier potential"),
+    ("block0.layer0.input.read.forward", "input"),      # the frame
+    ("block1.layer0.input.read.forward", "history"),    # spikes
+    ("block0.classifier.input.read.update", "history"),
+    ("block0.layer0.value.read.update", "input"),
+    ("block0.layer0.error.read.update", "error"),
+    ("block1.classifier.count.read.report", "classifier count"),
+    ("block0.layer0.adds.forward", None),
+    ("block0.cycles.forward", None),
+])
+def test_category(name, expected):
+    assert category(small(), name) == expected

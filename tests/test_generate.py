@@ -1,0 +1,124 @@
+"""Generated files: repeatable, complete, and accepted by other tools than Verilator."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spikeloom.gen import presets
+from spikeloom.gen.generate import generate
+from spikeloom.golden import checkpoint
+from spikeloom.golden.config import ConfigError
+from spikeloom.rtl.core import Core
+from spikeloom.sim.draw import draw
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return generate(presets.find("tiny"), tmp_path_factory.mktemp("tiny"))
+
+
+def test_same_bytes_again(tiny, tmp_path):
+    again = generate(presets.find("tiny"), tmp_path)
+    assert [path.read_bytes() for path in tiny] == [path.read_bytes() for path in again]
+
+
+def test_no_path_of_this_machine(tiny):
+    for path in tiny:
+        assert str(Path.cwd()) not in path.read_text()
+        assert "site-packages" not in path.read_text()
+
+
+def test_one_module_per_block_and_unit(tiny):
+    modules = set(re.findall(r"^module \\?(\S+?) ?\(", tiny[0].read_text(), re.MULTILINE))
+    assert {"tiny", "tiny.block0", "tiny.block1", "tiny.block0.layer0", "tiny.block1.classifier"} <= modules
+
+
+def test_elaborates_twice():
+    from amaranth.hdl import Fragment
+
+    core = Core(presets.find("tiny"))
+    for _ in range(2):
+        Fragment.get(core, None)
+
+
+def test_sidecar_names_exist(tiny):
+    text, contract = tiny[0].read_text(), json.loads(tiny[1].read_text())
+    ports = re.search(r"^module tiny\((.*?)\);", text, re.MULTILINE | re.DOTALL)[1].split(", ")
+    assert sorted(ports) == [port["name"] for port in contract["ports"]]
+    for counter in contract["counters"]:
+        path, register = counter["verilog"].rsplit(".", 1)
+        assert f"module \\{path} " in text
+        assert f" {register};" in text
+    assert contract["configuration_hash"] == presets.find("tiny").hash
+
+
+def test_sidecar_memories_are_those_of_the_verilog(tiny):
+    """Every memory of the Verilog is in the memory map with its size, and no other."""
+    text, contract = tiny[0].read_text(), json.loads(tiny[1].read_text())
+    found = {}
+    for module, body in re.findall(r"^module \\?(\S+?) ?\((.*?)^endmodule", text, re.MULTILINE | re.DOTALL):
+        for high, top in re.findall(r"^  reg \[(\d+):0\] \w+ \[(\d+):0\];", body, re.MULTILINE):
+            found[module] = (int(top) + 1, int(high) + 1)
+    listed = {m["verilog"]: (max(2, m["depth"]), m["width"]) for m in contract["memories"]}
+    # The start times of the samples in flight are the core's own bookkeeping, not the network's.
+    del found["tiny.begun"]
+    assert found == listed
+
+
+def test_registers_do_not_overlap(tiny):
+    regions = sorted((r["address"], r["count"], r["name"]) for r in json.loads(tiny[1].read_text())["registers"])
+    for (base, count, _), (following, _, name) in zip(regions, regions[1:]):
+        assert base + count <= following, name
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_icarus_accepts(seed, tmp_path):
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    verilog, _ = generate(draw(seed), tmp_path)
+    done = subprocess.run(["iverilog", "-g2012", "-o", tmp_path / "out", verilog], capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_yosys_accepts(tiny):
+    """The Yosys that comes with Amaranth: reads the text back, checks it, and finds no driver twice or missing."""
+    from amaranth._toolchain.yosys import find_yosys
+
+    yosys = find_yosys(lambda version: True)
+    yosys.run(["-q", "-p", "read_verilog -sv -; hierarchy -check -top tiny; proc; check -assert -noinit"],
+              tiny[0].read_text())
+
+
+def test_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
+    def broken(source, target):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(checkpoint.os, "replace", broken)
+    with pytest.raises(OSError, match="no space left"):
+        generate(presets.find("tiny"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_preset():
+    with pytest.raises(ConfigError, match=r"must be a \.toml file or one of digits, tiny, not 'huge'"):
+        presets.find("huge")
+
+
+@pytest.mark.parametrize("style", ["block", "distributed"])
+def test_memory_style(style, tmp_path):
+    config = presets.find("tiny").replace(hardware={"memory": {"weight": style}})
+    text = generate(config, tmp_path)[0].read_text()
+    assert text.count(f'ram_style = "{style}"') == len(config.units)
+
+
+def test_no_counters(tmp_path):
+    """Without counters nothing of them is left in the core."""
+    config = presets.find("tiny").replace(hardware={"counters": False})
+    verilog, contract = generate(config, tmp_path)
+    assert "count_block0" not in verilog.read_text()
+    assert json.loads(contract.read_text())["counters"] == []

@@ -1,0 +1,208 @@
+"""What must be true of the golden model whatever the network: independence, ranges, and each update by hand."""
+
+import math
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import configs, frames, small
+
+from spikeloom.golden.lfsr import leap
+from spikeloom.golden.model import Golden, initial_state
+
+
+def same(a, b):
+    return (all(torch.equal(x, y) for x, y in zip(a.weights, b.weights, strict=True)) and a.lfsr == b.lfsr
+            and (a.shift, a.since_decay) == (b.shift, b.since_decay))
+
+
+def train(config, samples=3, state=None, seed=0):
+    golden = Golden(config, state)
+    traces = [golden.run(frame, place % config.network.classes, train=True, record=True)
+              for place, frame in enumerate(frames(config, samples, seed))]
+    return golden, traces
+
+
+@given(configs(), st.integers(0, 99))
+def test_infer_gives_the_bits_of_run(config, seed):
+    golden, batch = Golden(config), frames(config, 5, seed)
+    traces = [golden.run(frame) for frame in batch]
+    assert golden.infer(batch).tolist() == [trace.counts.tolist() for trace in traces]
+    for trace in traces:
+        counts = trace.counts.tolist()
+        assert trace.prediction == counts.index(max(counts))  # the first of equal ones
+        assert trace.counts.tolist() == trace.units[-1].spikes.long().sum(0).tolist()
+
+
+@given(configs())
+def test_inference_leaves_the_state_alone(config):
+    golden, _ = train(config, samples=1)
+    before = golden.state.copy()
+    golden.infer(frames(config, 3))
+    golden.run(frames(config, 1)[0])
+    assert same(golden.state, before)
+
+
+@given(configs())
+def test_training_computes_what_inference_computes_until_the_first_update(config):
+    frame, steps = frames(config, 1)[0], config.update_steps
+    quiet, loud = Golden(config).run(frame), Golden(config).run(frame, 0, train=True)
+    for a, b in zip(quiet.units, loud.units):
+        assert torch.equal(a.potentials[:steps], b.potentials[:steps])
+        assert a.errors is None
+
+
+@given(configs())
+def test_everything_stored_stays_in_its_range(config):
+    golden, traces = train(config)
+    numbers = config.numbers
+    for trace in traces:
+        for unit, seen in zip(config.units, trace.units):
+            for values, width in ((seen.potentials, numbers.potential.width), (seen.errors, numbers.error.width),
+                                  *((weights, numbers.weight.width) for weights in seen.weights)):
+                assert -(1 << width - 1) <= int(values.min()) and int(values.max()) < 1 << width - 1
+            assert int(seen.codes.min()) >= 0 and int(seen.codes.max()) < 1 << config.code_bits
+            assert len(seen.weights) == config.intervals // config.time.update_period
+    for seen, weights in zip(traces[-1].units, golden.state.weights):
+        assert torch.equal(seen.weights[-1], weights)
+
+
+def test_weights_saturate():
+    # A rate that moves a weight by more than its range: they stop at both ends.
+    config = small(numbers={"weight": {"width": 5, "fraction": 2}}, update={"shift": 0, "multiplier": 255})
+    golden, _ = train(config, samples=6)
+    every = torch.cat([w.flatten() for w in golden.state.weights])
+    assert (int(every.min()), int(every.max())) == (-16, 15)
+
+
+@given(configs())
+def test_no_block_hears_of_a_later_one(config):
+    # Change every weight of the last block: nothing below it notices.
+    state = initial_state(config)
+    last = config.blocks[-1].index
+    for unit, weights in zip(config.units, state.weights):
+        if unit.block == last:
+            weights.copy_(-1 - weights)
+    (one, first), (other, second) = train(config), train(config, state=state)
+    for place, unit in enumerate(config.units):
+        if unit.block != last:
+            assert torch.equal(one.state.weights[place], other.state.weights[place])
+            assert all(torch.equal(a.units[place].errors, b.units[place].errors) for a, b in zip(first, second))
+
+
+def test_the_classifier_is_what_trains_a_block():
+    # The counterpart of the test above: inside its own block, the classifier's weights do matter.
+    config, results = small(initial={"gain": 2.0}, update={"shift": 1}), []
+    for sign in (1, -1):
+        state = initial_state(config)
+        state.weights[1].mul_(sign)
+        results.append(train(config, samples=8, state=state)[0].state.weights[0])
+    assert not torch.equal(*results)
+
+
+@given(configs())
+def test_one_step_per_interval_has_no_temporal_term(config):
+    """With k = 1, every error follows from its own step alone."""
+    config = config.replace(time={"interval": 1, "update_period": 1})
+    golden = Golden(config)
+    start = [w.tolist() for w in golden.state.weights]
+    trace = golden.run(frames(config, 1)[0], 0, train=True, record=True)
+    top = 1 << config.numbers.error.width - 1
+
+    def clamp(x):
+        return max(-top, min(top - 1, x))
+
+    for place, (unit, seen) in enumerate(zip(config.units, trace.units)):
+        for t in range(config.time.steps):
+            if unit.classifier:
+                delta = [(int(s) - (c == 0)) << config.numbers.error.fraction for c, s in enumerate(seen.spikes[t])]
+            else:
+                above = trace.units[place + 1]
+                weights = start[place + 1] if t == 0 else above.weights[t - 1].tolist()
+                scale = 2**config.numbers.weight.fraction
+                dots = [sum(w * e for w, e in zip(row, above.errors[t].tolist())) for row in weights]
+                delta = [clamp(math.floor(Fraction(dot, scale) + Fraction(1, 2))) for dot in dots]
+            expected = [clamp(math.floor(code * d / Fraction(2) ** config.gain_shift))
+                        for code, d in zip(seen.codes[t].tolist(), delta)]
+            assert seen.errors[t].tolist() == expected
+
+
+@given(configs())
+def test_every_update_by_hand(config):
+    """Equation (7) and its rounding, weight by weight, random words in the order of the core's walk."""
+    golden = Golden(config)
+    for place, frame in enumerate(frames(config, 2)):
+        weights = [w.tolist() for w in golden.state.weights]
+        words = [list(states) for states in golden.state.lfsr]
+        shift = golden.state.shift
+        trace = golden.run(frame, place % config.network.classes, train=True, record=True)
+        for period in range(config.intervals // config.time.update_period):
+            steps = range(period * config.update_steps, (period + 1) * config.update_steps)
+            for unit, seen, own, random in zip(config.units, trace.units, weights, words):
+                update_unit(config, unit, seen, own, random, shift, steps)
+                assert seen.weights[period].tolist() == own
+        assert [list(states) for states in golden.state.lfsr] == words
+
+
+def update_unit(config, unit, seen, weights, random, shift, steps):
+    shift += config.input.fraction if unit.static else 0
+    errors = seen.errors.tolist()
+    inputs = [(seen.inputs if unit.static else seen.inputs[t].long()).tolist() for t in steps]
+    top = 1 << unit.weight_width - 1
+    for row in range(unit.n_in):
+        values = [step[row] for step in inputs]
+        if not any(values):
+            continue
+        for word in range(unit.words):
+            for lane in range(unit.lanes):
+                neuron = word * unit.lanes + lane
+                if neuron < unit.n_out:
+                    gradient = sum(x * errors[t][neuron] for x, t in zip(values, steps))
+                    part = Fraction(random[lane] % 2**shift, 2**shift) if random else Fraction(1, 2)
+                    if shift == 0:
+                        part = 0
+                    step = math.floor(Fraction(gradient * config.update.multiplier, 2**shift) + part)
+                    weights[row][neuron] = max(-top, min(top - 1, weights[row][neuron] - step))
+                if random:
+                    random[lane] = leap(random[lane])
+
+
+@pytest.mark.parametrize("every, limit, shifts", [
+    (0, 3, [4, 4, 4, 4, 4, 4]),   # no decay
+    (1, 2, [5, 6, 6, 6, 6, 6]),
+    (2, 8, [4, 5, 5, 6, 6, 7]),
+    (3, 0, [4, 4, 4, 4, 4, 4]),   # nothing to grow
+])
+def test_step_decay(every, limit, shifts):
+    config = small(update={"decay_samples": every, "decay_limit": limit})
+    golden, seen = Golden(config), []
+    for place, frame in enumerate(frames(config, len(shifts))):
+        golden.run(frame)  # inference does not count
+        golden.run(frame, 0, train=True)
+        seen.append(golden.state.shift)
+        assert golden.state.since_decay == ((place + 1) % every if every else 0)
+    assert seen == shifts
+
+
+def test_the_state_given_is_copied():
+    config = small(update={"rounding": "stochastic"})
+    state = initial_state(config)
+    before = state.copy()
+    golden, _ = train(config, state=state)
+    assert same(state, before)
+    assert not same(golden.state, before)
+
+
+@pytest.mark.parametrize("gain, fraction, width", [(1.0, 6, 10), (64.0, 6, 10), (2.0, 3, 4)])
+def test_initial_weights(gain, fraction, width):
+    config = small(initial={"gain": gain, "seed": 5}, numbers={"weight": {"width": width, "fraction": fraction}})
+    top = 1 << width - 1
+    for unit, weights in zip(config.units, initial_state(config).weights):
+        limit = round(gain / math.sqrt(unit.n_in) * 2**fraction)
+        assert weights.shape == (unit.n_in, unit.n_out)
+        assert max(-limit, -top) <= int(weights.min()) < 0 < int(weights.max()) <= min(limit, top - 1)
+    assert same(initial_state(config), initial_state(config))
+    other = initial_state(config.replace(initial={"seed": 6}))
+    assert not torch.equal(initial_state(config).weights[0], other.weights[0])

@@ -1,0 +1,154 @@
+"""The schedule against cycles counted by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import small
+
+from spikeloom.golden.schedule import (
+    Passes,
+    Phase,
+    Schedule,
+    backward_cycles,
+    dot_latency,
+    forward_cycles,
+    report_cycles,
+    update_cycles,
+)
+
+#: One block of one layer, one interval of one step.
+ONE = small(time={"steps": 1, "interval": 1}, input={"size": 3}, layers=[{"neurons": 2, "lanes": 2}],
+            network={"classes": 2}, classifier={"lanes": 2})
+#: Two blocks of one layer with two output words, two intervals of one step, one slot between the blocks.
+TWO = small(time={"steps": 2, "interval": 1}, input={"size": 3},
+            layers=[{"neurons": 4, "lanes": 2}, {"neurons": 2, "lanes": 2}],
+            network={"classes": 2}, classifier={"lanes": 2}, hardware={"spike_slots": 1, "sample_slots": 1})
+#: Operations of a layer and its classifier in one interval.
+LAYER, CLASSIFIER = Passes(5, 4, 6), Passes(2, 3, 7)
+
+
+def test_passes_of_one_interval():
+    layer, classifier = ONE.units
+    # Two cycles until the first operation; its last: five stages (one multiplies) and two to integrate and to leave.
+    assert forward_cycles(layer, 5) == 2 + 5 + 5 + 2
+    assert forward_cycles(classifier, 2) == 2 + 2 + 4 + 2
+    # A request: register, address, memory, output register, product, a tree of one level, sum.
+    assert dot_latency(classifier) == 6
+    assert backward_cycles(classifier, None, 3) == 2 + 3 + 2 + 2
+    assert backward_cycles(layer, classifier, 4) == 2 + 4 + 7 + 2
+    # One group: one bitmap, two cycles to load and to leave it.
+    assert update_cycles(layer, 6) == 2 + (1 + 2) + 6 + 7
+    assert update_cycles(classifier, 7) == 2 + (1 + 2) + 7 + 7
+    assert report_cycles(classifier) == 2 + 1 + 2
+
+
+def test_one_sample():
+    schedule = Schedule(ONE, log=True)
+    # Values in cycles 0 to 2, dispatch in 3.
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 14 + 10 + 9 + 15 + 19 + 5)
+    assert schedule.phases == [
+        Phase(0, 0, 0, "forward", 0, 4, 17),
+        Phase(0, 0, 0, "forward", 1, 18, 27),
+        Phase(0, 0, 0, "backward", 1, 28, 36),
+        Phase(0, 0, 0, "backward", 0, 37, 51),
+        Phase(0, 0, 0, "update", 0, 52, 69),   # both at once: 18 cycles
+        Phase(0, 0, 0, "update", 1, 52, 70),   # and 19
+        Phase(0, 0, 0, "report", -1, 71, 75),
+    ]
+    assert schedule.counters == {
+        "block0.layer0.cycles.forward": 14, "block0.classifier.cycles.forward": 10,
+        "block0.layer0.cycles.backward": 15, "block0.classifier.cycles.backward": 9,
+        "block0.layer0.cycles.update": 18, "block0.classifier.cycles.update": 19,
+        "block0.cycles.forward": 1 + 14 + 10,  # and the cycle of the dispatch
+        "block0.cycles.backward": 24, "block0.cycles.update": 19, "block0.cycles.report": 5,
+        "block0.wait.input": 3, "block0.wait.result": 0,
+    }
+
+
+def test_inference_has_neither_backward_nor_update():
+    schedule = Schedule(ONE, log=True)
+    begin, end = schedule.sample([[LAYER], [CLASSIFIER]], train=False)
+    assert (begin, end) == (3, 3 + 24 + 5)
+    assert {phase.kind for phase in schedule.phases} == {"forward", "report"}
+    assert not {name for name in schedule.counters if "backward" in name or "update" in name}
+
+
+@pytest.mark.parametrize("arrival, begin, wait", [
+    (40, 41, 8),   # from cycle 33, after the report, to the dispatch
+    (33, 34, 1),
+    (32, 33, 0),   # complete just in time
+    (10, 33, 0),
+])
+def test_waiting_for_input(arrival, begin, wait):
+    schedule = Schedule(ONE)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False) == (3, 32)
+    assert schedule.counters["block0.wait.input"] == 3
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=arrival) == (begin, begin + 29)
+    assert schedule.counters["block0.wait.input"] == 3 + wait
+
+
+@pytest.mark.parametrize("accepted, wait", [(33, 0), (58, 0), (59, 1), (92, 34)])
+def test_waiting_for_the_result_to_be_taken(accepted, wait):
+    # The second forward passes end in cycle 57; the report reads its first count in 59 if the port is free by then.
+    schedule = Schedule(ONE)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, accepted=accepted) == (3, 32)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=30) == (33, 62 + wait)
+    assert schedule.counters["block0.wait.result"] == wait
+    assert schedule.counters["block0.cycles.report"] == 10
+
+
+def test_two_blocks_hand_over_spikes():
+    """Block 1 begins when both spike words of an interval have passed the queue; block 0 when they are taken."""
+    schedule = Schedule(TWO, log=True)
+    quick = [[Passes(2, 0, 0)] * 2] * 4
+    # Layer 0: 2 + 9 = 11 cycles, all others 10; block 0 begins in cycle 3.
+    begin, end = schedule.sample(quick, train=False)
+    first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
+    # Spikes are written until cycle 14, offered two later, taken in 16: block 1 dispatches in 17. Block 0 has computed
+    # its classifier until 24 and goes on in 25.
+    assert first[0, 0, 0] == (4, 14) and first[0, 0, 1] == (15, 24)
+    assert first[1, 0, 0] == (18, 27) and first[1, 0, 1] == (28, 37)
+    # Interval 1: written until 36. Its slot is taken until 37 and free in 38; two words: 38 and 39.
+    assert first[0, 1, 0] == (26, 36) and first[0, 1, 1] == (37, 46)
+    assert first[1, 1, 0] == (41, 50) and first[1, 1, 1] == (51, 60)
+    assert (begin, end) == (3, 60 + 5)
+    assert {name: schedule.counters[name] for name in schedule.counters if "wait" in name} == {
+        "block0.wait.input": 3, "block0.wait.output": 0,
+        "block1.wait.input": 17 + 2, "block1.wait.result": 0,
+    }
+
+
+def test_waiting_for_the_block_after():
+    """A block whose spikes are not taken does not begin the next interval, although its input is there."""
+    schedule = Schedule(TWO, log=True)
+    slow = [[Passes(2, 0, 0)] * 2, [Passes(2, 0, 0)] * 2, [Passes(100, 0, 0)] * 2, [Passes(2, 0, 0)] * 2]
+    schedule.sample(slow, train=False)
+    # Block 1 computes interval 0 until 17 + 108 + 10 = 135; the words of interval 1 leave in 136 and 137.
+    first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
+    assert first[1, 0, 1] == (126, 135)
+    assert first[1, 1, 0][0] == 139
+    schedule.sample(slow, train=False, arrival=50)
+    begins = [p.first - 1 for p in schedule.phases if (p.block, p.sample, p.interval, p.unit) == (0, 1, 0, 0)]
+    assert begins == [138]
+    # The sample was there in 51. Its next interval could begin in 160, but block 1 frees the slot in 256, after its
+    # 118 cycles from 138, and takes words in 257 and 258.
+    assert schedule.counters["block0.wait.output"] == (138 - 51) + (259 - 160)
+
+
+@given(st.integers(1, 4), st.integers(1, 20), st.lists(st.integers(2, 80), min_size=1, max_size=8))
+def test_free_running_source(slots, size, operations):
+    """A source that never waits fills the ring; the core begins with the value after the last, or when it is free."""
+    config = ONE.replace(input={"size": size}, hardware={"sample_slots": slots})
+    schedule = Schedule(config)
+    arrivals, begins, released = [], [], []
+    for count in operations:
+        arrival = schedule.next_arrival()
+        room = released[len(arrivals) - slots] + 1 if len(arrivals) >= slots else 0
+        assert arrival == max(arrivals[-1] + 1 if arrivals else 0, room) + size - 1
+        begin, end = schedule.sample([[Passes(count, 0, 0)], [Passes(2, 0, 0)]], train=False)
+        # The sample's slot is free when its last pass is over: not during the report.
+        released.append(begin + forward_cycles(config.units[0], count) + 10)
+        assert begin == max(arrival + 1, begins[-1] + 1 if begins else 0)
+        assert end == released[-1] + report_cycles(config.units[1])
+        arrivals.append(arrival)
+        begins.append(end)

@@ -1,0 +1,72 @@
+"""Training on the golden model resumes with identical bits; damaged checkpoints are refused."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from spikeloom.gen import presets
+from spikeloom.golden import training
+from spikeloom.golden.checkpoint import CheckpointError, load_state
+from spikeloom.golden.data import DataError, Dataset, load_dataset
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The tiny preset, 30 samples in chunks of 8."""
+    monkeypatch.setattr(training, "CHUNK", 8)
+    config = presets.find("tiny").replace(update={"rounding": "stochastic", "decay_samples": 20, "decay_limit": 2})
+    data = load_dataset("digits", config)
+    return config, Dataset(data.train_frames[:30], data.train_labels[:30], data.test_frames[:9], data.test_labels[:9])
+
+
+def test_interrupted_training_resumes(small, tmp_path):
+    config, data = small
+    list(training.train(config, data, 2, tmp_path / "through.npz", seed=7))
+    list(itertools.islice(training.train(config, data, 2, tmp_path / "broken.npz", seed=7), 3))
+    # The order of the samples is that of the checkpoint, whatever seed is given now.
+    list(training.train(config, data, 2, tmp_path / "broken.npz", seed=1))
+    with np.load(tmp_path / "through.npz") as through, np.load(tmp_path / "broken.npz") as broken:
+        assert through.files == broken.files
+        for name in through.files:
+            assert np.array_equal(through[name], broken[name]), name
+        assert through["history"].shape == (2, 3)
+
+
+def test_order_differs_by_epoch_and_covers_all():
+    chunks = training.plan(30, 2, 0, training.Progress())
+    first, second = (np.concatenate([c.order for c in chunks if c.epoch == epoch]) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(30))
+    assert list(first) != list(second)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", b"text"])
+def test_damaged_checkpoint(content, small, tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"checkpoint\.npz: not a checkpoint"):
+        load_state(path, small[0])
+    assert path.read_bytes() == content
+
+
+def test_checkpoint_of_another_configuration(small, tmp_path):
+    config, data = small
+    next(training.train(config, data, 1, tmp_path / "c.npz"))
+    with pytest.raises(CheckpointError, match="belongs to configuration"):
+        load_state(tmp_path / "c.npz", presets.find("digits"))
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"input": {"size": 63}}, "input.size must be 64 for data set 'digits', not 63"),
+    ({"input": {"bits": 4}}, "input.bits must hold 16 for data set 'digits', not 4"),
+    ({"network": {"classes": 9}}, "network.classes must be at least 10 for data set 'digits', not 9"),
+])
+def test_data_must_fit(changes, message):
+    with pytest.raises(DataError) as error:
+        load_dataset("digits", presets.find("tiny").replace(**changes))
+    assert str(error.value) == message
+
+
+def test_unknown_data():
+    with pytest.raises(DataError, match="data must be one of digits, not 'letters'"):
+        load_dataset("letters", presets.find("tiny"))

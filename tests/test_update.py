@@ -1,0 +1,128 @@
+# amaranth: UnusedElaboratable=no
+"""The update scan: each active row, each of its words, each active step, in exactly the documented cycle."""
+
+import random
+from typing import NamedTuple
+
+import pytest
+from amaranth.hdl import Module
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import simulate, small
+
+from spikeloom.golden.schedule import UPDATE_DEPTH, update_cycles
+from spikeloom.rtl.store import Store
+from spikeloom.rtl.update import UpdateScan
+
+
+class Operation(NamedTuple):
+    row: int
+    step: int
+    weight_base: int
+    error_base: int
+    first: bool
+    last: bool
+    full: bool
+
+
+def unit_of(n_in, lanes_below, classes, lanes, steps, period=1):
+    """A classifier with `n_in` inputs that arrive `lanes_below` at a time."""
+    return small(time={"steps": steps * period, "interval": steps, "update_period": period},
+                 layers=[{"neurons": n_in, "lanes": lanes_below}],
+                 network={"classes": classes}, classifier={"lanes": lanes}).units[-1]
+
+
+def expected_scan(unit, base, memory):
+    operations, addresses = [], []
+    for group in range(unit.groups):
+        addresses += [base + step * unit.groups + group for step in range(unit.frames)]
+        history = [memory[address] for address in addresses[-unit.frames:]]
+        for bit in range(unit.last_inputs if group == unit.groups - 1 else unit.scan_width):
+            steps = [step for step in range(unit.frames) if history[step] >> bit & 1]
+            operations += [
+                Operation(group * unit.scan_width + bit, step, word * unit.n_in, word * unit.frames,
+                          step == steps[0], step == steps[-1], word != unit.words - 1)
+                for word in range(unit.words) for step in steps]
+    return operations, addresses
+
+
+def rtl_scan(unit, base, memory, runs=1):
+    """Per run: operations and read addresses in order, and the cycle of `finish` counted from `start`."""
+    m = Module()
+    m.submodules.scan = scan = UpdateScan(unit, depth=len(memory))
+    m.submodules.store = store = Store(width=unit.scan_width, depth=len(memory))
+    m.d.comb += [store.read_en.eq(scan.fetch), store.read_address.eq(scan.address), scan.bits.eq(store.read)]
+    results = []
+
+    async def bench(ctx):
+        ctx.set(store.write_en, 1)
+        for address, bits in enumerate(memory):
+            ctx.set(store.write_address, address)
+            ctx.set(store.write, bits)
+            await ctx.tick()
+        ctx.set(store.write_en, 0)
+        for _ in range(runs):
+            operations, addresses, cycle, finish = [], [], 0, None
+            ctx.set(scan.start, 1)
+            ctx.set(scan.base, base)
+            while finish is None:
+                if ctx.get(scan.fetch):
+                    addresses.append(ctx.get(scan.address))
+                if ctx.get(scan.valid):
+                    fields = (ctx.get(getattr(scan, name)) for name in Operation._fields)
+                    operations.append(Operation(*fields))
+                if ctx.get(scan.finish):
+                    finish = cycle
+                await ctx.tick()
+                ctx.set(scan.start, 0)
+                ctx.set(scan.base, 0)
+                cycle += 1
+                assert cycle < 5000, "the scan does not end"
+            results.append((operations, addresses, finish))
+
+    simulate(m, bench)
+    return results
+
+
+def check(unit, base, memory, runs=1):
+    operations, addresses = expected_scan(unit, base, memory)
+    # The pass ends UPDATE_DEPTH cycles after `finish`, and counts its first and its last cycle.
+    finish = update_cycles(unit, len(operations)) - UPDATE_DEPTH - 1
+    assert finish == 1 + unit.groups * (unit.frames + 2) + len(operations)
+    assert rtl_scan(unit, base, memory, runs) == [(operations, addresses, finish)] * runs
+    return operations
+
+
+@given(st.data())
+def test_rows_in_order(data):
+    n_in, classes = data.draw(st.integers(1, 40)), data.draw(st.integers(2, 5))
+    unit = unit_of(n_in, data.draw(st.integers(1, min(n_in, 6))), classes, data.draw(st.integers(1, classes)),
+                   data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2)))
+    base, source = data.draw(st.integers(0, 3)), random.Random(data.draw(st.integers(0, 999)))
+    density = data.draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+    memory = [sum((source.random() < density) << bit for bit in range(unit.scan_width))
+              for _ in range(base + unit.frames * unit.groups + 1)]
+    check(unit, base, memory, runs=2)
+
+
+def test_static_rows():
+    # A frame has one bitmap for the whole update period: one operation per word of each row that is not zero.
+    unit = small(input={"size": 20}, layers=[{"neurons": 5, "lanes": 2}]).units[0]
+    operations = check(unit, 0, [0b1000000000000001, 0b110001])
+    assert [(op.row, op.weight_base) for op in operations] == [
+        (row, word * 20) for row in (0, 15, 16) for word in range(3)]
+
+
+def test_by_hand():
+    """Three steps, two words: row 0 is active in steps 0 and 2, row 2 in step 1; row 5 does not exist."""
+    unit = unit_of(5, 1, 3, 2, steps=3)
+    assert check(unit, 0, [0b000001, 0b100100, 0b100001]) == [
+        Operation(0, 0, 0, 0, 1, 0, 1), Operation(0, 2, 0, 0, 0, 1, 1),
+        Operation(0, 0, 5, 3, 1, 0, 0), Operation(0, 2, 5, 3, 0, 1, 0),
+        Operation(2, 1, 0, 0, 1, 1, 1), Operation(2, 1, 5, 3, 1, 1, 0),
+    ]
+
+
+@pytest.mark.parametrize("memory", [[0], [0b100000]])
+def test_nothing_active(memory):
+    assert check(unit_of(5, 1, 3, 2, steps=1), 0, memory) == []
