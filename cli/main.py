@@ -35,9 +35,9 @@ def generate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the two files.")] = Path("build/rtl"),
 ):
     """Write Verilog and its JSON sidecar."""
-    from ..gen.generate import generate as write  # noqa: PLC0415 -- only commands that need it load Amaranth
-    from ..golden.memories import memories  # noqa: PLC0415
-    from .show import waiting  # noqa: PLC0415
+    from ..gen.generate import generate as write  # only commands that need it load Amaranth
+    from ..golden.memories import memories
+    from .show import waiting
 
     chosen = presets.find(config)
     with waiting(f"generating {chosen.name}"):
@@ -63,12 +63,12 @@ def simulate(
     """Run the generated core under Verilator and compare it with the golden model."""
     if level not in ("cycle", "sample"):
         raise ConfigError(f"--level must be cycle or sample, not {level!r}")
-    from ..golden.checkpoint import load_state  # noqa: PLC0415
-    from ..golden.data import load_dataset  # noqa: PLC0415
-    from ..golden.training import plan  # noqa: PLC0415
-    from ..golden.training import Progress as Trained  # noqa: PLC0415
-    from ..sim.cosim import Batch, cosimulate  # noqa: PLC0415
-    from .show import progress, simulation_tables  # noqa: PLC0415
+    from ..golden.checkpoint import load_state
+    from ..golden.data import load_dataset
+    from ..golden.training import Progress as Trained
+    from ..golden.training import plan
+    from ..sim.cosim import Batch, cosimulate
+    from .show import progress, simulation_tables
 
     chosen = presets.find(config)
     chosen_data = load_dataset(data, chosen)
@@ -101,8 +101,8 @@ def train(
     """Train, or go on where an interrupted training stopped: the bits are the same."""
     if on not in ("golden", "rtl"):
         raise ConfigError(f"--on must be golden or rtl, not {on!r}")
-    from ..golden.data import load_dataset  # noqa: PLC0415
-    from .show import progress  # noqa: PLC0415
+    from ..golden.data import load_dataset
+    from .show import progress
 
     chosen = presets.find(config)
     chosen_data = load_dataset(data, chosen)
@@ -110,11 +110,11 @@ def train(
     path, total = output / "checkpoint.npz", len(chosen_data.train_labels) * epochs
     with progress(f"{chosen.name}: {epochs} epochs on {on}", total) as bar:
         if on == "golden":
-            from ..golden.training import train as run_golden  # noqa: PLC0415
+            from ..golden.training import train as run_golden
 
             steps = run_golden(chosen, chosen_data, epochs, path, seed=seed, tick=bar.step)
         else:
-            from ..sim.training import train_rtl  # noqa: PLC0415
+            from ..sim.training import train_rtl
 
             steps = (step.progress for step in train_rtl(
                 chosen, chosen_data, epochs, path, root=build_dir, folder=output, seed=seed, tick=bar))
@@ -128,7 +128,7 @@ def train(
 @app.command()
 def doctor():
     """Print what was found of the tools that Spikeloom needs, and what is missing."""
-    from .doctor import examine  # noqa: PLC0415
+    from .doctor import examine
 
     raise typer.Exit(examine())
 
@@ -141,8 +141,8 @@ def demo(
     build_dir: BuildOption = Path("build/sim"),
 ):
     """Generate a core, train it in the RTL, check every bit, and write a report."""
-    from ..sim.demo import run_demo  # noqa: PLC0415
-    from .show import progress  # noqa: PLC0415
+    from ..sim.demo import run_demo
+    from .show import progress
 
     chosen = presets.find(config)
     paths = run_demo(chosen, output, epochs=epochs, root=build_dir, progress=progress)

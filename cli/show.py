@@ -53,10 +53,12 @@ def simulation_tables(config, checked, batch):
     table = Table(title=f"{config.name}: {total} samples, {'training' if batch.train else 'inference'}")
     table.add_column("")
     table.add_column("", justify="right")
-    table.add_row("right predictions", f"{checked.correct(batch.labels)} ({checked.correct(batch.labels) / total:.2%})")
+    right = checked.correct(batch.labels)
+    table.add_row("right predictions", f"{right} ({right / total:.2%})")
     table.add_row("output spikes", f"{int(rows[:, 6:].sum())}")
     table.add_row("cycles per sample, mean", f"{rows[:, 3].mean():.1f}")
-    table.add_row("cycles, first value to last result", f"{int(rows[-1, 5] - rows[0, 4]) + config.input.size}")
+    first = int(rows[0, 4]) - config.input.size + 1  # without pauses, the cycle of the first value
+    table.add_row("cycles, first value to last result", f"{int(rows[-1, 5]) - first + 1}")
     console.print(table)
     if not counters:
         return
@@ -74,7 +76,8 @@ def simulation_tables(config, checked, batch):
             table.add_row(kind, phase, str(words["read"]), str(words["write"]))
     console.print(table)
 
-    table = Table("unit", "forward", "backward", "update", title="lane utilisation")
+    passes = ("forward", "backward", "update")
+    table = Table("unit", *passes, title="lane utilisation")
     for unit, own in utilisation(config, counters).items():
-        table.add_row(unit, *(f"{own[phase]:.1%}" if phase in own else "" for phase in ("forward", "backward", "update")))
+        table.add_row(unit, *(f"{own[phase]:.1%}" if phase in own else "" for phase in passes))
     console.print(table)

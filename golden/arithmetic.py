@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-__all__ = ["constant", "saturate", "shift_floor", "shift_nearest", "shift_stochastic", "exact_matmul"]
+__all__ = ["constant", "exact_matmul", "saturate", "shift_floor", "shift_nearest", "shift_stochastic"]
 
 
 @cache

@@ -56,13 +56,13 @@ def load_state(path, config):
     CheckpointError
         If the file cannot be read, or belongs to another configuration.
     """
-    import torch  # noqa: PLC0415 -- writing a checkpoint does not need it
+    import torch  # writing a checkpoint does not need it
 
-    from .model import State  # noqa: PLC0415
+    from .model import State
 
     try:
-        with np.load(path) as file:
-            arrays = dict(file)
+        with Path(path).open("rb") as file, np.load(file) as archive:
+            arrays = dict(archive)
         if str(arrays["config"]) != config.hash:
             raise CheckpointError(f"{path}: belongs to configuration {arrays['config']}, not to {config.hash}")
         units = range(len(config.units))

@@ -5,7 +5,7 @@ operations, ``block.unit.cycles.phase`` for the cycles of a pass, and ``block.cy
 for the block's sequencer. Importing this module does not import torch.
 """
 
-__all__ = ["CATEGORIES", "WAIT_BITS", "unit_counters", "unit_amounts", "block_counters", "category"]
+__all__ = ["CATEGORIES", "WAIT_BITS", "block_counters", "category", "unit_amounts", "unit_counters"]
 
 #: Category of each memory in reports; a classifier's weights and potentials have their own.
 CATEGORIES = {"weight": "weight", "potential": "potential", "window": "history", "input": "history", "error": "error",

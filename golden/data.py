@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["DATASETS", "Dataset", "DataError", "load_dataset"]
+__all__ = ["DATASETS", "DataError", "Dataset", "load_dataset"]
 
 
 class DataError(ValueError):

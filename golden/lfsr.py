@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-__all__ = ["MASK", "PERIOD", "LEAP", "step", "leap", "lane_seeds", "Lfsr"]
+__all__ = ["LEAP", "MASK", "PERIOD", "Lfsr", "lane_seeds", "leap", "step"]
 
 MASK = 0xD008
 PERIOD = 65535

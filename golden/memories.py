@@ -40,24 +40,24 @@ def memories(config):
                 found.append(_spikes(f"{path}_input.bitmaps", unit, 1))
             fired = unit.lanes if config.neuron.reset == "zero" else 0
             found += [
-                Memory(f"{path}.weights", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
+                Memory(f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
                        "word * n_in + row: lane i is the weight of input row to neuron word * lanes + i"),
-                Memory(f"{path}.potentials", f"{classifier}potential", unit.words, unit.lanes * unit.potential_width,
+                Memory(f"{path}.potential_store", f"{classifier}potential", unit.words, unit.lanes * unit.potential_width,
                        "word: potential of neuron word * lanes + i after the interval, before its reset"),
-                Memory(f"{path}.windows", "history", unit.words * unit.steps,
+                Memory(f"{path}.window_store", "history", unit.words * unit.steps,
                        unit.lanes * config.code_bits + fired,
                        "word * k + step: surrogate code per lane, then spikes where the reset is to zero"),
-                Memory(f"{path}.errors", "error", unit.words * unit.frames, unit.lanes * unit.history_width,
+                Memory(f"{path}.error_store", "error", unit.words * unit.frames, unit.lanes * unit.history_width,
                        "word: sum of the errors of the update period" if unit.static else
                        "word * frames + step: error per lane"),
             ]
             if unit.classifier:
                 width = unit.lanes * (config.time.steps.bit_length() + unit.steps.bit_length())
-                found.append(Memory(f"{path}.counts_store", "classifier count", unit.words, width,
+                found.append(Memory(f"{path}.count_store", "classifier count", unit.words, width,
                                     "word: spikes of the sample per lane, then spikes of the interval per lane"))
         if not block.last:
             width = top.lanes + (config.network.classes - 1).bit_length() + 1
-            found.append(Memory(f"{block.name}.spikes", "history", max(2, top.words * top.steps), width,
+            found.append(Memory(f"{block.name}.queue", "history", max(2, top.words * top.steps), width,
                                 "queue of the spikes of one interval with label and mode"))
     return found
 

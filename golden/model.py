@@ -14,7 +14,7 @@ from . import neuron
 from .arithmetic import exact_matmul, saturate, shift_floor, shift_nearest, shift_stochastic
 from .lfsr import Lfsr, lane_seeds
 
-__all__ = ["State", "UnitTrace", "SampleTrace", "Golden", "initial_state"]
+__all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state"]
 
 
 class State(NamedTuple):
@@ -182,7 +182,7 @@ class Golden:
         SampleTrace
         """
         config, units = self.config, self.config.units
-        k, period = config.time.interval, config.time.update_period
+        period = config.time.update_period
         frame = frame.to(torch.int64)
         u = [torch.zeros(unit.n_out, dtype=torch.int64) for unit in units]
         traces = [([], [], [], [], []) for _ in units]  # potentials, spikes, codes, errors, weights
@@ -246,20 +246,17 @@ class Golden:
         frames : torch.Tensor
             (batch, input.size) integers.
         """
-        config, units = self.config, self.config.units
-        u = [0] * len(units)
-        counts = torch.zeros(len(frames), config.network.classes, dtype=torch.int64)
-        frames = frames.unsqueeze(0).to(torch.int64)
-        currents = {0: self._current(units[0], 0, frames)}
-        wanted = [p for p, unit in enumerate(units) if not unit.classifier or p == len(units) - 1]
+        config, last = self.config, len(self.config.units) - 1
+        # The other blocks' classifiers only teach.
+        wanted = [(place, unit) for place, unit in enumerate(config.units) if not unit.classifier or place == last]
+        u = {place: torch.zeros(len(frames), unit.n_out, dtype=torch.int64) for place, unit in wanted}
+        counts = torch.zeros_like(u[last])
+        below = frames.unsqueeze(0).to(torch.int64)
+        static = self._current(config.units[0], 0, below)
         for _ in range(config.intervals):
-            for place in wanted:
-                current = currents.get(place)
-                if current is None:
-                    current = self._current(units[place], place, fired)
-                if isinstance(u[place], int):
-                    u[place] = torch.zeros_like(current[0])
+            for place, unit in wanted:
+                current = static if unit.static else self._current(unit, place, below)
                 potentials = neuron.lif_steps(u[place], current, config)
-                u[place], fired = potentials[-1], neuron.spikes(potentials, config)
-            counts += fired.sum(0)
+                u[place], below = potentials[-1], neuron.spikes(potentials, config)
+            counts += below.sum(0)
         return counts

@@ -17,7 +17,7 @@ import torch
 
 from .arithmetic import constant, saturate, shift_floor
 
-__all__ = ["leak", "spikes", "surrogate", "decayed", "lif_steps", "error_steps"]
+__all__ = ["decayed", "error_steps", "leak", "lif_steps", "spikes", "surrogate"]
 
 
 def leak(x, config):

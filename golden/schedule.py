@@ -10,8 +10,21 @@ from typing import NamedTuple
 
 from .units import clog2
 
-__all__ = ["UPDATE_DEPTH", "QUEUE_LATENCY", "tree_latency", "forward_depth", "dot_latency", "backward_depth",
-           "forward_cycles", "backward_cycles", "update_cycles", "report_cycles", "Passes", "Phase", "Schedule"]
+__all__ = [
+    "QUEUE_LATENCY",
+    "UPDATE_DEPTH",
+    "Passes",
+    "Phase",
+    "Schedule",
+    "backward_cycles",
+    "backward_depth",
+    "dot_latency",
+    "forward_cycles",
+    "forward_depth",
+    "report_cycles",
+    "tree_latency",
+    "update_cycles",
+]
 
 #: Cycles from an update operation to the write of the weight word.
 UPDATE_DEPTH = 7
@@ -213,6 +226,7 @@ class Schedule:
         self._count(f"{block.name}.cycles.report", cycles)
         end = last + waits + cycles
         if self.log:
-            self.phases.append(Phase(block.index, self._samples, self.config.intervals - 1, "report", -1, last + 1, end))
+            interval = self.config.intervals - 1
+            self.phases.append(Phase(block.index, self._samples, interval, "report", -1, last + 1, end))
         self._accepted = end + 1 if accepted is None else accepted
         return end

@@ -7,7 +7,7 @@ computed by that lane. Everything here is a plain integer, shared by golden mode
 
 from dataclasses import dataclass
 
-__all__ = ["Unit", "Block", "build_blocks", "clog2", "FRAME_SCAN", "SCAN_MINIMUM"]
+__all__ = ["FRAME_SCAN", "SCAN_MINIMUM", "Block", "Unit", "build_blocks", "clog2"]
 
 #: Bits scanned per cycle in a frame buffer.
 FRAME_SCAN = 16

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Const, Mux, Signal, signed
 
-__all__ = ["saturate", "shift_floor", "shift_nearest", "shift_stochastic", "leak", "register", "adder_tree"]
+__all__ = ["adder_tree", "leak", "register", "saturate", "shift_floor", "shift_nearest", "shift_stochastic"]
 
 
 def saturate(m, x, width, *, name):

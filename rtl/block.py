@@ -138,7 +138,7 @@ class BlockCore(wiring.Component):
 
     def _wire_units(self, m, context):
         """Inputs, spikes and errors between the units."""
-        config, units, buffer = self.config, self.units, self.buffer
+        units, buffer = self.units, self.buffer
         period_base = Signal.like(units[0].base)
         m.d.comb += [
             period_base.eq(buffer.base),
@@ -213,7 +213,7 @@ class BlockCore(wiring.Component):
             return result
         # The spikes of one interval wait here, so that a pass never stops in the middle.
         layout = self.o.payload.shape()
-        m.submodules.spikes = queue = fifo.SyncFIFOBuffered(
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(
             width=layout.size, depth=max(2, top.unit.words * top.unit.steps) + 1)
         word = Signal(layout)
         m.d.comb += [

@@ -169,23 +169,19 @@ class RegisterPort(wiring.Component):
             m.d.sync += answer.eq(0)
         m.d.comb += settled.eq(1)
         everywhere = Signal()
-        with m.If(at(regions["identification"])):
-            with m.If(collect & ~write):
-                m.d.sync += answer.eq(MAGIC)
-        with m.If(at(regions["configuration"])):
-            with m.If(collect & ~write):
-                m.d.sync += answer.eq(int(config.hash[:8], 16))
-        with m.If(at(regions["status"])):
-            with m.If(collect & ~write):
-                m.d.sync += answer.eq(self.quiet | self.fault << 1)
+        with m.If(at(regions["identification"])), m.If(collect & ~write):
+            m.d.sync += answer.eq(MAGIC)
+        with m.If(at(regions["configuration"])), m.If(collect & ~write):
+            m.d.sync += answer.eq(int(config.hash[:8], 16))
+        with m.If(at(regions["status"])), m.If(collect & ~write):
+            m.d.sync += answer.eq(self.quiet | self.fault << 1)
         with m.If(at(regions["control"])):
             m.d.comb += everywhere.eq(perform & write & value[0])
-        with m.If(at(regions["time"])):
-            with m.If(collect & ~write):
-                with m.If(address[0]):
-                    m.d.sync += answer.eq(high)
-                with m.Else():
-                    m.d.sync += [answer.eq(self.now), high.eq(self.now[32:])]
+        with m.If(at(regions["time"])), m.If(collect & ~write):
+            with m.If(address[0]):
+                m.d.sync += answer.eq(high)
+            with m.Else():
+                m.d.sync += [answer.eq(self.now), high.eq(self.now[32:])]
         for block in self.blocks:
             name = block.block.name
             m.d.comb += [

@@ -1,10 +1,10 @@
 """Result of one sample: the class with the most spikes, and all counts."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ResultUnit", "result_layout", "CYCLE_BITS"]
+__all__ = ["CYCLE_BITS", "ResultUnit", "result_layout"]
 
 #: Bits of the cycle count of one sample.
 CYCLE_BITS = 32
@@ -77,9 +77,8 @@ class ResultUnit(wiring.Component):
 
         with m.FSM():
             # Idle -- until the last interval of a sample is over.
-            with m.State("Idle"):
-                with m.If(self.start):
-                    m.next = "Wait"
+            with m.State("Idle"), m.If(self.start):
+                m.next = "Wait"
 
             # Wait -- the registers of the result belong to the sample before until somebody took it.
             with m.State("Wait"):

@@ -118,15 +118,15 @@ class UnitCore(wiring.Component):
 
     def _stores(self, m):
         config, unit, style = self.config, self.unit, self.config.hardware.memory
-        m.submodules.weights = weights = Store(
+        m.submodules.weight_store = weights = Store(
             width=unit.lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
             style=style.weight)
-        m.submodules.potentials = potentials = Store(
+        m.submodules.potential_store = potentials = Store(
             width=unit.lanes * unit.potential_width, depth=unit.words, style=style.potential)
-        m.submodules.windows = windows = Store(
+        m.submodules.window_store = windows = Store(
             width=window_layout(config, unit).size, depth=unit.words * unit.steps,
             style=style.history)
-        m.submodules.errors = errors = Store(
+        m.submodules.error_store = errors = Store(
             width=unit.lanes * unit.history_width, depth=unit.words * unit.frames, style=style.error)
         return weights, potentials, windows, errors
 
@@ -290,7 +290,7 @@ class UnitCore(wiring.Component):
             "total": data.ArrayLayout(self.count_bits, unit.lanes),
             "recent": data.ArrayLayout(steps.bit_length(), unit.lanes),
         })
-        m.submodules.counts_store = store = Store(width=layout.size, depth=unit.words)
+        m.submodules.count_store = store = Store(width=layout.size, depth=unit.words)
         read = data.View(layout, store.read)
         write = Signal(layout)
         # The total of the intervals before is needed with the last step of a word, and read with its first.

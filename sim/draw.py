@@ -43,7 +43,8 @@ def _try(r):
     return {
         "name": "drawn",
         "time": {"steps": steps, "interval": interval, "update_period": period},
-        "input": {"size": r.choice([1, 5, 16, 17, 23, 30, 32, 40]), "bits": r.randint(1, 6), "fraction": r.randint(0, 5)},
+        "input": {"size": r.choice([1, 5, 16, 17, 23, 30, 32, 40]), "bits": r.randint(1, 6),
+                  "fraction": r.randint(0, 5)},
         "layers": [layer() for _ in range(depth)],
         "network": {"classes": classes, "block_length": r.choice([1, 1, min(2, depth), depth])},
         "classifier": {"lanes": lanes(classes)},

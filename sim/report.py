@@ -18,6 +18,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter, StrMethodFormatter
+
 from spikeloom.golden.checkpoint import write_atomically
 from spikeloom.golden.config import Config
 

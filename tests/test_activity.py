@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import configs, frames, small
 
 from spikeloom.golden.activity import passes_and_counters
 from spikeloom.golden.model import Golden
 from spikeloom.golden.schedule import Passes
+from strategies import configs, frames, small
 
 
 def lanes_of(unit, word):
@@ -110,17 +110,16 @@ class Walk:
     def finish(self, requests):
         """The unit's counters; `requests` are those of the unit below."""
         unit, counts = self.unit, self.counts
-        words = unit.groups if unit.static else sum(-(-unit.n_in // unit.granule) for _ in range(self.config.time.steps))
-        counts["input.write.forward"] = words
+        words = self.config.time.steps * -(-unit.n_in // unit.granule)
+        counts["input.write.forward"] = unit.groups if unit.static else words
         if unit.static:
             counts["value.write.forward"] = unit.n_in
         if unit is self.config.units[-1]:
             counts["count.read.report"] = unit.words
-        absent = [name for name in counts
-                  if name.startswith("value") and not unit.static or name.startswith("count") and not unit.classifier]
-        for name in absent:
-            del counts[name]
-        return {**counts, **requests}
+        # The loops above count for every kind of unit; only a frame has values, only a classifier spike counts.
+        absent = [kind for kind, there in (("value", unit.static), ("count", unit.classifier)) if not there]
+        kept = {name: count for name, count in counts.items() if name.split(".")[0] not in absent}
+        return {**kept, **requests}
 
 
 def expected(config, trace):

@@ -11,12 +11,12 @@ import torch
 from amaranth.hdl import Module, Signal, signed
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import LEAKS, simulate, small
 
 from spikeloom.golden import arithmetic as golden
 from spikeloom.golden.neuron import leak as golden_leak
 from spikeloom.golden.schedule import tree_latency
 from spikeloom.rtl import arithmetic as rtl
+from strategies import LEAKS, simulate, small
 
 WIDE = st.lists(st.integers(-(1 << 46), (1 << 46) - 1), min_size=1, max_size=20)
 BYTES = range(-128, 128)

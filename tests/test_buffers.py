@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import patterns, simulate, small
 
 from spikeloom.rtl.buffers import FrameBuffer, SpikeBuffer, SpikeStore
+from strategies import patterns, simulate, small
 
 IDLE = 200  # cycles after which a testbench that sees nothing happen gives up
 
@@ -225,9 +225,9 @@ def test_spike_store_packs_words():
 
 
 @settings(max_examples=25)
-@given(st.integers(1, 35), st.integers(1, 6), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3),
-       st.integers(0, 999), patterns, patterns)
-def test_spikes_arrive_whole(neurons, lanes, steps, period, slots, seed, producer, consumer):
+@given(neurons=st.integers(1, 35), lanes=st.integers(1, 6), steps=st.integers(1, 3), period=st.integers(1, 3),
+       slots=st.integers(1, 3), seed=st.integers(0, 999), producer=patterns, consumer=patterns)
+def test_spikes_arrive_whole(*, neurons, lanes, steps, period, slots, seed, producer, consumer):
     """Intervals of several update periods: contents while a period is complete, label and mode of each interval."""
     config = spike_config(neurons, min(lanes, neurons), steps, period, slots)
     unit, source = config.blocks[1].units[0], random.Random(seed)
@@ -235,10 +235,10 @@ def test_spikes_arrive_whole(neurons, lanes, steps, period, slots, seed, produce
     words = -(-unit.n_in // unit.granule)
     # periods[p][t] are the spikes of step t, as a number with one bit per neuron
     periods = [[source.getrandbits(unit.n_in) for _ in range(unit.frames)] for _ in range(slots + 2)]
-    tags = [(source.randrange(4), source.randrange(2)) for _ in periods]
+    tags = [{"label": source.randrange(4), "train": source.randrange(2)} for _ in periods]
     mask = (1 << unit.granule) - 1
-    payloads = [{"spikes": spikes[interval * steps + step] >> word * unit.granule & mask, "label": label, "train": train}
-                for spikes, (label, train) in zip(periods, tags)
+    payloads = [{"spikes": spikes[interval * steps + step] >> word * unit.granule & mask, **tag}
+                for spikes, tag in zip(periods, tags)
                 for interval in range(period) for word in range(words) for step in range(steps)]
 
     async def feed(ctx):
@@ -252,7 +252,7 @@ def test_spikes_arrive_whole(neurons, lanes, steps, period, slots, seed, produce
                 await until(ctx, dut.available)
                 while not next(turn):
                     await ctx.tick()
-                seen.append((ctx.get(dut.label), ctx.get(dut.train)))
+                seen.append({"label": ctx.get(dut.label), "train": ctx.get(dut.train)})
                 await pulse(ctx, dut.take)
                 # As the forward pass reads it: the interval just taken, while the next may be arriving.
                 first = base + interval * steps * unit.groups

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 from pydantic import ValidationError
-from strategies import document, small
 
 from spikeloom.golden.config import ConfigError, load, parse
+from strategies import document, small
 
 POTENTIAL = "must be a multiple of 2**-6 in 2**-6 .. 31.984375 (numbers.potential)"
 WIDTH = "must be a power of two in 0.03125 .. 4096"

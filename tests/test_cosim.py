@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from spikeloom.gen import presets
+from spikeloom.golden.checkpoint import save_arrays, state_arrays
 from spikeloom.golden.data import load_dataset
 from spikeloom.golden.model import initial_state
 from spikeloom.sim.build import build
+from spikeloom.sim.compare import compare_counters, compare_results, compare_state
 from spikeloom.sim.cosim import Batch, cosimulate
+from spikeloom.sim.predict import Prediction
 from spikeloom.sim.run import Simulation
 from spikeloom.sim.sweep import check, stimulus
 from spikeloom.sim.training import state_of
-from spikeloom.golden.checkpoint import save_arrays, state_arrays
-from spikeloom.sim.compare import compare_counters, compare_results, compare_state
-from spikeloom.sim.predict import Prediction
 
 
 @pytest.mark.parametrize("seed", [5, 10, 11, 20, 27])

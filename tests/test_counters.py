@@ -4,13 +4,13 @@
 import random
 
 import pytest
-from strategies import frames, simulate, small
 
 from spikeloom.golden.activity import passes_and_counters
 from spikeloom.golden.counters import WAIT_BITS, block_counters, category, unit_amounts, unit_counters
 from spikeloom.golden.model import Golden
 from spikeloom.golden.schedule import Schedule
 from spikeloom.rtl.counters import CounterBank
+from strategies import frames, simulate, small
 
 
 def rtl_counters(names, amounts, width, cycles):

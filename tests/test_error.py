@@ -5,10 +5,10 @@ import random
 
 import pytest
 import torch
-from strategies import LEAKS, SURROGATES, simulate, small
 
 from spikeloom.golden.neuron import error_steps
 from spikeloom.rtl.error import ErrorUnit
+from strategies import LEAKS, SURROGATES, simulate, small
 
 STEPS, WIDTH = 32, 10
 
@@ -33,6 +33,13 @@ def rtl_error(config, delta, codes, fired, idle=()):
     dut, results = ErrorUnit(config, delta_width=WIDTH), []
 
     async def bench(ctx):
+        # What an interval before has left behind must not pass its border.
+        ctx.set(dut.finish, 1)
+        ctx.set(dut.delta, 100)
+        ctx.set(dut.code, config.surrogate_codes[-1])
+        await ctx.tick()
+        assert ctx.get(dut.error) > 0
+        ctx.set(dut.finish, 0)
         for place, step in enumerate(reversed(range(len(codes)))):
             ctx.set(dut.restart, place == 0)
             ctx.set(dut.carry, 1)
@@ -103,7 +110,7 @@ HALF = {"leak": {"form": "multiply", "multiplier": 1, "shift": 1}}
     ({"reset": "none", "reset_error": False}, "table", [5, -5], [9, 255], [0, 0], [-75, -160]),  # 5 - 80; -159.4
     ({"reset": "none", "reset_error": False}, "table", [511], [255], [0], [511]),               # saturates
 ])
-def test_by_hand(neuron, surrogate, delta, codes, fired, expected):
+def test_by_hand(*, neuron, surrogate, delta, codes, fired, expected):
     config = one_interval(len(codes), neuron={**HALF, "threshold": 0.5, "reset_amount": 0.5, **neuron},
                           surrogate=SURROGATES[surrogate])
     assert golden_error(config, delta, codes, fired) == expected

@@ -86,12 +86,12 @@ def test_icarus_accepts(seed, tmp_path):
 
 
 def test_yosys_accepts(tiny):
-    """The Yosys that comes with Amaranth: reads the text back, checks it, and finds no driver twice or missing."""
-    from amaranth._toolchain.yosys import find_yosys
-
-    yosys = find_yosys(lambda version: True)
-    yosys.run(["-q", "-p", "read_verilog -sv -; hierarchy -check -top tiny; proc; check -assert -noinit"],
-              tiny[0].read_text())
+    """Reads the text back and checks it: no net with two drivers or none, no missing module."""
+    if not shutil.which("yosys"):
+        pytest.skip("yosys is not installed")
+    script = f"read_verilog -sv {tiny[0]}; hierarchy -check -top tiny; proc; check -assert"
+    done = subprocess.run(["yosys", "-q", "-p", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):

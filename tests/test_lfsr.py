@@ -2,13 +2,14 @@
 """Random bits: the whole cycle, and the registers that walk it."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
-from strategies import simulate
 
 from spikeloom.golden.lfsr import MASK, PERIOD, Lfsr, lane_seeds, leap, step
 from spikeloom.rtl.lfsr import LaneLfsr
+from strategies import simulate
 
 
 def rtl_lfsr(seeds, cycles):
@@ -31,7 +32,7 @@ def rtl_lfsr(seeds, cycles):
 
 def test_polynomial():
     # x^16 + x^15 + x^13 + x^4 + 1, shifted right: term x^n is bit n-1.
-    assert MASK == sum(1 << (power - 1) for power in (16, 15, 13, 4))
+    assert sum(1 << (power - 1) for power in (16, 15, 13, 4)) == MASK
 
 
 @pytest.mark.parametrize("advance", [step, leap])
@@ -47,7 +48,7 @@ def test_draw_continues_where_it_stopped():
     whole, parts = Lfsr([1, 0xBEEF]), Lfsr([1, 0xBEEF])
     drawn = whole.draw(7).tolist()
     assert drawn[0] == [1, 0xBEEF]
-    assert all(after == [leap(s) for s in before] for before, after in zip(drawn, drawn[1:]))
+    assert all(after == [leap(s) for s in before] for before, after in pairwise(drawn))
     assert parts.draw(0).tolist() + parts.draw(3).tolist() + parts.draw(4).tolist() == drawn
     assert parts.state == whole.state == [leap(s) for s in drawn[-1]]
 

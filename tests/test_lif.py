@@ -5,11 +5,11 @@ import random
 
 import pytest
 import torch
-from strategies import LEAKS, SURROGATES, simulate, small
 
 from spikeloom.golden.arithmetic import shift_floor
 from spikeloom.golden.neuron import lif_steps, spikes, surrogate
 from spikeloom.rtl.lif import Lif
+from strategies import LEAKS, SURROGATES, simulate, small
 
 STEPS, SUM_WIDTH = 48, 14
 
@@ -134,8 +134,8 @@ def test_by_hand(neuron, stored, total, expected):
     assert rtl_lif(config, stored, [total]) == [expected]
 
 
-def test_the_reset_may_leave_the_range_before_the_current_is_added():
-    # 512 decays to 460, and the largest theta leaves -1587; intermediate values never saturate on their own.
+def test_the_largest_reset_does_not_saturate_on_its_own():
+    # 512 decays to 460, and the largest theta leaves -1587; only the sum with the current saturates.
     config = small(**WIDE, neuron={"threshold": 1.0, "reset_amount": 2047 / 512})
     assert golden_lif(config, 512, [-1000]) == rtl_lif(config, 512, [-1000]) == [(-2048, 0, 0)]
     assert golden_lif(config, 512, [1587]) == rtl_lif(config, 512, [1587]) == [(0, 0, 0)]

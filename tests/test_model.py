@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import configs, frames, small
 
 from spikeloom.golden.lfsr import leap
 from spikeloom.golden.model import Golden, initial_state
+from strategies import configs, frames, small
 
 
 def same(a, b):
@@ -59,7 +59,7 @@ def test_everything_stored_stays_in_its_range(config):
     golden, traces = train(config)
     numbers = config.numbers
     for trace in traces:
-        for unit, seen in zip(config.units, trace.units):
+        for seen in trace.units:
             for values, width in ((seen.potentials, numbers.potential.width), (seen.errors, numbers.error.width),
                                   *((weights, numbers.weight.width) for weights in seen.weights)):
                 assert -(1 << width - 1) <= int(values.min()) and int(values.max()) < 1 << width - 1
@@ -141,12 +141,13 @@ def test_every_update_by_hand(config):
         for period in range(config.intervals // config.time.update_period):
             steps = range(period * config.update_steps, (period + 1) * config.update_steps)
             for unit, seen, own, random in zip(config.units, trace.units, weights, words):
-                update_unit(config, unit, seen, own, random, shift, steps)
+                update_unit(config, unit, seen, weights=own, random=random, shift=shift, steps=steps)
                 assert seen.weights[period].tolist() == own
         assert [list(states) for states in golden.state.lfsr] == words
 
 
-def update_unit(config, unit, seen, weights, random, shift, steps):
+def update_unit(config, unit, seen, *, weights, random, shift, steps):
+    """Change `weights` and the lanes' `random` words as the core does, visit by visit."""
     shift += config.input.fraction if unit.static else 0
     errors = seen.errors.tolist()
     inputs = [(seen.inputs if unit.static else seen.inputs[t].long()).tolist() for t in steps]

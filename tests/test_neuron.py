@@ -6,9 +6,9 @@ from fractions import Fraction
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import configs
 
 from spikeloom.golden.neuron import decayed, error_steps, leak, lif_steps, spikes, surrogate
+from strategies import configs
 
 
 def factor(config):

@@ -6,12 +6,13 @@ the classifier. Backpropagation through time is PyTorch's own.
 """
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
-from strategies import frames, small
 
 from spikeloom.golden.model import Golden, initial_state
+from strategies import frames, small
 
 HALF = {"form": "multiply", "multiplier": 1, "shift": 1}
 ONE = {"form": "multiply", "multiplier": 4, "shift": 2}
@@ -283,5 +284,5 @@ def relative_error(bits, block_length):
 def test_rounding_vanishes_with_more_fraction_bits(block_length):
     # The one place where closeness is the claim: two bits more take about three quarters of the error away.
     errors = [relative_error(bits, block_length) for bits in BITS]
-    assert all(after < before / 2 for before, after in zip(errors, errors[1:])), errors
+    assert all(after < before / 2 for before, after in pairwise(errors)), errors
     assert errors[0] < 0.2 and errors[-1] < 3e-4, errors

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from spikeloom.gen import presets
 from spikeloom.golden.config import load
 from spikeloom.golden.counters import block_counters, category, unit_counters

@@ -7,10 +7,10 @@ import pytest
 from amaranth.hdl import Module
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import simulate
 
 from spikeloom.rtl.scan import EventScan
 from spikeloom.rtl.store import Store
+from strategies import simulate
 
 
 class Shape(NamedTuple):

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import small
 
 from spikeloom.golden.schedule import (
     Passes,
@@ -15,6 +14,7 @@ from spikeloom.golden.schedule import (
     report_cycles,
     update_cycles,
 )
+from strategies import small
 
 #: One block of one layer, one interval of one step.
 ONE = small(time={"steps": 1, "interval": 1}, input={"size": 3}, layers=[{"neurons": 2, "lanes": 2}],

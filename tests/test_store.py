@@ -6,9 +6,9 @@ from amaranth.back import rtlil
 from amaranth.hdl import ResetInserter, Signal
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import simulate
 
 from spikeloom.rtl.store import Store
+from strategies import simulate
 
 
 def model(width, depth, granule, cycles):

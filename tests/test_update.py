@@ -8,11 +8,11 @@ import pytest
 from amaranth.hdl import Module
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import simulate, small
 
 from spikeloom.golden.schedule import UPDATE_DEPTH, update_cycles
 from spikeloom.rtl.store import Store
 from spikeloom.rtl.update import UpdateScan
+from strategies import simulate, small
 
 
 class Operation(NamedTuple):
@@ -25,7 +25,7 @@ class Operation(NamedTuple):
     full: bool
 
 
-def unit_of(n_in, lanes_below, classes, lanes, steps, period=1):
+def unit_of(n_in, lanes_below, *, classes=3, lanes=2, steps=1, period=1):
     """A classifier with `n_in` inputs that arrive `lanes_below` at a time."""
     return small(time={"steps": steps * period, "interval": steps, "update_period": period},
                  layers=[{"neurons": n_in, "lanes": lanes_below}],
@@ -96,8 +96,9 @@ def check(unit, base, memory, runs=1):
 @given(st.data())
 def test_rows_in_order(data):
     n_in, classes = data.draw(st.integers(1, 40)), data.draw(st.integers(2, 5))
-    unit = unit_of(n_in, data.draw(st.integers(1, min(n_in, 6))), classes, data.draw(st.integers(1, classes)),
-                   data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2)))
+    unit = unit_of(
+        n_in, data.draw(st.integers(1, min(n_in, 6))), classes=classes, lanes=data.draw(st.integers(1, classes)),
+        steps=data.draw(st.integers(1, 3)), period=data.draw(st.integers(1, 2)))
     base, source = data.draw(st.integers(0, 3)), random.Random(data.draw(st.integers(0, 999)))
     density = data.draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
     memory = [sum((source.random() < density) << bit for bit in range(unit.scan_width))
@@ -115,7 +116,7 @@ def test_static_rows():
 
 def test_by_hand():
     """Three steps, two words: row 0 is active in steps 0 and 2, row 2 in step 1; row 5 does not exist."""
-    unit = unit_of(5, 1, 3, 2, steps=3)
+    unit = unit_of(5, 1, steps=3)
     assert check(unit, 0, [0b000001, 0b100100, 0b100001]) == [
         Operation(0, 0, 0, 0, 1, 0, 1), Operation(0, 2, 0, 0, 0, 1, 1),
         Operation(0, 0, 5, 3, 1, 0, 0), Operation(0, 2, 5, 3, 0, 1, 0),
@@ -125,4 +126,4 @@ def test_by_hand():
 
 @pytest.mark.parametrize("memory", [[0], [0b100000]])
 def test_nothing_active(memory):
-    assert check(unit_of(5, 1, 3, 2, steps=1), 0, memory) == []
+    assert check(unit_of(5, 1), 0, memory) == []

@@ -4,7 +4,7 @@ from importlib import resources
 
 from ...golden.config import Config, ConfigError, load
 
-__all__ = ["DEFAULT", "names", "text", "find"]
+__all__ = ["DEFAULT", "find", "names", "text"]
 
 DEFAULT = "digits"
 
