@@ -42,7 +42,8 @@ def memories(config):
             found += [
                 Memory(f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
                        "word * n_in + row: lane i is the weight of input row to neuron word * lanes + i"),
-                Memory(f"{path}.potential_store", f"{classifier}potential", unit.words, unit.lanes * unit.potential_width,
+                Memory(f"{path}.potential_store", f"{classifier}potential", unit.words,
+                       unit.lanes * unit.potential_width,
                        "word: potential of neuron word * lanes + i after the interval, before its reset"),
                 Memory(f"{path}.window_store", "history", unit.words * unit.steps,
                        unit.lanes * config.code_bits + fired,

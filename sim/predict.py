@@ -3,6 +3,7 @@
 import torch
 
 from ..golden.activity import passes_and_counters
+from ..golden.counters import block_counters, unit_counters
 from ..golden.model import Golden
 from ..golden.schedule import Schedule
 
@@ -27,24 +28,20 @@ class Prediction:
     results : list of dict
         As `compare_results` wants them.
     traces : list of SampleTrace
-    last : SampleTrace
     """
 
     def __init__(self, config, state=None, *, keep=False):
         self.config, self.keep = config, keep
         self.model = Golden(config, state)
-        self.restart()
-
-    def restart(self):
-        """Reset of the core: time and counters start again, learning-rate state and LFSRs go back to the start."""
-        self.schedule = Schedule(self.config, log=self.keep)
+        self.schedule = Schedule(config, log=keep)
         self._counters, self.results, self.traces = {}, [], []
-        self.last, self.end = None, 0
 
     @property
     def counters(self):
-        """All predicted counters."""
-        return self._counters | self.schedule.counters
+        """All predicted counters; what never happened is 0."""
+        names = [name for unit in self.config.units for name in unit_counters(self.config, unit)]
+        names += [name for block in self.config.blocks for name in block_counters(block)]
+        return dict.fromkeys(names, 0) | self._counters | self.schedule.counters
 
     def sample(self, frame, label, train, *, arrival=None, accepted=None):
         """Compute and schedule one sample; `arrival` and `accepted` as in `Schedule.sample`."""
@@ -52,10 +49,9 @@ class Prediction:
         passes, counters = passes_and_counters(self.config, trace)
         for name, amount in counters.items():
             self._counters[name] = self._counters.get(name, 0) + amount
-        begin, self.end = self.schedule.sample(passes, train=bool(train), arrival=arrival, accepted=accepted)
+        begin, end = self.schedule.sample(passes, train=bool(train), arrival=arrival, accepted=accepted)
         self.results.append({"prediction": trace.prediction, "spike counts": trace.counts.tolist(),
-                             "label": int(label), "train": int(train), "cycle count": self.end - begin})
-        self.last = trace
+                             "label": int(label), "train": int(train), "cycle count": end - begin})
         if self.keep:
             self.traces.append(trace)
         return trace

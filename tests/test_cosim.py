@@ -29,7 +29,7 @@ def _tiny_batch(first, last, train=True):
 
 def test_cycle_level_tiny(models, tmp_path):
     """All traffic and all cycles also in a network on real data, under back-pressure at both ends."""
-    batches = [_tiny_batch(0, 10), _tiny_batch(10, 15, train=False), _tiny_batch(15, 20)]
+    batches = [_tiny_batch(10, 13, train=False), _tiny_batch(0, 10), _tiny_batch(10, 15, train=False)]
     for checked in cosimulate(presets.find("tiny"), batches, root=models, folder=tmp_path, cycle_level=True,
                               seed=3, sample_pause=100, result_pause=200):
         last = checked
