@@ -314,8 +314,9 @@ class Config(_Section):
         fields = ["threshold"] + (["reset_amount"] if self.neuron.reset.startswith("subtract") else [])
         for field in fields:
             value = getattr(self.neuron, field)
-            scaled = math.ldexp(value, fraction) if math.isfinite(value) else math.nan
-            if not (scaled == math.floor(scaled) and 1 <= scaled <= top) if math.isfinite(scaled) else True:
+            # Compared before it is scaled: the largest floats would overflow.
+            if not math.ldexp(1, -fraction) <= value <= math.ldexp(top, -fraction) or \
+                    not math.ldexp(value, fraction).is_integer():
                 _reject(f"neuron.{field}", f"must be a multiple of 2**-{fraction} in 2**-{fraction} .. "
                         f"{math.ldexp(top, -fraction)} (numbers.potential)", value)
 
@@ -434,7 +435,8 @@ class Config(_Section):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def replace(self, **sections):
-        """A validated copy; each keyword is a section, as a dict of the fields that change, or a whole value.
+        """A validated copy; each keyword is a section, as a dict of the fields that change (a surrogate of
+        another shape: all of them), or a whole value.
 
         Raises
         ------
@@ -443,21 +445,28 @@ class Config(_Section):
         """
         data = self.model_dump()
         for key, value in sections.items():
-            data[key] = {**data[key], **value} if isinstance(value, dict) and isinstance(data[key], dict) else value
+            old = data[key]
+            merge = isinstance(value, dict) and isinstance(old, dict) and value.get("shape") in (None, old.get("shape"))
+            data[key] = {**old, **value} if merge else value
         return parse(data)
+
+
+def _path(location):
+    """Field name of a pydantic location, without the tag that it puts behind a union of tables."""
+    parts = [str(part) for part in location]
+    return [part for place, part in enumerate(parts) if not place or parts[place - 1] not in ("leak", "surrogate")]
 
 
 def _message(error):
     first = error.errors(include_url=False)[0]
+    parts = _path(first["loc"])
+    field = ".".join(parts) or "configuration"
     if first["type"] == "rule":
         context = first["ctx"]
-        prefix = [str(p) for p in first["loc"] if p not in ("multiply", "shift", "rectangle", "triangle", "table")]
-        field = context["field"]
-        if "." not in field and prefix and field != prefix[-1]:
-            field = ".".join([*prefix, field])
-        return f"{field} {context['rule']}, not {context['value']!r}"
-    loc = [str(p) for p in first["loc"]]
-    field = ".".join(loc)
+        own = context["field"]
+        if "." not in own and parts and own != parts[-1]:
+            own = ".".join([*parts, own])
+        return f"{own} {context['rule']}, not {context['value']!r}"
     if first["type"] == "extra_forbidden":
         return f"{field} is not a known field, its value was {first['input']!r}"
     if first["type"] == "missing":

@@ -60,9 +60,9 @@ class CounterBank(wiring.Component):
         counts = []
         for place, name in enumerate(self.names):
             count = Signal(self.width, name=self.register(name))
-            total = Signal(self.width + 1, name=f"total_{place}")
+            total = Signal(max(self.width, self.amounts.get(name, 1).bit_length()) + 1, name=f"total_{place}")
             m.d.comb += total.eq(count + getattr(self, self.port(name)))
-            m.d.sync += count.eq(Mux(total[-1], ~0, total))
+            m.d.sync += count.eq(Mux(total[self.width:].any(), ~0, total))
             with m.If(self.clear):
                 m.d.sync += count.eq(0)
             counts.append(count)

@@ -65,12 +65,13 @@ class Lif(wiring.Component):
 
         u = Signal(signed(width))
         fired = Signal()
-        decayed = Signal(signed(width + 1))  # one more bit: the reset may leave the range before the current is added
+        # A potential that fires is at least 1, so after its reset it is at least -theta: no bit more is needed.
+        decayed = Signal(signed(width))
         m.d.comb += [
             u.eq(Mux(self.restart, self.stored, self.potential)),
             fired.eq(self._fired(u)),
         ]
-        spent = Signal(signed(width + 1))
+        spent = Signal(signed(width))
         amount = Mux(fired, config.reset_amount, 0)
         if reset == "subtract":
             m.d.comb += spent.eq(leak(u, rule) - amount)

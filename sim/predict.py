@@ -38,10 +38,12 @@ class Prediction:
 
     @property
     def counters(self):
-        """All predicted counters; what never happened is 0."""
+        """All predicted counters; what never happened is 0, and counters saturate."""
         names = [name for unit in self.config.units for name in unit_counters(self.config, unit)]
         names += [name for block in self.config.blocks for name in block_counters(block)]
-        return dict.fromkeys(names, 0) | self._counters | self.schedule.counters
+        top = (1 << self.config.hardware.counter_bits) - 1
+        found = dict.fromkeys(names, 0) | self._counters | self.schedule.counters
+        return {name: min(value, top) for name, value in found.items()}
 
     def sample(self, frame, label, train, *, arrival=None, accepted=None):
         """Compute and schedule one sample; `arrival` and `accepted` as in `Schedule.sample`."""
