@@ -1,6 +1,9 @@
 """The command line. Bad input gives one line on stderr and exit status 2; a difference or a failed run, 1."""
 
+import shlex
 import sys
+import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +11,7 @@ import typer
 
 from ..gen import presets
 from ..golden.checkpoint import CheckpointError, write_atomically
-from ..golden.config import ConfigError
+from ..golden.config import ConfigError, parse
 
 __all__ = ["app", "run"]
 
@@ -25,7 +28,12 @@ def new(path: Path):
     """Write a commented configuration to PATH."""
     if path.exists():
         raise ConfigError(f"{path}: must not exist yet")
-    write_atomically(path, presets.text(presets.DEFAULT))
+    text = presets.text(presets.DEFAULT)
+    named = text.replace(f'name = "{presets.DEFAULT}"', f'name = "{path.stem.lower().replace("-", "_")}"')
+    with suppress(ConfigError):  # a file may be called what a module may not
+        parse(tomllib.loads(named))
+        text = named
+    write_atomically(path, text)
     typer.echo(f"{path}: the preset {presets.DEFAULT!r}, to be changed")
 
 
@@ -108,6 +116,8 @@ def train(
     chosen_data = load_dataset(data, chosen)
     output = output or Path("build/train") / f"{chosen.name}-{on}"
     path, total = output / "checkpoint.npz", len(chosen_data.train_labels) * epochs
+    if on == "rtl":
+        total += len(chosen_data.test_labels) * epochs
     with progress(f"{chosen.name}: {epochs} epochs on {on}", total) as bar:
         if on == "golden":
             from ..golden.training import train as run_golden
@@ -163,7 +173,9 @@ def run():
         names = {kind.__name__ for kind in type(error).__mro__}
         if "DataError" in names:
             _stop(error, 2)
-        if names & {"Mismatch", "SimulationError"}:
+        if "Mismatch" in names:  # every option has a default, so the same words give the same run, seed included
+            _stop(f"{error}; again with: {shlex.join(['spikeloom', *sys.argv[1:]])}", 1)
+        if "SimulationError" in names:
             _stop(error, 1)
         if isinstance(error, OSError):
             _stop(f"{error.filename}: {error.strerror}" if error.filename else error, 2)

@@ -44,6 +44,9 @@ def passes_and_counters(config, trace):
         counters |= {f"{unit.path}.{name}": value for name, value in own[1].items()}
     last = config.units[-1]
     counters[f"{last.path}.count.read.report"] = last.words
+    for block in config.blocks[:-1]:
+        words = block.layers[-1].words * config.time.steps
+        counters |= {f"{block.name}.output.queue.{operation}.forward": words for operation in ("write", "read")}
     # The unit above reads its weights and errors for the backward pass of the one below.
     for unit, above in zip(config.units, config.units[1:]):
         if not unit.classifier:

@@ -69,7 +69,7 @@ def load_state(path, config):
         weights = [torch.from_numpy(arrays[f"weights_{place}"].astype(np.int64)) for place in units]
         lfsr = [arrays[f"lfsr_{place}"].tolist() for place in units]
         return State(weights, lfsr, int(arrays["shift"]), int(arrays["since_decay"])), arrays
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path}: not a checkpoint: {error}") from None

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from .keywords import KEYWORDS
 from .units import Block, Unit, build_blocks
 
 __all__ = ["Config", "ConfigError", "load", "parse"]
@@ -289,6 +290,8 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _consistent(self):
+        if self.name in KEYWORDS:
+            _reject("name", "must not be a keyword of Verilog", self.name)
         self._check_blocks()
         self._check_neuron()
         self._check_surrogate()
@@ -348,6 +351,13 @@ class Config(_Section):
         # The golden model sums in float64 and the oracle of every bit is that sum: keep it exact.
         if widest > 52:
             _reject("numbers", "must keep every exact sum within 52 bits", widest)
+        # The rest of the golden model is int64: the error through the reset, and all of it times the surrogate.
+        through = error.width + self.reset_gain.bit_length()
+        passed = max(error.width, through - self.numbers.potential.fraction) + 1
+        product = max(through, passed + self.code_bits + max(0, -self.gain_shift) + 1,
+                      self.numbers.potential.width + 17)
+        if product > 62:
+            _reject("numbers.error.width", "must keep every product with an error within 62 bits", error.width)
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -499,7 +509,7 @@ def load(path):
     """
     try:
         data = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not a TOML file: {error}"
         raise ConfigError(f"{path}: {reason}") from None
     try:

@@ -9,7 +9,7 @@ __all__ = ["CATEGORIES", "WAIT_BITS", "block_counters", "category", "unit_amount
 
 #: Category of each memory in reports; a classifier's weights and potentials have their own.
 CATEGORIES = {"weight": "weight", "potential": "potential", "window": "history", "input": "history", "error": "error",
-              "value": "input", "count": "classifier count"}
+              "value": "input", "count": "classifier count", "queue": "history"}
 #: Bits of the largest wait that one increment can add.
 WAIT_BITS = 32
 
@@ -43,7 +43,8 @@ def unit_amounts(config, unit):
 def block_counters(block):
     """Counters of the sequencer of one block."""
     names = ["cycles.forward", "cycles.backward", "cycles.update", "wait.input"]
-    names += ["cycles.report", "wait.result"] if block.last else ["wait.output"]
+    names += ["cycles.report", "wait.result"] if block.last else \
+        ["wait.output", "output.queue.write.forward", "output.queue.read.forward"]
     return [f"{block.name}.{name}" for name in names]
 
 

@@ -105,6 +105,8 @@ class Schedule:
     ----------
     counters : dict of str to int
         Predicted counters of the sequencers and the cycles of each unit's passes.
+    arrived, accepted : int
+        Cycles in which the last value of the last sample and its result were taken.
     phases : list of Phase
     """
 
@@ -115,8 +117,8 @@ class Schedule:
         self._free = [0] * len(blocks)
         self._taken = [0] * len(blocks)        # last spike word of the interval before left the queue in this cycle
         self._released = [[] for _ in blocks]  # cycles in which input slots became free, oldest first
-        self._samples = self._arrived = 0
-        self._accepted = -1
+        self._samples = self.arrived = 0
+        self.accepted = -1
 
     def _count(self, name, amount):
         self.counters[name] = self.counters.get(name, 0) + amount
@@ -127,7 +129,7 @@ class Schedule:
 
     def next_arrival(self):
         """Cycle in which the last value of the next sample is accepted if the source never waits."""
-        begin = max(self._arrived + 1 if self._samples else 0,
+        begin = max(self.arrived + 1 if self._samples else 0,
                     self._room(0, self.config.hardware.sample_slots, self._samples))
         return begin + self.config.input.size - 1
 
@@ -151,7 +153,7 @@ class Schedule:
         """
         config = self.config
         arrival = self.next_arrival() if arrival is None else arrival
-        self._arrived = arrival
+        self.arrived = arrival
         period = config.time.update_period
         begin = end = None
         for interval in range(config.intervals):
@@ -220,7 +222,7 @@ class Schedule:
         return taken
 
     def _report(self, block, last, accepted):
-        waits = max(0, self._accepted + 1 - (last + 2))
+        waits = max(0, self.accepted + 1 - (last + 2))
         cycles = report_cycles(block.classifier)
         self._count(f"{block.name}.wait.result", waits)
         self._count(f"{block.name}.cycles.report", cycles)
@@ -228,5 +230,5 @@ class Schedule:
         if self.log:
             interval = self.config.intervals - 1
             self.phases.append(Phase(block.index, self._samples, interval, "report", -1, last + 1, end))
-        self._accepted = end + 1 if accepted is None else accepted
+        self.accepted = end + 1 if accepted is None else accepted
         return end

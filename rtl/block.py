@@ -23,6 +23,7 @@ class Context:
         self.offset = Signal(range(max(2, config.update_steps)))  # first step of the interval in the update period
         self.first, self.last, self.period_ends = Signal(), Signal(), Signal()
         self.out_free = Signal()  # the spikes of the interval before have left
+        self.queue_written, self.queue_read = Signal(), Signal()
         self.dispatch, self.interval_ends, self.sample_ends = Signal(), Signal(), Signal()
         self.forward, self.backward, self.updating, self.report = Signal(), Signal(), Signal(), Signal()
 
@@ -221,6 +222,7 @@ class BlockCore(wiring.Component):
             queue.w_data.eq(word), queue.w_en.eq(top.spikes_valid),
             self.o.valid.eq(queue.r_rdy), self.o.payload.eq(queue.r_data), queue.r_en.eq(self.o.ready),
             context.out_free.eq(queue.level == 0),
+            context.queue_written.eq(queue.w_en), context.queue_read.eq(queue.r_rdy & queue.r_en),
         ]
         return None
 
@@ -326,9 +328,9 @@ class BlockCore(wiring.Component):
             return
         with m.If(context.sample_ends & context.train):
             m.d.sync += self.since_decay.eq(self.since_decay + 1)
-            with m.If(self.since_decay == update.decay_samples - 1):
+            with m.If(self.since_decay >= update.decay_samples - 1):
                 m.d.sync += self.since_decay.eq(0)
-                with m.If(self.decays != update.decay_limit):
+                with m.If(self.decays < update.decay_limit):
                     m.d.sync += self.decays.eq(self.decays + 1)
 
     def _count(self, m, context, result):
@@ -356,6 +358,9 @@ class BlockCore(wiring.Component):
         add("cycles.forward", context.forward | context.dispatch)
         add("cycles.backward", context.backward)
         add("cycles.update", context.updating)
-        if result is not None:
+        if result is None:
+            add("output.queue.write.forward", context.queue_written)
+            add("output.queue.read.forward", context.queue_read)
+        else:
             add("cycles.report", context.report & ~result.waiting)
             add("wait.result", context.report & result.waiting)

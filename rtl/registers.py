@@ -41,11 +41,13 @@ class RegisterMap:
         self.config, self.regions, self._next = config, {}, 0
         self._add("identification", 1, "r", f"{MAGIC:#010x}")
         self._add("configuration", 1, "r", "first 32 bits of the configuration hash")
-        self._add("status", 1, "r", "bit 0: idle; bit 1: a sample had first or last in a wrong place (until reset)")
+        self._add("status", 1, "r", "bit 0: no block computes in this cycle; bit 1: a sample had first or last in a "
+                  "wrong place (until reset)")
         self._add("control", 1, "w", "writing 1 clears all counters")
         self._add("time", 2, "r", "cycles since reset, low word first; reading the low word latches the high one")
         for block in config.blocks:
-            self._add(f"{block.name}.decays", 1, "rw", "how often the learning rate has been halved", block=block.index)
+            self._add(f"{block.name}.decays", 1, "rw", "how often the learning rate has been halved, 0 .. "
+                      f"{config.update.decay_limit}", block=block.index)
             self._add(f"{block.name}.since_decay", 1, "rw", "trained samples since then", block=block.index)
         if config.hardware.counters:
             for block in config.blocks:

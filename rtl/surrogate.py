@@ -19,8 +19,9 @@ def surrogate_code(m: Module, u, config):
         distance.eq(u - config.threshold),
         magnitude.eq(Mux(distance < 0, -distance, distance)),
     ]
-    with m.Switch(magnitude[config.bin_shift:]):
-        for place, value in enumerate(codes):
+    bins = magnitude[config.bin_shift:]
+    with m.Switch(bins):
+        for place, value in enumerate(codes[:1 << len(bins)]):  # wide bins may reach beyond every potential
             with m.Case(place):
                 m.d.comb += code.eq(value)
         with m.Default():

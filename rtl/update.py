@@ -257,7 +257,7 @@ class UpdatePath(wiring.Component):
             step = Signal(signed(unit.scaled_width), name=f"step_{lane}")
             with m.Switch(self.decays):
                 for decays in range(config.update.decay_limit + 1):
-                    with m.Case(decays):
+                    with m.Case(decays) if decays < config.update.decay_limit else m.Default():
                         if config.update.rounding == "nearest":
                             m.d.sync += step.eq(shift_nearest(scaled, base + decays))
                         else:

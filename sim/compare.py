@@ -35,13 +35,13 @@ class Difference:
 
 
 def compare_results(rows, expected):
-    """Results of the core against (prediction, counts, label, train, cycles) per sample, as the bench gives them."""
+    """Results of the core as the bench gives them, against those of a `Prediction`."""
     if len(rows) != len(expected):
         return Difference(what="number of results", expected=len(expected), actual=len(rows))
     for sample, (row, want) in enumerate(zip(rows, expected)):
-        prediction, label, train, cycles, _, _, *counts = (int(value) for value in row)
+        prediction, label, train, cycles, arrived, taken, *counts = (int(value) for value in row)
         have = {"prediction": prediction, "spike counts": counts, "label": label, "train": train,
-                "cycle count": cycles}
+                "cycle count": cycles, "cycle of arrival": arrived, "cycle of the result": taken}
         for what, actual in have.items():
             if actual != want[what]:
                 return Difference(what=what, sample=sample, expected=want[what], actual=actual)
@@ -83,7 +83,7 @@ class _Event:
 
     sample: int | None
     word: int
-    step: int
+    step: int | None  # of the interval (forward) or the update period (backward); None for an update
     values: dict
     cycle: int | None = None
     row: int | None = None
@@ -117,7 +117,7 @@ def _parse(config, lines):
         else:
             word, row = divmod(int(rest[0]), unit.n_in)
             values = {"weight": _lanes(rest[1], unit.lanes, unit.weight_width, True)}
-            found.append(_Event(None, word, 0, values, cycle, row))
+            found.append(_Event(None, word, None, values, cycle, row))
     return events
 
 
@@ -148,7 +148,7 @@ def _expected(config, place, samples):
             if (interval + 1) % period == 0:
                 active = seen.inputs if unit.static else seen.inputs[base + k - period * k:base + k].any(0)
                 weights = _words(unit, seen.weights[interval // period])
-                update += [_Event(number, word, base, {"weight": weights[word][row]}, row=row)
+                update += [_Event(number, word, None, {"weight": weights[word][row]}, row=row)
                            for row in active.nonzero().squeeze(1).tolist() for word in range(unit.words)]
     return {"F": forward, "B": backward, "U": update}
 
@@ -160,9 +160,9 @@ def _event_difference(unit, want, have):
                           expected="no more" if want is None else "one more",
                           actual="no more" if have is None else "one more")
     where = {"sample": want.sample, "block": unit.block, "unit": unit.path, "cycle": have.cycle}
-    if (want.word, want.row) != (have.word, have.row):
-        return Difference(what="place of an event (word, row)", step=want.step, expected=(want.word, want.row),
-                          actual=(have.word, have.row), **where)
+    places = [(event.word, event.row if event.step is None else event.step) for event in (want, have)]
+    if places[0] != places[1]:
+        return Difference(what="place of an event (word, step or row)", expected=places[0], actual=places[1], **where)
     for name, values in want.values.items():
         for lane, (expected, actual) in enumerate(zip(values, have.values[name])):
             if expected != actual:

@@ -23,11 +23,11 @@ class Mismatch(RuntimeError):
 
 
 class Batch(NamedTuple):
-    """Samples that run without a break: frames (samples, size), labels (samples,), one mode for all."""
+    """Samples that run without a break: frames (samples, size), labels (samples,), mode of all or of each."""
 
     frames: np.ndarray
     labels: np.ndarray
-    train: bool
+    train: bool | np.ndarray
 
 
 class Checked(NamedTuple):
@@ -79,7 +79,8 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
     steps = [{"do": "load", "state": "start.npz"}, {"do": "trace", "on": cycle_level}]
     for number, batch in enumerate(batches):
         save_arrays(folder / f"samples_{number}.npz", {
-            "frames": batch.frames, "labels": batch.labels, "trains": np.full(len(batch.labels), batch.train)})
+            "frames": batch.frames, "labels": batch.labels,
+            "trains": np.broadcast_to(batch.train, batch.labels.shape)})
         steps += [
             {"do": "run", "samples": f"samples_{number}.npz", "results": f"results_{number}.npz",
              "sample_pause": sample_pause, "result_pause": result_pause},
@@ -87,18 +88,29 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
 
     done = 0
 
+    def show():
+        if tick:  # half of a sample is its simulation, half its check
+            tick((done + simulation.progress()) / 2)
+
     with Simulation(config, model, folder, steps, seed=seed, waves=waves) as simulation:
+        if cycle_level:
+            simulation.finish(show)  # the trace is complete then
         for number, batch in enumerate(batches):
-            arrays = simulation.wait_for(f"state_{number}.npz")
+            arrays = simulation.wait_for(f"state_{number}.npz", show)
             rows = simulation.wait_for(f"results_{number}.npz")["rows"]
-            for frame, label, row in zip(batch.frames, batch.labels, rows):
-                prediction.sample(frame, label, batch.train, arrival=int(row[4]), accepted=int(row[5]))
+            trains = np.broadcast_to(batch.train, batch.labels.shape)
+            for place, (frame, label, train, row) in enumerate(zip(batch.frames, batch.labels, trains, rows)):
+                # The bench decides when a batch begins and when it pauses; everything else is the core's own.
+                prediction.sample(frame, label, train,
+                                  arrival=int(row[4]) if sample_pause or place == 0 else None,
+                                  accepted=int(row[5]) if result_pause else None)
                 done += 1
-                if tick:
-                    tick(done)
+                show()
             if cycle_level:  # first, because it says most
+                more = number + 1 < len(batches)
+                end = simulation.wait_for(f"results_{number + 1}.npz")["rows"][0, 4] if more else None
                 with (folder / "trace.txt").open() as lines:
-                    _agree(compare_trace(config, lines, prediction.traces, prediction.schedule.phases))
+                    _agree(compare_trace(config, _until(lines, end), prediction.traces, prediction.schedule.phases))
             first = len(prediction.results) - len(batch.labels)
             _agree(compare_results(rows, prediction.results[first:]))
             _agree(compare_state(config, arrays, prediction.model.state))
@@ -106,6 +118,11 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
                 _agree(compare_counters(arrays, prediction.counters))
             yield Checked(rows, arrays, prediction)
         simulation.finish()
+
+
+def _until(lines, end):
+    """Trace lines before cycle `end`, in which the next batch begins; all of them if that is None."""
+    return (line for line in lines if end is None or int(line.split()[1]) < end)
 
 
 def _agree(difference):

@@ -118,6 +118,16 @@ def _stuck(text):
     return stuck
 
 
+def _late_ready(text):
+    """A frame buffer that takes a cycle to see that a slot is free."""
+    late, count = re.subn(
+        r"(module \\victim\.block0\.buffer \(.*?)assign i__ready = (.*?);",
+        r"\1reg seen = 0;\n  wire free = \2;\n  always @(posedge clk) seen <= free;\n  assign i__ready = free & seen;",
+        text, count=1, flags=re.DOTALL)
+    assert count, "no frame buffer"
+    return late
+
+
 def _patch(target, value):
     return lambda: mock.patch(f"spikeloom.rtl.{target}", value)
 
@@ -143,6 +153,7 @@ FAULTS = (
         lambda: mock.patch.object(Unit, "last_inputs", property(lambda unit: max(
             1, unit.n_in - (unit.groups - 1) * unit.scan_width - 1))),)),
     Fault(name="stuck counter", caught=r"counter block1\.layer0\.weight\.write\.update", edit=_stuck),
+    Fault(name="free slot seen a cycle late", caught="cycle of arrival|first cycle of a pass", edit=_late_ready),
     Fault(name="one cycle of extra latency", caught=_PASS_ENDS, patches=(_patch("update.Pipeline", _LateFinish),)),
 )
 

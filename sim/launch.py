@@ -23,7 +23,7 @@ def main():
     os.environ["SPIKELOOM_SCRIPT"] = str(args.folder / "script.json")
     os.environ["COCOTB_LOG_LEVEL"] = "WARNING"
     results = get_runner("verilator").test(
-        test_module="spikeloom.sim.testbench", hdl_toplevel="bench", hdl_toplevel_lang="verilog",
+        test_module="spikeloom.sim.testbench", hdl_toplevel="Bench", hdl_toplevel_lang="verilog",
         build_dir=args.model, test_dir=args.folder, results_xml=str(args.folder / "results.xml"), seed=args.seed,
         plusargs=[f"+trace={args.folder / 'trace.txt'}", f"+verilator+seed+{args.seed % 2147483647 + 1}"],
         waves=args.waves)

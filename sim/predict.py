@@ -53,7 +53,9 @@ class Prediction:
             self._counters[name] = self._counters.get(name, 0) + amount
         begin, end = self.schedule.sample(passes, train=bool(train), arrival=arrival, accepted=accepted)
         self.results.append({"prediction": trace.prediction, "spike counts": trace.counts.tolist(),
-                             "label": int(label), "train": int(train), "cycle count": end - begin})
+                             "label": int(label), "train": int(train), "cycle count": end - begin,
+                             "cycle of arrival": self.schedule.arrived,
+                             "cycle of the result": self.schedule.accepted})
         if self.keep:
             self.traces.append(trace)
         return trace

@@ -80,13 +80,17 @@ class Simulation:
             return dict(arrays)
 
     def progress(self):
-        """Results that the current batch has given so far."""
+        """Results that the simulation has given so far."""
         try:
             return int((self.folder / "progress").read_text() or 0)
         except FileNotFoundError:
             return 0
 
-    def finish(self):
-        """Wait for the end of the script."""
-        if self._process.wait():
+    def finish(self, tick=None):
+        """Wait for the end of the script; `tick` is called while waiting."""
+        while self._process.poll() is None:
+            if tick:
+                tick()
+            time.sleep(0.02)
+        if self._process.returncode:
             raise SimulationError(f"the simulation failed; see {self.log}")

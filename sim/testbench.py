@@ -31,7 +31,7 @@ class Testbench:
 
     def __init__(self, dut, config):
         self.dut, self.config, self.map = dut, config, RegisterMap(config)
-        self.offered = 0
+        self.offered = self.results = 0
         self.progress = Path(os.environ["SPIKELOOM_SCRIPT"]).with_name("progress")
 
     async def reset(self):
@@ -100,7 +100,8 @@ class Testbench:
                 prediction, *counts, label, train, cycles, taken = fields
                 arrived = dut.arrived[place].value.to_unsigned()
                 rows.append([prediction, label, train, cycles, arrived, taken, *counts])
-            self.progress.write_text(str(len(rows)))
+            self.progress.write_text(str(self.results + len(rows)))
+        self.results += total
         return np.array(rows, dtype=np.int64)
 
     async def load(self, arrays):

@@ -12,7 +12,7 @@ __all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "frames", "patt
 
 #: Two blocks of one layer; layer and classifier words that are not full; a frame in one bitmap word.
 BASE = {
-    "name": "small",
+    "name": "little",
     "time": {"steps": 4, "interval": 2},
     "input": {"size": 6, "bits": 3, "fraction": 1},
     "layers": [{"neurons": 5, "lanes": 2}, {"neurons": 4, "lanes": 4}],

@@ -16,7 +16,7 @@ def spikeloom(*arguments, cwd):
 
 def test_new_writes_a_valid_configuration(tmp_path):
     assert spikeloom("new", "mine.toml", cwd=tmp_path).returncode == 0
-    assert load(tmp_path / "mine.toml") == presets.find("digits")
+    assert load(tmp_path / "mine.toml") == presets.find("digits").replace(name="mine")
     again = spikeloom("new", "mine.toml", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (2, "spikeloom: mine.toml: must not exist yet\n")
 

@@ -84,6 +84,8 @@ def test_source_that_never_waits(models, tmp_path):
         prediction.sample(frame, label, True, arrival=int(checked.rows[0, 4]) if place == 0 else None)
     assert compare_results(checked.rows, prediction.results) is None
     assert compare_counters(checked.arrays, prediction.counters) is None
+    # Back to back: while a slot is free, the next sample follows the one before without a pause.
+    assert checked.rows[1, 4] - checked.rows[0, 4] == config.input.size
 
 
 @pytest.mark.long
