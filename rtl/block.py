@@ -330,8 +330,9 @@ class BlockCore(wiring.Component):
             m.d.sync += self.since_decay.eq(self.since_decay + 1)
             with m.If(self.since_decay >= update.decay_samples - 1):
                 m.d.sync += self.since_decay.eq(0)
-                with m.If(self.decays < update.decay_limit):
-                    m.d.sync += self.decays.eq(self.decays + 1)
+                if update.decay_limit:
+                    with m.If(self.decays < update.decay_limit):
+                        m.d.sync += self.decays.eq(self.decays + 1)
 
     def _count(self, m, context, result):
         """Cycles by phase. Waits are credited when they end, so that a core at rest has settled counters."""

@@ -63,8 +63,8 @@ class Fault:
         Changes the Verilog.
     loading : callable
         Gives a context manager that is active while the simulation is prepared.
-    nearest : bool
-        The victim rounds to nearest.
+    setting : dict
+        Sections of the victim that are changed for both sides, so that the fault can show.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Fault:
     patches: tuple[Callable, ...] = ()
     edit: Callable = str
     loading: Callable = nullcontext
-    nearest: bool = False
+    setting: dict = field(default_factory=dict)
 
 
 def _wrap(m, x, width, *, name):
@@ -136,7 +136,7 @@ _PASS_ENDS = "(first|last) cycle of a pass"
 
 FAULTS = (
     Fault(name="flipped weight bit", caught="potential|weight", loading=_flip_weight),
-    Fault(name="threshold off by one", caught="spike", changes={"neuron": {"threshold": 0.515625}}),
+    Fault(name="threshold off by one", caught="spike|window", changes={"neuron": {"threshold": 0.515625}}),
     Fault(name="compare > for >=", caught="spike", changes={"neuron": {"compare": ">"}}),
     Fault(name="leak factor off by one", caught="potential", changes={
         "neuron": {"leak": {"form": "multiply", "multiplier": 231, "shift": 8}}}),
@@ -145,9 +145,13 @@ FAULTS = (
     Fault(name="wider surrogate window", caught="window", changes={"surrogate": {"width": 2.0}}),
     Fault(name="no error through the reset", caught="error", changes={"neuron": {"reset_error": False}}),
     Fault(name="floored spike error", caught="error", patches=(_patch("dot.shift_nearest", _floor),)),
-    Fault(name="floored update", caught="weight", nearest=True, patches=(_patch("update.shift_nearest", _floor),)),
-    Fault(name="wrapping weight", caught="weight", patches=(_patch("update.saturate", _wrap),)),
-    Fault(name="wrong random bits", caught="weight", changes={"update": {"seed": 78}}),
+    Fault(name="floored update", caught="weight", setting={"update": {"rounding": "nearest"}}, patches=(
+        _patch("update.shift_nearest", _floor),)),
+    Fault(name="wrapping weight", caught="weight", setting={
+        "update": {"shift": 0}, "numbers": {"weight": {"width": 7, "fraction": 6}}}, patches=(
+        _patch("update.saturate", _wrap),)),
+    Fault(name="wrong random bits", caught="weight", patches=(
+        _patch("lfsr._leap", lambda state: state.rotate_left(1)),)),
     Fault(name="learning rate decays late", caught="weight", changes={"update": {"decay_samples": 4}}),
     Fault(name="lost input event", caught="potential", patches=(
         lambda: mock.patch.object(Unit, "last_inputs", property(lambda unit: max(
@@ -160,9 +164,7 @@ FAULTS = (
 
 def find(fault, *, root, folder):
     """Build the wrong core, run it, and return the difference that the comparison reports, or None."""
-    config = victim()
-    if fault.nearest:
-        config = config.replace(update={"rounding": "nearest"})
+    config = victim().replace(**fault.setting)
     with ExitStack() as patches:
         for patch in fault.patches:
             patches.enter_context(patch())

@@ -130,6 +130,9 @@ def expected(config, trace):
         passes.append(walk.passes)
         counters |= {f"{unit.path}.{name}": count for name, count in walk.finish(requests).items() if count}
         below = walk
+    for block in config.blocks[:-1]:
+        for operation in ("read", "write"):
+            counters[f"{block.name}.output.queue.{operation}.forward"] = config.time.steps * block.layers[-1].words
     return passes, counters
 
 

@@ -207,7 +207,7 @@ def test_replace_changes_only_what_it_names():
     config = small()
     other = config.replace(time={"interval": 4}, name="other")
     assert (other.name, other.time.steps, other.time.interval) == ("other", 4, 4)
-    assert other.replace(time={"interval": 2}, name="small") == config
+    assert other.replace(time={"interval": 2}, name="little") == config
     assert other.hash != config.hash
     with pytest.raises(ConfigError, match=r"^time\.interval must divide time\.steps = 4, not 3$"):
         config.replace(time={"interval": 3})

@@ -33,7 +33,7 @@ def test_cycle_level_tiny(models, tmp_path):
     for checked in cosimulate(presets.find("tiny"), batches, root=models, folder=tmp_path, cycle_level=True,
                               seed=3, sample_pause=100, result_pause=200):
         last = checked
-    assert last.prediction.counters["block1.wait.result"] > 0
+    assert last.prediction.counters["block0.wait.input"] > 0
 
 
 def test_saved_state_continues_with_identical_bits(models, tmp_path):

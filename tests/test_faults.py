@@ -14,8 +14,8 @@ def test_caught(fault, models, tmp_path):
     difference = find(fault, root=models, folder=tmp_path)
     assert difference is not None
     assert re.fullmatch(fault.caught, difference.what), difference
-    # Located: counters name themselves, everything else names its unit.
-    assert difference.unit or difference.what.startswith("counter ")
+    # Located: counters name themselves, results their sample, everything else its unit.
+    assert difference.unit or difference.sample is not None or difference.what.startswith("counter ")
 
 
 @pytest.mark.parametrize("rounding", ["stochastic", "nearest"])
