@@ -16,9 +16,9 @@ def _group_counts(bits, width, groups):
     return padded.reshape(len(bits), groups, width).sum(2)
 
 
-def _operations(counts, repeat=1):
-    """Operations of each step of a scan: ``max(2, sum of max(1, repeat * set bits))``; `counts` (steps, groups)."""
-    return (counts * repeat).clamp(min=1).sum(1).clamp(min=2)
+def _operations(counts, minimum):
+    """Operations of each step of a scan: ``max(minimum, sum of max(1, set bits))``; `counts` (steps, groups)."""
+    return counts.clamp(min=1).sum(1).clamp(min=minimum)
 
 
 def passes_and_counters(config, trace):
@@ -63,12 +63,12 @@ def _unit(config, unit, above, seen, train):
     inputs = (seen.inputs != 0).to(torch.int64)
     if unit.static:
         counts = _group_counts(inputs.unsqueeze(0), unit.scan_width, unit.groups)
-        forward = (words * (_operations(counts) + 2 * (k - 1))).expand(intervals)
+        forward = (words * _operations(counts, unit.step_minimum)).expand(intervals)
         events = counts.sum().expand(intervals)
         rows, visits = events[:periods], events[:periods]
     else:
         counts = _group_counts(inputs, unit.scan_width, unit.groups)
-        forward = words * _operations(counts).reshape(intervals, k).sum(1)
+        forward = words * _operations(counts, unit.step_minimum).reshape(intervals, k).sum(1)
         events = counts.sum(1).reshape(intervals, k).sum(1)
         rows = inputs.reshape(periods, -1, unit.n_in).any(1).sum(1)
         visits = events.reshape(periods, period).sum(1)

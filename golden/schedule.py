@@ -53,8 +53,12 @@ def backward_depth(unit, above):
 
 
 def forward_cycles(unit, operations):
-    """Forward pass of one interval: two cycles until the first operation, two after the last has reached the LIF."""
-    return operations + forward_depth(unit) + 4
+    """Forward pass of one interval: two cycles until the first operation, and what follows the last sum.
+
+    The neurons have decayed before it is complete, and need two cycles more; behind the sum of a frame, they take all
+    their steps.
+    """
+    return 2 + operations + forward_depth(unit) + (1 + unit.step_minimum if unit.static else 2)
 
 
 def backward_cycles(unit, above, operations):

@@ -7,12 +7,10 @@ computed by that lane. Everything here is a plain integer, shared by golden mode
 
 from dataclasses import dataclass
 
-__all__ = ["FRAME_SCAN", "SCAN_MINIMUM", "Block", "Unit", "build_blocks", "clog2"]
+__all__ = ["SCAN_MINIMUM", "Block", "Unit", "build_blocks", "clog2"]
 
-#: Bits scanned per cycle in a frame buffer.
-FRAME_SCAN = 16
-#: Spikes are packed until a scanned word has at least this many bits.
-SCAN_MINIMUM = 16
+#: Input bits are packed until a scanned word has at least this many: an empty word costs a cycle, a wide one logic.
+SCAN_MINIMUM = 32
 
 
 def clog2(value):
@@ -37,7 +35,7 @@ class Unit:
     n_in, n_out, lanes : int
         Fan-in, neurons, neurons computed per cycle.
     granule : int
-        Bits in which its input spikes arrive (the lanes of the unit below).
+        Bits in which its input spikes arrive (the lanes of the unit below; 1 for a frame).
     weight_width, error_width, potential_width, input_bits : int
         Widths of what it stores or multiplies; `input_bits` is 0 for spikes.
     frames : int
@@ -93,11 +91,9 @@ class Unit:
 
     @property
     def scan_width(self):
-        """Input bits scanned together: a power-of-two number of granules, at least `SCAN_MINIMUM` bits."""
-        if self.static:
-            return FRAME_SCAN
+        """Input bits scanned together: a power-of-two number of granules, `SCAN_MINIMUM` bits or the whole input."""
         width = self.granule
-        while width < SCAN_MINIMUM:
+        while width < min(SCAN_MINIMUM, self.n_in):
             width *= 2
         return width
 
@@ -115,6 +111,11 @@ class Unit:
     def weight_depth(self):
         """Words of the weight memory."""
         return self.words * self.n_in
+
+    @property
+    def step_minimum(self):
+        """Cycles that neurons need per sum: two for a step, and all ``k`` steps with the sum of a frame."""
+        return 2 * self.steps if self.static else 2
 
     @property
     def sum_width(self):

@@ -96,7 +96,7 @@ class FrameBuffer(wiring.Component):
         trains = Signal(slots)
         fill, drain = Signal(range(max(2, slots))), Signal(range(max(2, slots)))
         group = Signal(range(max(2, unit.groups)))
-        bit = Signal(range(unit.scan_width))
+        bit = Signal(range(max(2, unit.scan_width)))
         row = Signal(range(max(2, unit.n_in)))
         collected = Signal(unit.scan_width)
 

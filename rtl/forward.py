@@ -1,5 +1,7 @@
 """Forward pass of one unit: addresses, accumulators, LIF units."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -12,13 +14,31 @@ from .scan import EventScan
 __all__ = ["ForwardPath"]
 
 
+class _Neurons(NamedTuple):
+    """What the LIF units do in a cycle (`begin` to `integrate`), and what stands at the outputs (`valid` to `final`).
+
+    `begin` takes over the sum of a word, where it is needed longer than the lanes keep it.
+    """
+
+    begin: object
+    decay: object
+    restart: object
+    integrate: object
+    valid: object
+    word: object
+    step: object
+    word_last: object
+    final: object
+
+
 class ForwardPath(wiring.Component):
     """``k`` steps of one unit, output-stationary: word by word, step by step, one active input per cycle.
 
     Equation (1) and (2). The weight words of the active inputs are summed exactly in lane registers; the potential
     stays in its lane through the steps of an interval, so that memory is touched once per word and interval. The
-    current of a static frame is summed in the first step and kept for the others. One operation per cycle without a
-    gap; from `start` to `done` (both included) ``operations + forward_depth(unit) + 4`` cycles.
+    current of a static frame is summed once: while the neurons of a word walk through the ``k`` steps with it, the
+    lanes sum the next word. One operation per cycle without a gap; from `start` to `done` (both included)
+    `golden.schedule.forward_cycles`.
 
     Parameters
     ----------
@@ -44,10 +64,8 @@ class ForwardPath(wiring.Component):
     keep_en, keep_address, keep : potential write port.
     out_valid, out_word, out_step, out_spikes, out_codes, out_potentials, out_word_last : Out
         One word of neurons of one step.
-    slot, useful : Out(1)
-        An operation at stage 1; whether it adds.
-    full : Out(1)
-        Whether all lanes of that operation hold a neuron.
+    useful, full : Out(1)
+        Whether the operation at stage 1 adds, and whether all its lanes hold a neuron.
     done : Out(1)
         The last word stands at the outputs.
     """
@@ -56,8 +74,8 @@ class ForwardPath(wiring.Component):
         self.config, self.unit = config, unit
         lanes, width = unit.lanes, unit.potential_width
         self.scan = EventScan(
-            words=unit.words, steps=unit.steps, groups=unit.groups, width=unit.scan_width,
-            partial=unit.last_inputs, depth=depth, static=unit.static)
+            words=unit.words, steps=1 if unit.static else unit.steps, groups=unit.groups, width=unit.scan_width,
+            partial=unit.last_inputs, depth=depth, minimum=unit.step_minimum)
         super().__init__({
             "start":           In(1),
             "base":            In(range(max(2, depth))),
@@ -82,7 +100,6 @@ class ForwardPath(wiring.Component):
             "out_spikes":      Out(lanes),
             "out_codes":       Out(data.ArrayLayout(config.code_bits, lanes)),
             "out_potentials":  Out(data.ArrayLayout(signed(width), lanes)),
-            "slot":            Out(1),
             "useful":          Out(1),
             "full":            Out(1),
             "done":            Out(1),
@@ -115,34 +132,62 @@ class ForwardPath(wiring.Component):
 
         m.d.comb += [
             self.weight_en.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].row), self.row.eq(s[1].row),
-            self.slot.eq(s[1].valid), self.useful.eq(s[1].event), self.full.eq(s[1].word != unit.words - 1),
-            self.stored_en.eq(s[depth - 1].first & s[depth - 1].word_first & ~self.first_interval),
-            self.stored_address.eq(s[depth - 1].word),
+            self.useful.eq(s[1].event), self.full.eq(s[1].word != unit.words - 1),
         ]
-        add, act, out = s[depth - 1], s[depth], s[depth + 1]
-        # A static current stays in the lanes after the first step.
-        clear = add.first & add.word_first if unit.static else add.first
+        add = s[depth - 1]
+        neurons = self._walk(m, s[depth]) if unit.static else self._follow(s[depth], s[depth + 1])
+        # The potential is read in the cycle before the first step of a word begins.
+        begins = add.last if unit.static else add.first & add.word_first
+        m.d.comb += [self.stored_en.eq(begins & ~self.first_interval), self.stored_address.eq(add.word)]
 
         for lane in range(unit.lanes):
             lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align)
             m.submodules[f"lif{lane}"] = lif
             total = Signal(signed(unit.sum_width), name=f"total_{lane}")
             with m.If(add.valid):
-                m.d.sync += total.eq(Mux(clear, 0, total) + Mux(add.event, self.terms[lane], 0))
+                m.d.sync += total.eq(Mux(add.first, 0, total) + Mux(add.event, self.terms[lane], 0))
+            current = total
+            if unit.static:
+                current = Signal.like(total, name=f"current_{lane}")
+                with m.If(neurons.begin):
+                    m.d.sync += current.eq(total)
             m.d.comb += [
-                lif.decay.eq(act.first),
-                lif.restart.eq(act.word_first),
+                lif.decay.eq(neurons.decay),
+                lif.restart.eq(neurons.restart),
                 lif.stored.eq(Mux(self.first_interval, 0, self.stored[lane])),
-                lif.integrate.eq(act.last),
-                lif.total.eq(total),
+                lif.integrate.eq(neurons.integrate),
+                lif.total.eq(current),
                 self.out_spikes[lane].eq(lif.spike),
                 self.out_codes[lane].eq(lif.code),
                 self.out_potentials[lane].eq(lif.potential),
             ]
         m.d.comb += [
-            self.out_valid.eq(out.last), self.out_word.eq(out.word), self.out_step.eq(out.step),
-            self.out_word_last.eq(out.word_last),
-            self.keep_en.eq(out.last & out.word_last & ~self.last_interval), self.keep_address.eq(out.word),
-            self.done.eq(out.final),
+            self.out_valid.eq(neurons.valid), self.out_word.eq(neurons.word), self.out_step.eq(neurons.step),
+            self.out_word_last.eq(neurons.word_last),
+            self.keep_en.eq(neurons.valid & neurons.word_last & ~self.last_interval),
+            self.keep_address.eq(neurons.word), self.done.eq(neurons.final),
         ]
         return m
+
+    def _follow(self, act, out):
+        """The neurons take their steps with the operations: the first decays, the last integrates."""
+        return _Neurons(
+            begin=None, decay=act.first, restart=act.word_first, integrate=act.last, valid=out.last,
+            word=out.word, step=out.step, word_last=out.word_last, final=out.final)
+
+    def _walk(self, m, act):
+        """The neurons take all steps on their own from the last operation of a word on, two cycles each."""
+        steps = self.unit.steps
+        phase, count = Signal(range(2 * steps)), Signal(range(2 * steps))
+        word, final, valid = Signal.like(self.out_word), Signal(), Signal()
+        step = Signal.like(self.out_step)
+        m.d.comb += phase.eq(Mux(act.last, 0, count))
+        with m.If(act.last):
+            m.d.sync += [count.eq(1), word.eq(act.word), final.eq(act.final)]
+        with m.Elif(count != 0):
+            m.d.sync += count.eq(Mux(count == 2 * steps - 1, 0, count + 1))
+        m.d.sync += [valid.eq(phase[0]), step.eq(phase >> 1)]
+        word_last = step == steps - 1
+        return _Neurons(
+            begin=act.last, decay=act.last | ((count != 0) & ~count[0]), restart=act.last, integrate=phase[0],
+            valid=valid, word=word, step=step, word_last=word_last, final=valid & word_last & final)

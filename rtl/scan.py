@@ -20,10 +20,11 @@ class EventScan(wiring.Component):
     """Visits the set bits of bitmaps in memory, in three nested loops: word, step, group.
 
     Every step of every word reads `groups` bitmap words and emits one operation per set bit, `repeat` times, lowest
-    bit first. An empty bitmap word costs one operation without event; a step takes two operations at least (the LIF
-    and error units need two cycles). Reading is one word ahead, so that operations follow each other without a gap::
+    bit first. An empty bitmap word costs one operation without event; a step takes `minimum` operations at least,
+    the time that the neurons behind it need. Reading is one word ahead, so that operations follow each other without
+    a gap::
 
-        operations of a step = max(2, sum over groups of max(1, repeat * set bits))
+        operations of a step = max(minimum, sum over groups of max(1, repeat * set bits))
 
     The first bitmap word is read in the cycle after `start`, the first operation is two cycles later.
 
@@ -37,8 +38,8 @@ class EventScan(wiring.Component):
         Words of the bitmap memory.
     repeat : int
         Operations per event.
-    static : bool
-        The bitmaps belong to the first step; the others read nothing and emit no events.
+    minimum : int
+        Operations of a step at least; two or more.
     mute : bool
         Read the bitmaps, but emit no events.
     backward : bool
@@ -69,7 +70,7 @@ class EventScan(wiring.Component):
         Whether this is the first or last step of a word; whether `last` ends the scan.
     """
 
-    def __init__(self, *, words, steps, groups, width, partial, depth, repeat=1, static=False, mute=False,
+    def __init__(self, *, words, steps, groups, width, partial, depth, repeat=1, minimum=2, mute=False,
                  backward=False):
         for name, value in (("words", words), ("steps", steps), ("groups", groups), ("width", width),
                             ("repeat", repeat)):
@@ -77,10 +78,12 @@ class EventScan(wiring.Component):
                 raise ValueError(f"{name} must be positive, not {value!r}")
         if not 1 <= partial <= width:
             raise ValueError(f"partial must be in 1..{width}, not {partial!r}")
+        if minimum < 2:
+            raise ValueError(f"minimum must be at least 2, not {minimum!r}")
         if backward and groups != 1:
             raise ValueError(f"groups must be 1 in a backward scan, not {groups!r}")
         self.words, self.steps, self.groups, self.width, self.partial = words, steps, groups, width, partial
-        self.repeat, self.static, self.mute, self.backward = repeat, static, mute, backward
+        self.repeat, self.minimum, self.mute, self.backward = repeat, minimum, mute, backward
         super().__init__({
             "start":        In(1),
             "base":         In(range(max(2, depth))),
@@ -112,12 +115,10 @@ class EventScan(wiring.Component):
         n_word, n_step, n_group = Signal.like(self.word), Signal.like(self.step), Signal.like(self.group)
         pointer, origin = Signal.like(self.address), Signal.like(self.address)
         visit, load, exhausted = Signal(), Signal(), Signal()
-        blank = Signal()
         m.d.comb += [
             load.eq(waiting & (~self.valid | exhausted)),
             visit.eq(fetching & (~waiting | load)),
-            blank.eq((f_step != 0) if self.static else 0),
-            self.fetch.eq(visit & ~blank),
+            self.fetch.eq(visit),
             self.address.eq(pointer),
             self.taken.eq(load),
         ]
@@ -125,7 +126,7 @@ class EventScan(wiring.Component):
         with m.If(visit):
             m.d.sync += [waiting.eq(1), n_word.eq(f_word), n_step.eq(f_step), n_group.eq(f_group)]
             m.d.sync += pointer.eq(pointer - 1 if self.backward else pointer + 1)
-            with m.If((f_group == self.groups - 1) | blank):
+            with m.If(f_group == self.groups - 1):
                 m.d.sync += f_group.eq(0)
                 with m.If(f_step == self.steps - 1):
                     m.d.sync += f_step.eq(0)
@@ -146,15 +147,13 @@ class EventScan(wiring.Component):
         masked = Signal(self.width)
         partial = (n_word == 0) if self.backward else (n_group == self.groups - 1)
         m.d.comb += masked.eq(Mux(partial, self.bits & ((1 << self.partial) - 1), self.bits))
-        if self.static:
-            with m.If(n_step != 0):
-                m.d.comb += masked.eq(0)
         if self.mute:
             m.d.comb += masked.eq(0)
 
         repeat = Signal(range(max(2, self.repeat)))
         rest = Signal(self.width)
-        seen = Signal()
+        emitted = Signal(range(self.minimum))  # operations of this step so far, as far as they matter
+        enough = Signal()
         last_group = Signal()
         m.d.comb += [
             self.event.eq(bits.any()),
@@ -162,19 +161,18 @@ class EventScan(wiring.Component):
             self.repeat_first.eq(repeat == 0),
             self.repeat_last.eq(repeat == self.repeat - 1),
             rest.eq(Mux(~self.event | self.repeat_last, bits & (bits - 1), bits)),
-            self.first.eq(~seen),
+            self.first.eq(emitted == 0),
+            enough.eq(emitted == self.minimum - 1),
             last_group.eq(self.group == self.groups - 1),
-            exhausted.eq(self.valid & (rest == 0) & (~last_group | seen)),
+            exhausted.eq(self.valid & (rest == 0) & (~last_group | enough)),
             self.last.eq(exhausted & last_group),
             self.word_first.eq(self.step == 0),
             self.word_last.eq(self.step == self.steps - 1),
             self.final.eq(self.last & self.word_last & (self.word == self.words - 1)),
         ]
-        if self.static:
-            m.d.comb += last_group.eq((self.group == self.groups - 1) | (self.step != 0))
 
         with m.If(self.valid):
-            m.d.sync += [bits.eq(rest), seen.eq(~self.last)]
+            m.d.sync += [bits.eq(rest), emitted.eq(Mux(self.last, 0, emitted + ~enough))]
             m.d.sync += repeat.eq(Mux(self.event & ~self.repeat_last, repeat + 1, 0))
         with m.If(load):
             m.d.sync += [

@@ -20,7 +20,7 @@ def _try(r):
         return r.choice([1, min(count, r.randint(2, 6)), min(count, r.randint(2, 6)), count])
 
     def layer():
-        neurons = r.randint(1, 21)
+        neurons = r.choice([r.randint(1, 21), r.randint(1, 21), r.randint(33, 40)])
         return {"neurons": neurons, "lanes": lanes(neurons)}
 
     classes = r.choice([2, 3, 7, 10, 13])
@@ -43,7 +43,7 @@ def _try(r):
     return {
         "name": "drawn",
         "time": {"steps": steps, "interval": interval, "update_period": period},
-        "input": {"size": r.choice([1, 5, 16, 17, 23, 30, 32, 40]), "bits": r.randint(1, 6),
+        "input": {"size": r.choice([1, 5, 17, 31, 32, 33, 40, 65]), "bits": r.randint(1, 6),
                   "fraction": r.randint(0, 5)},
         "layers": [layer() for _ in range(depth)],
         "network": {"classes": classes, "block_length": r.choice([1, 1, min(2, depth), depth])},

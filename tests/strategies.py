@@ -82,7 +82,7 @@ def configs(draw):
     interval, intervals = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 4]))
     period = draw(st.sampled_from([p for p in (1, 2, 4) if intervals % p == 0]))
     depth = draw(st.integers(1, 3))
-    sizes = draw(st.lists(st.integers(1, 20), min_size=depth, max_size=depth))
+    sizes = draw(st.lists(st.one_of(st.integers(1, 20), st.integers(33, 40)), min_size=depth, max_size=depth))
     layers = [{"neurons": n, "lanes": draw(st.integers(1, min(n, 5)))} for n in sizes]
     ends = [*sorted(draw(st.sets(st.integers(1, depth - 1)))), depth] if depth > 1 else [1]
     classes = draw(st.integers(2, 5))
@@ -102,7 +102,7 @@ def configs(draw):
     stochastic = draw(st.booleans())
     return small(
         time={"steps": interval * intervals, "interval": interval, "update_period": period},
-        input={"size": draw(st.integers(1, 35)), "bits": draw(st.integers(1, 4)), "fraction": draw(st.integers(0, 3))},
+        input={"size": draw(st.integers(1, 70)), "bits": draw(st.integers(1, 4)), "fraction": draw(st.integers(0, 3))},
         layers=layers, network={"block_length": None, "block_ends": ends, "classes": classes},
         classifier={"lanes": draw(st.integers(1, classes))}, neuron=neuron,
         surrogate=draw(_surrogates(fraction)),

@@ -237,11 +237,11 @@ def test_derived_sizes():
     fields = ["path", "static", "bottom", "n_in", "n_out", "granule", "frames", "words", "last_lanes", "scan_width",
               "groups", "last_inputs", "weight_depth", "align"]
     assert [tuple(getattr(unit, field) for field in fields) for unit in config.units] == [
-        ("block0.layer0", True, True, 40, 33, 1, 1, 9, 1, 16, 3, 8, 360, -4),
-        ("block0.layer1", False, False, 33, 21, 4, 6, 5, 1, 16, 3, 1, 165, 0),
-        ("block0.classifier", False, False, 21, 10, 5, 6, 3, 2, 20, 2, 1, 63, 0),
-        ("block1.layer0", False, True, 21, 7, 5, 6, 1, 7, 20, 2, 1, 21, 0),
-        ("block1.classifier", False, False, 7, 10, 7, 6, 3, 2, 28, 1, 7, 21, 0),
+        ("block0.layer0", True, True, 40, 33, 1, 1, 9, 1, 32, 2, 8, 360, -4),
+        ("block0.layer1", False, False, 33, 21, 4, 6, 5, 1, 32, 2, 1, 165, 0),
+        ("block0.classifier", False, False, 21, 10, 5, 6, 3, 2, 40, 1, 21, 63, 0),
+        ("block1.layer0", False, True, 21, 7, 5, 6, 1, 7, 40, 1, 21, 21, 0),
+        ("block1.classifier", False, False, 7, 10, 7, 6, 3, 2, 7, 1, 7, 21, 0),
     ]
     widths = ["sum_width", "current_width", "dot_width", "history_width", "gradient_width", "scaled_width"]
     assert [tuple(getattr(unit, width) for width in widths) for unit in config.units[:2]] == [

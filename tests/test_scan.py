@@ -22,14 +22,14 @@ class Shape(NamedTuple):
     width: int
     partial: int
     repeat: int = 1
-    static: bool = False
+    minimum: int = 2
     mute: bool = False
     backward: bool = False
     before: int = 0
 
     @property
     def visited(self):
-        return self.words * self.steps if self.backward else (1 if self.static else self.steps) * self.groups
+        return self.steps * (self.words if self.backward else self.groups)
 
     @property
     def depth(self):
@@ -60,8 +60,6 @@ def expected_scan(shape, memory):
         for step in range(shape.steps):
             events = []
             for group in range(shape.groups):
-                if shape.static and step:
-                    break
                 offset = word * shape.steps + step if shape.backward else step * shape.groups + group
                 address = shape.base - offset if shape.backward else shape.base + offset
                 addresses.append(address)
@@ -70,7 +68,7 @@ def expected_scan(shape, memory):
                 hits = [(group, index, turn == 0, turn == shape.repeat - 1) for index in range(width)
                         if memory[address] >> index & 1 for turn in range(shape.repeat)]
                 events += hits or [None]
-            events += [None] * (2 - len(events))
+            events += [None] * (shape.minimum - len(events))
             ends = {"word_first": step == 0, "word_last": step == shape.steps - 1}
             for place, event in enumerate(events):
                 last = place == len(events) - 1
@@ -84,7 +82,7 @@ def rtl_scan(shape, memory, *, limit, runs=1):
     """For each of `runs` scans in one simulation: operations by cycle since `start` and read addresses."""
     m = Module()
     options = {name: getattr(shape, name) for name in ("words", "steps", "groups", "width", "partial", "repeat",
-                                                       "static", "mute", "backward", "depth")}
+                                                       "minimum", "mute", "backward", "depth")}
     m.submodules.scan = scan = EventScan(**options)
     m.submodules.store = store = Store(width=shape.width, depth=shape.depth)
     m.d.comb += [store.read_en.eq(scan.fetch), store.read_address.eq(scan.address), scan.bits.eq(store.read)]
@@ -146,8 +144,8 @@ def scans(draw, **fixed):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"static": True}, {"backward": True}, {"backward": True, "repeat": 2}, {"backward": True, "repeat": 3},
-    {"backward": True, "mute": True},
+    {}, {"minimum": 3}, {"minimum": 10}, {"backward": True}, {"backward": True, "repeat": 2},
+    {"backward": True, "repeat": 3}, {"backward": True, "mute": True},
 ], ids=lambda options: "-".join(f"{name}{int(value)}" for name, value in options.items()) or "forward")
 def test_every_event_in_its_cycle(options):
     @given(scans(**options))
@@ -174,11 +172,10 @@ def test_a_lone_event_is_followed_by_an_empty_operation():
         ((0, 2, True, True), True, False), (None, False, True)]
 
 
-def test_a_static_bitmap_is_read_once_per_word():
-    shape = Shape(words=2, steps=3, groups=2, width=4, partial=4, static=True)
-    operations, addresses = expected_scan(shape, [0b0011, 0b0001, 0])
-    assert check(shape, [0b0011, 0b0001, 0]) == operations
-    assert (len(operations), addresses) == (2 * (3 + 2 + 2), [0, 1, 0, 1])
+def test_a_step_takes_its_minimum():
+    shape = Shape(words=2, steps=1, groups=2, width=4, partial=4, minimum=6)
+    operations = check(shape, [0b0011, 0b0001, 0])
+    assert [op.event is None for op in operations] == [False] * 3 + [True] * 3 + [False] * 3 + [True] * 3
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -187,6 +184,7 @@ def test_a_static_bitmap_is_read_once_per_word():
     ({"groups": 0}, "groups must be positive, not 0"),
     ({"width": 0}, "width must be positive, not 0"),
     ({"repeat": 0}, "repeat must be positive, not 0"),
+    ({"minimum": 1}, "minimum must be at least 2, not 1"),
     ({"partial": 0}, r"partial must be in 1\.\.4, not 0"),
     ({"partial": 5}, r"partial must be in 1\.\.4, not 5"),
     ({"groups": 2, "backward": True}, "groups must be 1 in a backward scan, not 2"),

@@ -24,13 +24,14 @@ TWO = small(time={"steps": 2, "interval": 1}, input={"size": 3},
             layers=[{"neurons": 4, "lanes": 2}, {"neurons": 2, "lanes": 2}],
             network={"classes": 2}, classifier={"lanes": 2}, hardware={"spike_slots": 1, "sample_slots": 1})
 #: Operations of a layer and its classifier in one interval.
-LAYER, CLASSIFIER = Passes(5, 4, 6), Passes(2, 3, 7)
+LAYER, CLASSIFIER = Passes(4, 4, 6), Passes(2, 3, 7)
 
 
 def test_passes_of_one_interval():
     layer, classifier = ONE.units
-    # Two cycles until the first operation; its last: five stages (one multiplies) and two to integrate and to leave.
-    assert forward_cycles(layer, 5) == 2 + 5 + 5 + 2
+    # Two cycles until the first operation; its last: five stages (one multiplies), one to move the sum of the frame
+    # aside, and two to integrate and to leave, which take the classifier as many.
+    assert forward_cycles(layer, 5) == 2 + 5 + 5 + 3
     assert forward_cycles(classifier, 2) == 2 + 2 + 4 + 2
     # A request: register, address, memory, output register, product, a tree of one level, sum.
     assert dot_latency(classifier) == 6
@@ -100,21 +101,21 @@ def test_waiting_for_the_result_to_be_taken(accepted, wait):
 def test_two_blocks_hand_over_spikes():
     """Block 1 begins when both spike words of an interval have passed the queue; block 0 when they are taken."""
     schedule = Schedule(TWO, log=True)
-    quick = [[Passes(2, 0, 0)] * 2] * 4
-    # Layer 0: 2 + 9 = 11 cycles, all others 10; block 0 begins in cycle 3.
+    quick = [[Passes(2, 0, 0)] * 2] * 3 + [[Passes(3, 0, 0)] * 2]
+    # Layer 0: 2 + 10 = 12 cycles, the last classifier 11, all others 10; block 0 begins in cycle 3.
     begin, end = schedule.sample(quick, train=False)
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    # Spikes are written until cycle 14, offered two later, taken in 16: block 1 dispatches in 17. Block 0 has computed
-    # its classifier until 24 and goes on in 25.
-    assert first[0, 0, 0] == (4, 14) and first[0, 0, 1] == (15, 24)
-    assert first[1, 0, 0] == (18, 27) and first[1, 0, 1] == (28, 37)
-    # Interval 1: written until 36. Its slot is taken until 37 and free in 38; two words: 38 and 39.
-    assert first[0, 1, 0] == (26, 36) and first[0, 1, 1] == (37, 46)
-    assert first[1, 1, 0] == (41, 50) and first[1, 1, 1] == (51, 60)
-    assert (begin, end) == (3, 60 + 5)
+    # Spikes are written until cycle 15, offered two later, taken in 17: block 1 dispatches in 18. Block 0 has computed
+    # its classifier until 25 and goes on in 26.
+    assert first[0, 0, 0] == (4, 15) and first[0, 0, 1] == (16, 25)
+    assert first[1, 0, 0] == (19, 28) and first[1, 0, 1] == (29, 39)
+    # Interval 1: written until 38. Its slot is taken until 39 and free in 40; two words: 40 and 41.
+    assert first[0, 1, 0] == (27, 38) and first[0, 1, 1] == (39, 48)
+    assert first[1, 1, 0] == (43, 52) and first[1, 1, 1] == (53, 63)
+    assert (begin, end) == (3, 63 + 5)
     assert {name: schedule.counters[name] for name in schedule.counters if "wait" in name} == {
         "block0.wait.input": 3, "block0.wait.output": 0,
-        "block1.wait.input": 17 + 2, "block1.wait.result": 0,
+        "block1.wait.input": 18 + 2, "block1.wait.result": 0,
     }
 
 
@@ -123,16 +124,16 @@ def test_waiting_for_the_block_after():
     schedule = Schedule(TWO, log=True)
     slow = [[Passes(2, 0, 0)] * 2, [Passes(2, 0, 0)] * 2, [Passes(100, 0, 0)] * 2, [Passes(2, 0, 0)] * 2]
     schedule.sample(slow, train=False)
-    # Block 1 computes interval 0 until 17 + 108 + 10 = 135; the words of interval 1 leave in 136 and 137.
+    # Block 1 computes interval 0 until 18 + 108 + 10 = 136; the words of interval 1 leave in 137 and 138.
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    assert first[1, 0, 1] == (126, 135)
-    assert first[1, 1, 0][0] == 139
+    assert first[1, 0, 1] == (127, 136)
+    assert first[1, 1, 0][0] == 140
     schedule.sample(slow, train=False, arrival=50)
     begins = [p.first - 1 for p in schedule.phases if (p.block, p.sample, p.interval, p.unit) == (0, 1, 0, 0)]
-    assert begins == [138]
-    # The sample was there in 51. Its next interval could begin in 160, but block 1 frees the slot in 256, after its
-    # 118 cycles from 138, and takes words in 257 and 258.
-    assert schedule.counters["block0.wait.output"] == (138 - 51) + (259 - 160)
+    assert begins == [139]
+    # The sample was there in 51. Its next interval could begin in 162, but block 1 frees the slot in 257, after its
+    # 118 cycles from 139, and takes words in 258 and 259.
+    assert schedule.counters["block0.wait.output"] == (139 - 51) + (260 - 162)
 
 
 @given(st.integers(1, 4), st.integers(1, 20), st.lists(st.integers(2, 80), min_size=1, max_size=8))

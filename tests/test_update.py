@@ -95,7 +95,7 @@ def check(unit, base, memory, runs=1):
 
 @given(st.data())
 def test_rows_in_order(data):
-    n_in, classes = data.draw(st.integers(1, 40)), data.draw(st.integers(2, 5))
+    n_in, classes = data.draw(st.integers(1, 70)), data.draw(st.integers(2, 5))
     unit = unit_of(
         n_in, data.draw(st.integers(1, min(n_in, 6))), classes=classes, lanes=data.draw(st.integers(1, classes)),
         steps=data.draw(st.integers(1, 3)), period=data.draw(st.integers(1, 2)))
@@ -108,10 +108,10 @@ def test_rows_in_order(data):
 
 def test_static_rows():
     # A frame has one bitmap for the whole update period: one operation per word of each row that is not zero.
-    unit = small(input={"size": 20}, layers=[{"neurons": 5, "lanes": 2}]).units[0]
-    operations = check(unit, 0, [0b1000000000000001, 0b110001])
+    unit = small(input={"size": 40}, layers=[{"neurons": 5, "lanes": 2}]).units[0]
+    operations = check(unit, 0, [1 << 31 | 1, 0b100000001])
     assert [(op.row, op.weight_base) for op in operations] == [
-        (row, word * 20) for row in (0, 15, 16) for word in range(3)]
+        (row, word * 40) for row in (0, 31, 32) for word in range(3)]
 
 
 def test_by_hand():

@@ -1,0 +1,269 @@
+"""Sections of a configuration: what a person writes, and the rules that one section keeps on its own."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+__all__ = [
+    "Classifier",
+    "Hardware",
+    "Initial",
+    "Input",
+    "Layer",
+    "Network",
+    "Neuron",
+    "Numbers",
+    "Rectangle",
+    "Section",
+    "Table",
+    "Time",
+    "Triangle",
+    "Update",
+    "reject",
+]
+
+Count = Annotated[int, Field(ge=1, le=65536)]
+Bits = Annotated[int, Field(ge=2, le=32)]
+Shift = Annotated[int, Field(ge=0, le=24)]
+
+
+
+def reject(field, rule, value):
+    """Raise what pydantic collects: a rule that a field breaks."""
+    raise PydanticCustomError("rule", "{rule}", {"field": field, "rule": rule, "value": value})
+
+
+class Section(BaseModel):
+    """Frozen, strict, and without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Time(Section):
+    """Steps of one sample, and how they are cut.
+
+    Attributes
+    ----------
+    steps : int
+        Time steps of one sample, ``T``.
+    interval : int
+        Steps of one truncation interval, ``k``; no error crosses its border. Divides `steps`.
+    update_period : int
+        Intervals whose gradients are summed before the weights change. 1 is Algorithm 1 of the paper.
+    """
+
+    steps: Annotated[int, Field(ge=1, le=4096)]
+    interval: Count
+    update_period: Count = 1
+
+    @model_validator(mode="after")
+    def _divides(self):
+        if self.steps % self.interval:
+            reject("time.interval", f"must divide time.steps = {self.steps}", self.interval)
+        if (self.steps // self.interval) % self.update_period:
+            reject("time.update_period", f"must divide the {self.steps // self.interval} intervals of a sample",
+                    self.update_period)
+        return self
+
+
+class Input(Section):
+    """Samples: static frames of unsigned integers (direct encoding), the same at every step.
+
+    Attributes
+    ----------
+    size : int
+        Values of one sample.
+    bits, fraction : int
+        Bits of a value, and how many of them are behind the binary point.
+    """
+
+    size: Count
+    bits: Annotated[int, Field(ge=1, le=16)]
+    fraction: Annotated[int, Field(ge=0, le=16)] = 0
+
+
+class Layer(Section):
+    """One weight layer with its LIF neurons; `lanes` of them are computed in every cycle."""
+
+    kind: Literal["dense"] = "dense"
+    neurons: Count
+    lanes: Annotated[int, Field(ge=1, le=256)]
+
+    @model_validator(mode="after")
+    def _lanes(self):
+        if self.lanes > self.neurons:
+            reject("lanes", f"must be at most the {self.neurons} neurons it serves", self.lanes)
+        return self
+
+
+class Network(Section):
+    """How layers form blocks: every `block_length` layers (``n``), or explicit `block_ends`.
+
+    `block_ends` counts layers from 1 and ends with the last one; give one of the two.
+    """
+
+    classes: Annotated[int, Field(ge=2, le=1024)]
+    block_length: Count | None = None
+    block_ends: list[Count] | None = None
+
+
+class Classifier(Section):
+    """The local classifier that ends every block: one LIF neuron per class, trained like a layer."""
+
+    kind: Literal["trainable"] = "trainable"
+    lanes: Annotated[int, Field(ge=1, le=256)]
+
+
+class Multiply(Section):
+    """Leak factor ``multiplier / 2**shift``; the product is floored."""
+
+    form: Literal["multiply"]
+    multiplier: Annotated[int, Field(ge=0)]
+    shift: Annotated[int, Field(ge=0, le=16)]
+
+    @model_validator(mode="after")
+    def _at_most_one(self):
+        if self.multiplier > 1 << self.shift:
+            reject("multiplier", f"must be at most 2**shift = {1 << self.shift}", self.multiplier)
+        return self
+
+
+class ShiftLeak(Section):
+    """Leak factor ``1 - 2**-shift``, as ``u - floor(u / 2**shift)``: no multiplier."""
+
+    form: Literal["shift"]
+    shift: Annotated[int, Field(ge=1, le=16)]
+
+
+class Neuron(Section):
+    """LIF neuron, equations (1) and (2); voltages in real units, exact multiples of the last potential bit.
+
+    Attributes
+    ----------
+    leak : Multiply | ShiftLeak
+        The leak ``tau``, of potentials and of errors alike.
+    threshold, reset_amount : float
+        ``u_th`` and ``theta``.
+    reset : str
+        ``subtract`` after the leak (equation 1), ``subtract-before-leak``, to ``zero``, or ``none``.
+    compare : str
+        ``>=`` or ``>``.
+    reset_error : bool
+        Whether the error also flows through the reset (the ``-theta`` term of equation 4). With
+        ``reset = "zero"`` it would need the potential, which the history does not keep.
+    """
+
+    leak: Annotated[Multiply | ShiftLeak, Field(discriminator="form")]
+    threshold: float
+    reset_amount: float = 0.0
+    reset: Literal["subtract", "subtract-before-leak", "zero", "none"] = "subtract"
+    compare: Literal[">=", ">"] = ">="
+    reset_error: bool = True
+
+    @model_validator(mode="after")
+    def _reset_path(self):
+        if self.reset_error and self.reset in ("zero", "none"):
+            reject("neuron.reset_error", f"must be false when neuron.reset is {self.reset!r}", self.reset_error)
+        return self
+
+
+class Rectangle(Section):
+    """Equation (6): ``1/a`` where ``|u - u_th| < a/2``; ``a`` is a power of two."""
+
+    shape: Literal["rectangle"]
+    width: float
+
+
+class Triangle(Section):
+    """``max(0, 1 - |u - u_th| / a) / a`` in `bins` equal steps, each with the value of its middle."""
+
+    shape: Literal["triangle"]
+    width: float
+    bins: Literal[2, 4, 8, 16] = 4
+
+
+class Table(Section):
+    """``values[i] / 2**shift`` where ``|u - u_th|`` is in bin ``i``; bins are `bin` wide, zero beyond."""
+
+    shape: Literal["table"]
+    bin: float
+    values: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=1, max_length=16)]
+    shift: Annotated[int, Field(ge=-8, le=16)] = 0
+
+    @model_validator(mode="after")
+    def _some(self):
+        if not any(self.values):
+            reject("surrogate.values", "must hold at least one value above 0", self.values)
+        return self
+
+
+class Format(Section):
+    """Two's complement number of `width` bits, `fraction` of them behind the binary point."""
+
+    width: Bits
+    fraction: Annotated[int, Field(ge=0, le=24)]
+
+
+class Numbers(Section):
+    """Formats of what is stored; everything stored saturates."""
+
+    weight: Format
+    potential: Format
+    error: Format
+
+
+class Update(Section):
+    """``W -= round(multiplier * gradient / 2**shift)`` once per update period, gradient as in equation (7).
+
+    The gradient is an integer in units of the last error bit; the factor ``2 / (N_c k^2)`` of the loss belongs to
+    the rate. Every `decay_samples` trained samples the shift grows by one, `decay_limit` times at most.
+    """
+
+    multiplier: Annotated[int, Field(ge=1, le=255)] = 1
+    shift: Shift
+    decay_samples: Annotated[int, Field(ge=0, le=(1 << 31) - 1)] = 0
+    decay_limit: Annotated[int, Field(ge=0, le=16)] = 0
+    rounding: Literal["nearest", "stochastic"] = "nearest"
+    seed: Annotated[int, Field(ge=1, le=65535)] = 1
+
+
+class Initial(Section):
+    """Seeded initial weights, uniform in ``+-gain / sqrt(fan_in)``."""
+
+    gain: Annotated[float, Field(gt=0, le=64)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Memory(Section):
+    """Where each memory lives on chip: `auto` leaves the choice to synthesis (``ram_style`` in the Verilog)."""
+
+    weight: Literal["auto", "block", "distributed"] = "auto"
+    potential: Literal["auto", "block", "distributed"] = "auto"
+    history: Literal["auto", "block", "distributed"] = "auto"
+    error: Literal["auto", "block", "distributed"] = "auto"
+    input: Literal["auto", "block", "distributed"] = "auto"
+
+
+class Hardware(Section):
+    """What does not change a bit of the result.
+
+    Attributes
+    ----------
+    sample_slots : int
+        Samples that the input buffer holds; with 2 or more, one arrives while another is computed.
+    spike_slots : int
+        Update periods that the spike buffer between two blocks holds; with 1, a block waits for the next one.
+    counters : bool
+        Whether cycle, operation and memory counters are generated.
+    counter_bits : int
+        Bits of a counter; counters saturate.
+    memory : Memory
+        Where each memory lives.
+    """
+
+    sample_slots: Annotated[int, Field(ge=1, le=16)] = 2
+    spike_slots: Annotated[int, Field(ge=1, le=16)] = 2
+    counters: bool = True
+    counter_bits: Annotated[int, Field(ge=16, le=64)] = 48
+    memory: Memory = Memory()
