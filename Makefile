@@ -30,7 +30,7 @@ demo: setup
 	$(BIN)/spikeloom demo --output build/demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --durations=10
+	$(BIN)/python -m pytest -n 2 -m "not long" --durations=10
 
 long: setup
 	$(BIN)/python -m pytest -m long --durations=10

@@ -89,13 +89,16 @@ def sidecar(core: Core) -> dict:
         | {"input": {"width": config.input.bits, "fraction": config.input.fraction, "signed": False}},
         "units": [
             {"name": unit.path, "inputs": unit.n_in, "neurons": unit.n_out, "lanes": unit.lanes, "words": unit.words,
-             "scan_width": unit.scan_width, "scan_groups": unit.groups} for unit in config.units],
+             "kind": unit.kind, "shape_in": unit.shape_in, "shape_out": unit.shape_out, "kernel": unit.kernel,
+             "stride": unit.stride, "padding": unit.padding, "gradient": unit.gradient,
+             "bitmap": {"word": unit.bitmap.scan_width, "words": unit.bitmap.words, "image_row": unit.bitmap.groups,
+                        "pixel_pitch": unit.bitmap.pitch}} for unit in config.units],
         "schedule": {
             "update_depth": UPDATE_DEPTH, "queue_latency": QUEUE_LATENCY,
             "report_cycles": report_cycles(config.blocks[-1].classifier),
             "units": {unit.path: {
                 "forward_depth": forward_depth(unit),
-                "backward_depth": backward_depth(unit, None if unit.classifier else above)}
+                "backward_depth": backward_depth(unit, None if unit.classifier else above) if unit.learns else None}
                 for unit, above in zip(config.units, [*config.units[1:], None])},
         },
     }

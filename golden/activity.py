@@ -3,22 +3,90 @@
 Closed forms over bit counts; the RTL's walks (`rtl.scan`, `rtl.update`) are their twins.
 """
 
+from functools import cache
+
 import torch
 
+from .linear import columns
 from .schedule import Passes
 
 __all__ = ["passes_and_counters"]
 
 
-def _group_counts(bits, width, groups):
-    """Set bits of each scanned word; `bits` (steps, n), result (steps, groups)."""
-    padded = torch.nn.functional.pad(bits, (0, groups * width - bits.shape[1]))
-    return padded.reshape(len(bits), groups, width).sum(2)
+@cache
+def _positions(unit):
+    """Bit of every input in the bitmap words of a step, int64 (n_in,)."""
+    inputs = torch.arange(unit.n_in)
+    if unit.kind == "dense":
+        return unit.fan_address(inputs)
+    channel, pixel = inputs % unit.shape_in[2], inputs // unit.shape_in[2]
+    return unit.bitmap.position(pixel // unit.shape_in[1], pixel % unit.shape_in[1], channel)
 
 
-def _operations(counts, minimum):
-    """Operations of each step of a scan: ``max(minimum, sum of max(1, set bits))``; `counts` (steps, groups)."""
-    return counts.clamp(min=1).sum(1).clamp(min=minimum)
+def _bitmap(unit, bits):
+    """Bits (steps, n_in) as they lie in memory: int64 (steps, image rows, bits of a row)."""
+    layout = unit.bitmap
+    laid = torch.zeros(len(bits), layout.words * layout.scan_width, dtype=torch.int64)
+    laid[:, _positions(unit)] = bits.to(torch.int64)
+    return laid.reshape(len(bits), layout.height, -1)
+
+
+@cache
+def _visits(unit):
+    """Bitmap words read in one image row under the windows of all output columns: first bit, last bit, column."""
+    layout, low, high, column = unit.bitmap, [], [], []
+    for place, span in enumerate(unit.windows[1]):
+        for group in layout.visited(span.first, span.count):
+            first, last = span.first * layout.pitch, (span.first + span.count) * layout.pitch
+            low.append(max(first, group * layout.scan_width))
+            high.append(min(last, (group + 1) * layout.scan_width))
+            column.append(place)
+    return torch.tensor(low), torch.tensor(high), torch.tensor(column)
+
+
+def _rows(unit, values):
+    """Sum of `values` (steps, image rows, ...) over the image rows under each output row: (steps, output rows, ...)."""
+    before = torch.nn.functional.pad(values.cumsum(1), (0, 0) * (values.dim() - 2) + (1, 0))
+    first = torch.tensor([span.first for span in unit.windows[0]])
+    count = torch.tensor([span.count for span in unit.windows[0]])
+    return before[:, first + count] - before[:, first]
+
+
+def _forward(unit, bits):
+    """Events and operations of every window in one step, each (steps, pixels), and words read in a step."""
+    low, high, column = _visits(unit)
+    before = torch.nn.functional.pad(_bitmap(unit, bits).cumsum(2), (1, 0))
+    found = before[:, :, high] - before[:, :, low]
+    width = unit.shape_out[1]
+
+    def over_columns(values):
+        return values.new_zeros(*values.shape[:2], width).index_add_(2, column, values)
+
+    events, operations = (_rows(unit, over_columns(values)).flatten(1) for values in (found, found.clamp(min=1)))
+    read = sum(span.count for span in unit.windows[0]) * len(column)
+    return events, operations.clamp(min=unit.step_minimum), read
+
+
+def _pool_forward(unit, bits):
+    """The same of a pooling, per output word: a tap takes one operation, and is an event if a lane has a spike."""
+    taps = torch.tensor([[down.count * across.count for across in unit.windows[1]] for down in unit.windows[0]])
+    layout = unit.bitmap
+    lanes = bits.reshape(len(bits), *unit.shape_in)
+    lanes = torch.nn.functional.pad(lanes, (0, layout.granules * unit.lanes - unit.channels))
+    active = lanes.reshape(*lanes.shape[:3], layout.granules, unit.lanes).any(4)
+    windows = active.unfold(1, unit.kernel, unit.stride).unfold(2, unit.kernel, unit.stride)
+    events = windows.sum((4, 5)).flatten(1)  # steps, (pixel, channel word)
+    operations = taps.flatten().repeat_interleave(unit.channel_words).clamp(min=unit.step_minimum)
+    return events, operations.expand(len(bits), -1), int(taps.sum()) * unit.channel_words
+
+
+@cache
+def _taps(unit):
+    """Outputs over each input of a step, int64 (n_in,)."""
+    down, across = (torch.tensor([span.count for span in axis]) for axis in unit.taps)
+    if unit.kind == "dense":
+        return torch.ones(unit.n_in, dtype=torch.int64)
+    return torch.outer(down, across).flatten().repeat_interleave(unit.shape_in[2])
 
 
 def passes_and_counters(config, trace):
@@ -39,89 +107,141 @@ def passes_and_counters(config, trace):
     passes, counters = [], {}
     for place, (unit, seen) in enumerate(zip(config.units, trace.units)):
         above = None if unit.classifier else config.units[place + 1]
-        own = _unit(config, unit, above, seen, trace.train)
-        passes.append(own[0])
-        counters |= {f"{unit.path}.{name}": value for name, value in own[1].items()}
+        own = _Walk(config, unit, above, seen, trace.train)
+        passes.append(own.passes())
+        counters |= {f"{unit.path}.{name}": value for name, value in own.counters.items()}
+        if own.requests:
+            counters |= {f"{above.path}.{name}": value for name, value in own.requests.items()}
     last = config.units[-1]
     counters[f"{last.path}.count.read.report"] = last.words
     for block in config.blocks[:-1]:
         words = block.layers[-1].words * config.time.steps
         counters |= {f"{block.name}.output.queue.{operation}.forward": words for operation in ("write", "read")}
-    # The unit above reads its weights and errors for the backward pass of the one below.
-    for unit, above in zip(config.units, config.units[1:]):
-        if not unit.classifier:
-            requests, adds = counters.pop(f"{unit.path}.requests"), counters.pop(f"{unit.path}.dots") * above.n_out
-            counters[f"{above.path}.weight.read.backward"] = requests
-            counters[f"{above.path}.error.read.backward"] = requests
-            counters[f"{above.path}.adds.backward"] = adds
     return passes, counters
 
 
-def _unit(config, unit, above, seen, train):
-    intervals, k, words = config.intervals, config.time.interval, unit.words
-    periods, period = intervals // config.time.update_period, config.time.update_period
-    inputs = (seen.inputs != 0).to(torch.int64)
-    if unit.static:
-        counts = _group_counts(inputs.unsqueeze(0), unit.scan_width, unit.groups)
-        forward = (words * _operations(counts, unit.step_minimum)).expand(intervals)
-        events = counts.sum().expand(intervals)
-        rows, visits = events[:periods], events[:periods]
-    else:
-        counts = _group_counts(inputs, unit.scan_width, unit.groups)
-        forward = words * _operations(counts, unit.step_minimum).reshape(intervals, k).sum(1)
-        events = counts.sum(1).reshape(intervals, k).sum(1)
-        rows = inputs.reshape(periods, -1, unit.n_in).any(1).sum(1)
-        visits = events.reshape(periods, period).sum(1)
+class _Walk:
+    """The passes of one unit with one sample."""
 
-    windows = (seen.codes != 0).to(torch.int64)
-    if above is None:
-        backward = torch.full((intervals,), 2 * words * k)
-        dots = 0
-    else:
-        inside = _group_counts(windows, unit.lanes, words)
-        backward = (inside * above.words).clamp(min=2).sum(1).reshape(intervals, k).sum(1)
-        dots = int(inside.sum())
+    def __init__(self, config, unit, above, seen, train):
+        self.config, self.unit, self.above, self.seen = config, unit, above, seen
+        self.learns = train and unit.learns
+        self.intervals, self.k = config.intervals, config.time.interval
+        self.inputs = (seen.inputs != 0).reshape(-1, unit.n_in)
+        self.counters, self.requests = {}, {}
 
-    forward, events, visits, rows = forward.tolist(), int(events.sum()), visits.tolist(), int(rows.sum())
-    backward = backward.tolist()
-    passes = [Passes(forward[i], backward[i] if train else 0,
-                     words * visits[i // period] if train and (i + 1) % period == 0 else 0)
-              for i in range(intervals)]
+    def _per_interval(self, values):
+        """Sum over each interval of values of a step; a static frame has one step, the same in every interval."""
+        values = values.reshape(len(values), -1).sum(1)
+        return (values.expand(self.intervals) if self.unit.static else
+                values.reshape(self.intervals, -1).sum(1)).tolist()
 
-    granules = unit.groups if unit.static else -(-unit.n_in // unit.granule) * config.time.steps
-    reads = words * unit.groups * intervals * (1 if unit.static else k)
-    trained = int(train)
-    visits = sum(visits) * trained
-    rows *= trained
-    counters = {
-        "adds.forward": events * unit.n_out,
-        "adds.update": visits * unit.n_out,
-        "weight.read.forward": events * words,
-        "weight.read.update": rows * words,
-        "weight.write.update": rows * words,
-        "potential.read.forward": words * (intervals - 1),
-        "potential.write.forward": words * (intervals - 1),
-        "window.write.forward": words * config.time.steps * trained,
-        "window.read.backward": words * config.time.steps * trained,
-        "error.write.backward": words * (intervals if unit.static else config.time.steps) * trained,
-        "error.read.update": visits * words,
-        "input.write.forward": granules,
-        "input.read.forward": reads,
-        "input.read.update": unit.groups * unit.frames * periods * trained,
-    }
-    if unit.static:
-        counters |= {
-            "error.read.backward": words * (intervals - periods) * trained,
-            "value.write.forward": unit.n_in,
-            "value.read.forward": events * words,
-            "value.read.update": visits * words,
+    def passes(self):
+        """Operations by interval; fills `counters` and `requests` (counters of the unit above)."""
+        forward = self._forward_pass()
+        backward = self._backward_pass() if self.learns else [0] * self.intervals
+        weighted = self.learns and not self.unit.pool
+        update = (self._accumulate() if self.unit.accumulates else self._update()) if weighted else [0] * self.intervals
+        return [Passes(*own) for own in zip(forward, backward, update)]
+
+    def _forward_pass(self):
+        unit, steps = self.unit, self.config.time.steps
+        frames = self.intervals if unit.static else 1  # how often a static frame is read
+        events, operations, read = (_pool_forward if unit.pool else _forward)(unit, self.inputs)
+        per_pixel = 1 if unit.pool else unit.channel_words
+        granules = unit.bitmap.words if unit.static else \
+            steps * unit.shape_in[0] * unit.shape_in[1] * -(-unit.shape_in[2] // unit.granule)
+        if unit.pool:
+            lanes = torch.full((unit.channel_words,), unit.lanes)
+            lanes[-1] = unit.last_lanes
+            useful = (events.reshape(len(events), -1, unit.channel_words) * lanes).sum()
+        else:
+            useful = events.sum() * unit.channels
+        total = int(events.sum()) * per_pixel * frames
+        words = unit.words
+        self.counters |= {
+            "adds.forward": int(useful) * frames,
+            "potential.read.forward": words * (self.intervals - 1),
+            "potential.write.forward": words * (self.intervals - 1),
+            "input.write.forward": granules,
+            "input.read.forward": read * (1 if unit.pool else per_pixel) * len(self.inputs) * frames,
         }
-    if unit.classifier:
-        counters |= {
-            "count.read.forward": words * (intervals - 1),
-            "count.write.forward": words * intervals,
-            "count.read.backward": words * intervals * trained,
+        if not unit.pool:
+            self.counters["weight.read.forward"] = total
+        if unit.learns:
+            self.counters["window.write.forward"] = words * steps * self.learns
+        if unit.static:
+            self.counters |= {"value.write.forward": unit.n_in, "value.read.forward": total}
+        if unit.classifier:
+            self.counters |= {"count.read.forward": words * (self.intervals - 1),
+                              "count.write.forward": words * self.intervals,
+                              "count.read.backward": words * self.intervals * self.learns}
+        return [own * per_pixel for own in self._per_interval(operations)]
+
+    def _backward_pass(self):
+        unit, above, words, steps = self.unit, self.above, self.unit.words, self.config.time.steps
+        period = self.config.time.update_period
+        periods = self.intervals if unit.accumulates else self.intervals // period
+        self.counters["window.read.backward"] = words * steps
+        self.counters["error.write.backward"] = words * (self.intervals if unit.static else steps)
+        if unit.static:
+            self.counters["error.read.backward"] = words * (self.intervals - periods)
+        if above is None:
+            return [2 * words * self.k] * self.intervals
+        taps = _taps(above)
+        inside = (self.seen.codes != 0) * taps
+        channels = torch.nn.functional.pad(
+            inside.reshape(steps, unit.pixels, unit.channels),
+            (0, unit.channel_words * unit.lanes - unit.channels)).reshape(steps, words, unit.lanes)
+        repeat = 1 if above.pool else above.channel_words
+        asked = int(inside.sum())
+        self.requests = {"error.read.backward": asked * repeat,
+                         "adds.backward": asked * (1 if above.pool else above.channels)}
+        if not above.pool:
+            self.requests["weight.read.backward"] = asked * repeat
+        operations = (channels.sum(2) * repeat).clamp(min=2).sum(1)
+        return operations.reshape(self.intervals, self.k).sum(1).tolist()
+
+    def _update(self):
+        """Row by row over the history of one update period."""
+        unit, period, words = self.unit, self.config.time.update_period, self.unit.words
+        periods = self.intervals // period
+        if unit.static:
+            visits = rows = [int(self.inputs.sum())] * periods
+        else:
+            history = self.inputs.reshape(periods, -1, unit.n_in)
+            rows = history.any(1).sum(1).tolist()
+            visits = history.sum((1, 2)).tolist()
+        self._update_counters(sum(visits) * words, sum(rows) * words)
+        self.counters["input.read.update"] = unit.bitmap.words * unit.frames * periods
+        return [words * visits[i // period] if (i + 1) % period == 0 else 0 for i in range(self.intervals)]
+
+    def _accumulate(self):
+        """Event by event in every interval, into the gradient memory; the rows that were touched once per period."""
+        unit, repeat = self.unit, self.unit.channel_words
+        period = self.config.time.update_period
+        taps = _bitmap(unit, self.inputs * _taps(unit)) * repeat
+        operations = taps.reshape(len(taps), unit.bitmap.words, -1).sum(2)
+        asked = sum(self._per_interval(operations))
+        history = self.inputs.expand(self.intervals, -1) if unit.static else \
+            self.inputs.reshape(self.intervals, -1, unit.n_in).any(1)
+        history = history.reshape(self.intervals // period, period, unit.n_in).any(1)
+        rows = int(columns(unit, history).any(1).sum()) * repeat
+        self._update_counters(asked, rows)
+        depth = unit.channel_words * unit.fan_rows
+        self.counters |= {
+            "gradient.read.update": asked + depth * len(history),
+            "gradient.write.update": asked + rows,
+            "input.read.update": unit.bitmap.words * unit.frames * self.intervals,
         }
-    else:
-        counters |= {"requests": dots * above.words * trained, "dots": dots * trained}
-    return passes, counters
+        return self._per_interval(operations.clamp(min=1).sum(1).clamp(min=2))
+
+    def _update_counters(self, operations, rows):
+        unit = self.unit
+        # An operation adds all channels of a pixel in `channel_words` steps.
+        self.counters |= {
+            "adds.update": operations // unit.channel_words * unit.channels,
+            "error.read.update": operations, "weight.read.update": rows, "weight.write.update": rows,
+        }
+        if unit.static:
+            self.counters["value.read.update"] = operations

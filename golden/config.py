@@ -32,7 +32,7 @@ from .sections import (
     Update,
     reject,
 )
-from .units import Block, Unit, build_blocks
+from .units import Block, Unit, build_blocks, output_shape
 
 __all__ = ["Config", "ConfigError", "load", "parse"]
 
@@ -74,16 +74,40 @@ class Config(Section):
 
     def _check_blocks(self):
         net, depth = self.network, len(self.layers)
+        self._check_shapes()
         if (net.block_length is None) == (net.block_ends is None):
             reject("network", "must have exactly one of block_length and block_ends",
                     {"block_length": net.block_length, "block_ends": net.block_ends})
-        if net.block_length is not None and net.block_length > depth:
-            reject("network.block_length", f"must be at most the {depth} layers", net.block_length)
+        weighted = sum(layer.kind != "avg_pool" for layer in self.layers)
+        if weighted == 0:
+            reject("layers", "must hold a layer with weights", [layer.kind for layer in self.layers])
+        if net.block_length is not None and net.block_length > weighted:
+            reject("network.block_length", f"must be at most the {weighted} layers with weights", net.block_length)
         ends = net.block_ends
         if ends is not None and (ends != sorted(set(ends)) or not ends or ends[-1] != depth):
             reject("network.block_ends", f"must rise and end with the last layer, {depth}", ends)
         if self.classifier.lanes > net.classes:
             reject("classifier.lanes", f"must be at most the {net.classes} classes", self.classifier.lanes)
+
+    def _check_shapes(self):
+        """No layer may have outputs that vanish, or inputs that nobody reads."""
+        shape = self.input.shape
+        for place, layer in enumerate(self.layers):
+            field = f"layers.{place}"
+            if layer.kind != "dense":
+                name = "kernel" if layer.kind == "conv" else "size"
+                kernel, padding = getattr(layer, name), getattr(layer, "padding", 0)
+                for length in shape[:2]:
+                    if kernel > length + 2 * padding:
+                        reject(f"{field}.{name}", f"must be at most the {length} inputs"
+                               + (f" and {2 * padding} of padding" if padding else "") + " in height and width, or "
+                               "nothing is left of the layer", kernel)
+                    stride = layer.stride or kernel
+                    end = (length + 2 * padding - kernel) // stride * stride - padding + kernel
+                    if end < length:
+                        reject(f"{field}.stride", f"must reach all {length} inputs: with {name} {kernel} and padding "
+                               f"{padding} the last {length - end} would be cut off", stride)
+            shape = output_shape(layer, shape)
 
     def _check_neuron(self):
         fraction = self.numbers.potential.fraction
@@ -121,7 +145,12 @@ class Config(Section):
         if self.update.rounding == "stochastic" and last_shift + self.input.fraction > 16:
             reject("update.shift", f"must be at most {16 - self.update.decay_limit - self.input.fraction} with "
                     "stochastic rounding (16 random bits, less decay_limit and input.fraction)", self.update.shift)
-        widest = max(max(u.current_width, u.dot_width, u.scaled_width) for b in build_blocks(self) for u in b.units)
+        units = [unit for block in build_blocks(self) for unit in block.units]
+        for unit in units:
+            if unit.pool and not 0 < unit.pool_weight < 1 << (self.numbers.weight.width - 1):
+                reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average",
+                       self.numbers.weight.fraction)
+        widest = max(max(u.current_width, u.dot_width, u.scaled_width) for u in units)
         # The golden model sums in float64 and the oracle of every bit is that sum: keep it exact.
         if widest > 52:
             reject("numbers", "must keep every exact sum within 52 bits", widest)
@@ -238,7 +267,8 @@ class Config(Section):
 def _path(location):
     """Field name of a pydantic location, without the tag that it puts behind a union of tables."""
     parts = [str(part) for part in location]
-    return [part for place, part in enumerate(parts) if not place or parts[place - 1] not in ("leak", "surrogate")]
+    tags = {2} if parts[:1] == ["layers"] else {1 + parts.index(name) for name in ("leak", "surrogate") if name in parts}
+    return [part for place, part in enumerate(parts) if place not in tags]
 
 
 def _message(error):
@@ -251,6 +281,9 @@ def _message(error):
         if "." not in own and parts and own != parts[-1]:
             own = ".".join([*parts, own])
         return f"{own} {context['rule']}, not {context['value']!r}"
+    if first["type"] == "union_tag_invalid":
+        name = {"_kind()": "kind"}.get(first["ctx"]["discriminator"], first["ctx"]["discriminator"].strip("'"))
+        return f"{field}.{name} must be one of {first['ctx']['expected_tags']}, not {first['ctx']['tag']!r}"
     if first["type"] == "extra_forbidden":
         return f"{field} is not a known field, its value was {first['input']!r}"
     if first["type"] == "missing":

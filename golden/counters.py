@@ -9,25 +9,29 @@ __all__ = ["CATEGORIES", "WAIT_BITS", "block_counters", "category", "unit_amount
 
 #: Category of each memory in reports; a classifier's weights and potentials have their own.
 CATEGORIES = {"weight": "weight", "potential": "potential", "window": "history", "input": "history", "error": "error",
-              "value": "input", "count": "classifier count", "queue": "history"}
+              "value": "input", "gradient": "gradient", "count": "classifier count", "queue": "history"}
 #: Bits of the largest wait that one increment can add.
 WAIT_BITS = 32
 
 
 def unit_counters(config, unit):
     """Counters of one unit, full names, in the order of their indices."""
-    names = ["cycles.forward", "cycles.backward", "cycles.update", "adds.forward", "adds.update"]
-    names += ["weight.read.forward", "weight.read.update", "weight.write.update"]
-    names += ["potential.read.forward", "potential.write.forward"]
-    names += ["window.write.forward", "window.read.backward"]
-    names += ["error.write.backward", "error.read.update"]
-    names += ["input.write.forward", "input.read.forward", "input.read.update"]
-    if not unit.bottom:
-        names += ["adds.backward", "weight.read.backward"]
-    if not unit.bottom or unit.static:
-        names += ["error.read.backward"]
+    names = ["cycles.forward", "adds.forward", "potential.read.forward", "potential.write.forward"]
+    names += ["input.write.forward", "input.read.forward"]
     if unit.static:
-        names += ["value.write.forward", "value.read.forward", "value.read.update"]
+        names += ["value.write.forward", "value.read.forward"]
+    if unit.learns:
+        names += ["cycles.backward", "window.write.forward", "window.read.backward", "error.write.backward"]
+        if unit.static or unit.serves:
+            names += ["error.read.backward"]
+    if unit.serves:
+        names += ["adds.backward"]
+    if not unit.pool:
+        names += ["cycles.update", "adds.update", "weight.read.forward", "weight.read.update", "weight.write.update"]
+        names += ["error.read.update", "input.read.update"]
+        names += ["weight.read.backward"] if unit.serves else []
+        names += ["value.read.update"] if unit.static else []
+        names += ["gradient.read.update", "gradient.write.update"] if unit.accumulates else []
     if unit.classifier:
         names += ["count.read.forward", "count.write.forward", "count.read.backward"]
         if config.blocks[unit.block].last:

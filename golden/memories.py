@@ -27,10 +27,11 @@ def memories(config):
         bottom, top = block.units[0], block.layers[-1]
         if bottom.static:
             found += [
-                Memory(f"{block.name}.buffer.values", "input", hardware.sample_slots * bottom.n_in, bottom.input_bits,
-                       "slot * n_in + row: value of the frame"),
-                Memory(f"{block.name}.buffer.bitmaps", "input", hardware.sample_slots * bottom.groups,
-                       bottom.scan_width, "slot * groups + group: which values are not zero"),
+                Memory(f"{block.name}.buffer.values", "input",
+                       hardware.sample_slots * bottom.bitmap.words * bottom.bitmap.scan_width, bottom.input_bits,
+                       "(slot * words + word) * width + bit: value of the frame, where its bit is"),
+                Memory(f"{block.name}.buffer.bitmaps", "input", hardware.sample_slots * bottom.bitmap.words,
+                       bottom.bitmap.scan_width, "slot * words + word: which values are not zero"),
             ]
         else:
             found.append(_spikes(f"{block.name}.buffer.store.bitmaps", bottom, hardware.spike_slots))
@@ -39,19 +40,26 @@ def memories(config):
             if unit is not bottom:
                 found.append(_spikes(f"{path}_input.bitmaps", unit, 1))
             fired = unit.lanes if config.neuron.reset == "zero" else 0
-            found += [
-                Memory(f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
-                       "word * n_in + row: lane i is the weight of input row to neuron word * lanes + i"),
-                Memory(f"{path}.potential_store", f"{classifier}potential", unit.words,
-                       unit.lanes * unit.potential_width,
-                       "word: potential of neuron word * lanes + i after the interval, before its reset"),
-                Memory(f"{path}.window_store", "history", unit.words * unit.steps,
-                       unit.lanes * config.code_bits + fired,
-                       "word * k + step: surrogate code per lane, then spikes where the reset is to zero"),
-                Memory(f"{path}.error_store", "error", unit.words * unit.frames, unit.lanes * unit.history_width,
-                       "word: sum of the errors of the update period" if unit.static else
-                       "word * frames + step: error per lane"),
-            ]
+            if not unit.pool:
+                found.append(Memory(
+                    f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
+                    "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i"))
+            found.append(Memory(
+                f"{path}.potential_store", f"{classifier}potential", unit.words, unit.lanes * unit.potential_width,
+                "pixel * words + word: potential of channel word * lanes + i after the interval, before its reset"))
+            if unit.learns:
+                found += [
+                    Memory(f"{path}.window_store", "history", unit.words * unit.steps,
+                           unit.lanes * config.code_bits + fired,
+                           "word * k + step: surrogate code per lane, then spikes where the reset is to zero"),
+                    Memory(f"{path}.error_store", "error", unit.words * unit.frames, unit.lanes * unit.history_width,
+                           "word: sum of the errors" if unit.static else "word * frames + step: error per lane"),
+                ]
+            if unit.accumulates:
+                found.append(Memory(
+                    f"{path}.accumulate.gradient_store", "gradient", unit.weight_depth,
+                    1 + unit.lanes * unit.gradient_width,
+                    "as the weights: whether the row was active, then the gradient of each lane"))
             if unit.classifier:
                 width = unit.lanes * (config.time.steps.bit_length() + unit.steps.bit_length())
                 found.append(Memory(f"{path}.count_store", "classifier count", unit.words, width,
@@ -66,5 +74,5 @@ def memories(config):
 
 
 def _spikes(path, unit, slots):
-    return Memory(path, "history", slots * unit.frames * unit.groups, unit.scan_width,
-                  "(slot * frames + step) * groups + group: spikes of the inputs group * width + i")
+    return Memory(path, "history", slots * unit.frames * unit.bitmap.words, unit.bitmap.scan_width,
+                  "(slot * frames + step) * words + word: spikes, image row by image row")

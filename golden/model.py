@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from . import neuron
-from .arithmetic import exact_matmul, saturate, shift_floor, shift_nearest, shift_stochastic
+from .arithmetic import saturate, shift_floor, shift_nearest, shift_stochastic
 from .lfsr import Lfsr, lane_seeds
+from .linear import columns, gradient, input_sums, output_sums
 
 __all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state"]
 
@@ -23,7 +24,8 @@ class State(NamedTuple):
     Members
     -------
     weights : list of torch.Tensor
-        One per unit, int64, shape (n_in, n_out).
+        One per unit, int64, shape (fan_in, channels), rows in the order (kernel row, kernel column, channel); where
+        the unit pools, (0, channels).
     lfsr : list of list of int
         Per unit, the 16-bit state of every lane; empty with nearest rounding.
     shift : int
@@ -52,7 +54,7 @@ class UnitTrace(NamedTuple):
     potentials, spikes, codes : torch.Tensor
         (T, n_out).
     errors : torch.Tensor or None
-        (T, n_out) potential errors, None without training.
+        (T, n_out) potential errors; None without training, and where nothing below learns.
     weights : list of torch.Tensor
         The weights after each update; filled only on request.
     """
@@ -79,10 +81,11 @@ def initial_state(config):
     random = np.random.Generator(np.random.PCG64(config.initial.seed))
     number, weights, lfsr = config.numbers.weight, [], []
     for place, unit in enumerate(config.units):
-        limit = config.initial.gain / unit.n_in**0.5
-        values = np.rint(random.uniform(-limit, limit, (unit.n_in, unit.n_out)) * 2.0**number.fraction)
+        limit = config.initial.gain / unit.fan_in**0.5
+        shape = (0 if unit.pool else unit.fan_in, unit.channels)
+        values = np.rint(random.uniform(-limit, limit, shape) * 2.0**number.fraction)
         weights.append(saturate(torch.from_numpy(values.astype(np.int64)), number.width))
-        stochastic = config.update.rounding == "stochastic"
+        stochastic = config.update.rounding == "stochastic" and not unit.pool
         lfsr.append(lane_seeds(config.update.seed, unit.lanes, place) if stochastic else [])
     return State(weights, lfsr, config.update.shift, 0)
 
@@ -107,28 +110,23 @@ class Golden:
         self.config = config
         self.state = (state or initial_state(config)).copy()
 
-    def _bound_in(self, unit):
-        return unit.n_in << (unit.weight_width - 1 + unit.input_bits)
-
     def _current(self, unit, place, inputs):
         """Input currents (steps or 1, ..., n_out): equation (1), its sum."""
-        total = exact_matmul(inputs, self.state.weights[place], self._bound_in(unit))
-        return shift_floor(total, -unit.align)
+        return shift_floor(input_sums(unit, inputs, self.state.weights[place]), -unit.align)
 
     def _spike_error(self, unit, place, errors):
         """Errors of the spikes below `unit` (steps, n_in): the sum of equation (4)."""
-        bound = unit.n_out << (unit.weight_width + unit.error_width - 2)
-        dot = exact_matmul(errors, self.state.weights[place].T, bound)
+        dot = output_sums(unit, errors, self.state.weights[place])
         return saturate(shift_nearest(dot, self.config.numbers.weight.fraction), unit.error_width)
 
     def _update(self, unit, place, inputs, errors):
         """Equation (7) over one update period, and the deferred update of the weights."""
         if unit.static:
-            gradient = inputs.unsqueeze(1) * errors.sum(0)
+            total = gradient(unit, inputs.unsqueeze(0), errors.sum(0, keepdim=True))
         else:
-            gradient = exact_matmul(inputs.T, errors, unit.update_steps << (unit.error_width - 1))
+            total = gradient(unit, inputs, errors)
         multiplier = self.config.update.multiplier
-        scaled = gradient * multiplier if multiplier > 1 else gradient
+        scaled = total * multiplier if multiplier > 1 else total
         shift = self.state.shift + (self.config.input.fraction if unit.static else 0)
         if self.config.update.rounding == "nearest":
             step = shift_nearest(scaled, shift)
@@ -139,28 +137,28 @@ class Golden:
         saturate(weights, unit.weight_width, out=weights)
 
     def _random(self, unit, place, inputs):
-        """Random words (n_in, n_out), in the order in which the core visits its active rows and their words."""
-        rows = (inputs if unit.static else inputs.any(0)).nonzero().squeeze(1)
-        lfsr = Lfsr(self.state.lfsr[place])
-        drawn = torch.from_numpy(lfsr.draw(len(rows) * unit.words))
+        """Random words (fan_in, channels), in the order in which the core visits its active rows and their words."""
+        rows = columns(unit, inputs != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1)
+        lfsr, words = Lfsr(self.state.lfsr[place]), unit.channel_words
+        drawn = torch.from_numpy(lfsr.draw(len(rows) * words))
         self.state.lfsr[place][:] = lfsr.state
-        random = torch.zeros(unit.n_in, unit.n_out, dtype=torch.int64)
-        random[rows] = drawn.reshape(len(rows), unit.words * unit.lanes)[:, :unit.n_out]
+        random = torch.zeros(unit.fan_in, unit.channels, dtype=torch.int64)
+        random[rows] = drawn.reshape(len(rows), words * unit.lanes)[:, :unit.channels]
         return random
 
     def _backward(self, block, first, label, history):
-        """Errors (steps, n_out) of every unit of `block` for one interval, bottom first."""
-        config, errors, delta = self.config, [], None
-        for unit in reversed(block.units):
+        """Errors (steps, n_out) of every unit of `block` that has any, for one interval, by place in the block."""
+        config, errors, delta = self.config, {}, None
+        for unit in reversed([unit for unit in block.units if unit.learns]):
             codes, fired = history[first + unit.index]
             if unit.classifier:
                 # Equation (3): the same error in every step of the interval, in units of one spike.
                 delta = fired.sum(0, dtype=torch.int64)
                 delta[label] -= config.time.interval
                 delta = (delta << config.numbers.error.fraction).unsqueeze(0)
-            errors.insert(0, neuron.error_steps(delta, codes, fired, config))
-            if not unit.bottom:
-                delta = self._spike_error(unit, first + unit.index, errors[0])
+            errors[unit.index] = neuron.error_steps(delta, codes, fired, config)
+            if not unit.bottom and block.units[unit.index - 1].learns:
+                delta = self._spike_error(unit, first + unit.index, errors[unit.index])
         return errors
 
     @torch.inference_mode()  # no bookkeeping of gradients: with small tensors it is a quarter of the time
@@ -202,8 +200,8 @@ class Golden:
                 continue
             for block in config.blocks:
                 first = units.index(block.units[0])
-                for place, errors in enumerate(self._backward(block, first, label, history), first):
-                    traces[place][3].append(errors)
+                for place, errors in self._backward(block, first, label, history).items():
+                    traces[first + place][3].append(errors)
             if (interval + 1) % period == 0:
                 self._update_all(frame, traces, period)
                 if record:
@@ -217,7 +215,8 @@ class Golden:
         source = None
         for place, unit in enumerate(self.config.units):
             inputs = frame if unit.static else source
-            self._update(unit, place, inputs, torch.cat(traces[place][3][-period:]))
+            if not unit.pool:
+                self._update(unit, place, inputs, torch.cat(traces[place][3][-period:]))
             if not unit.classifier:
                 source = torch.cat(traces[place][1][-period:])
 

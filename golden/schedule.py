@@ -16,6 +16,9 @@ __all__ = [
     "Passes",
     "Phase",
     "Schedule",
+    "accumulate_cycles",
+    "accumulate_depth",
+    "apply_cycles",
     "backward_cycles",
     "backward_depth",
     "dot_latency",
@@ -68,7 +71,22 @@ def backward_cycles(unit, above, operations):
 
 def update_cycles(unit, operations):
     """Update of one period: every group of input rows is read before its rows are visited."""
-    return 2 + unit.groups * (unit.frames + 2) + operations + UPDATE_DEPTH
+    return 2 + unit.bitmap.words * (unit.frames + 2) + operations + UPDATE_DEPTH
+
+
+def accumulate_depth(unit):
+    """Cycles from an operation to its addition: address, memory, output register; one more to multiply."""
+    return 4 if unit.static else 3
+
+
+def accumulate_cycles(unit, operations):
+    """Gradients of one interval into their memory: two cycles until the first operation, one to write the last."""
+    return 2 + operations + accumulate_depth(unit) + 2
+
+
+def apply_cycles(unit):
+    """Update of one period from the gradient memory: one cycle per weight word."""
+    return 2 + unit.weight_depth + UPDATE_DEPTH
 
 
 def report_cycles(classifier):
@@ -118,7 +136,9 @@ class Schedule:
         self.config, self.log, self.phases = config, log, []
         blocks = config.blocks
         self.counters = {}
-        self._free = [0] * len(blocks)
+        # Gradient memories are cleared after reset.
+        self._free = [max((unit.weight_depth for unit in block.units if unit.accumulates), default=-1) + 1
+                      for block in blocks]
         self._taken = [0] * len(blocks)        # last spike word of the interval before left the queue in this cycle
         self._released = [[] for _ in blocks]  # cycles in which input slots became free, oldest first
         self._samples = self.arrived = 0
@@ -192,20 +212,30 @@ class Schedule:
         self._count(f"{block.name}.cycles.forward", now - start + 1)
         if train:
             begin = now
-            for place, unit in reversed(list(enumerate(block.units))):
+            for place, unit in reversed([own for own in enumerate(block.units) if own[1].learns]):
                 above = None if unit.classifier else block.units[place + 1]
                 now = self._phase(block, interval, "backward", place, now,
                                   backward_cycles(unit, above, passes[first + place][interval].backward))
             self._count(f"{block.name}.cycles.backward", now - begin)
-            if period_ends:
-                ends = [self._phase(block, interval, "update", place, now,
-                                    update_cycles(unit, passes[first + place][interval].update))
-                        for place, unit in enumerate(block.units)]
+            updates = {place: self._update(unit, passes[first + place][interval].update, period_ends)
+                       for place, unit in enumerate(block.units)}
+            ends = [self._phase(block, interval, "update", place, now, cycles)
+                    for place, cycles in updates.items() if cycles]
+            if ends:
                 self._count(f"{block.name}.cycles.update", max(ends) - now)
                 now = max(ends)
-        if period_ends if block.index else interval == self.config.intervals - 1:
+        bottom = block.units[0]
+        if interval == self.config.intervals - 1 if bottom.static else period_ends or bottom.accumulates:
             self._released[block.index].append(now)
         return now, spikes
+
+    def _update(self, unit, operations, period_ends):
+        """Cycles that a unit spends on its gradients and weights behind an interval; 0 for none."""
+        if unit.pool:
+            return 0
+        if unit.accumulates:
+            return accumulate_cycles(unit, operations) + (apply_cycles(unit) if period_ends else 0)
+        return update_cycles(unit, operations) if period_ends else 0
 
     def _phase(self, block, interval, kind, place, before, cycles):
         self._count(f"{block.units[place].path}.cycles.{kind}", cycles)
@@ -217,7 +247,7 @@ class Schedule:
         """Cycle in which the block after `number` accepts the last spike word of the interval."""
         config, top = self.config, self.config.blocks[number].layers[-1]
         index = self._samples * config.intervals + interval
-        period = config.time.update_period
+        period = config.blocks[number + 1].units[0].frames // config.time.interval
         taken = written + QUEUE_LATENCY
         if index % period == 0:
             room = self._room(number + 1, config.hardware.spike_slots, index // period)

@@ -1,12 +1,16 @@
 """Sections of a configuration: what a person writes, and the rules that one section keeps on its own."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 __all__ = [
+    "AvgPool",
     "Classifier",
+    "Conv",
+    "Dense",
     "Hardware",
     "Initial",
     "Input",
@@ -26,7 +30,7 @@ __all__ = [
 Count = Annotated[int, Field(ge=1, le=65536)]
 Bits = Annotated[int, Field(ge=2, le=32)]
 Shift = Annotated[int, Field(ge=0, le=24)]
-
+Lanes = Annotated[int, Field(ge=1, le=256)]
 
 
 def reject(field, rule, value):
@@ -72,23 +76,48 @@ class Input(Section):
 
     Attributes
     ----------
+    shape : list of int
+        Height, width and channels of a frame; values are in the order (y, x, channel).
     size : int
-        Values of one sample.
+        Values of one sample; for a frame without height and width, given instead of `shape`.
     bits, fraction : int
         Bits of a value, and how many of them are behind the binary point.
     """
 
-    size: Count
+    shape: Annotated[tuple[Count, Count, Count], Field(strict=False)] | None = None
+    size: Count | None = None
     bits: Annotated[int, Field(ge=1, le=16)]
     fraction: Annotated[int, Field(ge=0, le=16)] = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _either(cls, data):
+        """Fill in the one of `shape` and `size` that is missing."""
+        if isinstance(data, dict):
+            shape, size = data.get("shape"), data.get("size")
+            # What is no number at all, or not in its range, is found later, under its own name.
+            if isinstance(size, int) and size > 0 and shape is None:
+                return {**data, "shape": (1, 1, size)}
+            if isinstance(shape, list | tuple) and all(isinstance(length, int) and length > 0 for length in shape):
+                own = math.prod(shape)
+                if size not in (None, own):
+                    reject("input.size", f"must be left out or be the {own} values of input.shape", size)
+                return {**data, "size": own}
+        return data
 
-class Layer(Section):
-    """One weight layer with its LIF neurons; `lanes` of them are computed in every cycle."""
+    @model_validator(mode="after")
+    def _there(self):
+        if self.size is None:
+            reject("input", "must have shape or size", None)
+        return self
+
+
+class Dense(Section):
+    """Every neuron sees every neuron below; `lanes` of them are computed in every cycle."""
 
     kind: Literal["dense"] = "dense"
     neurons: Count
-    lanes: Annotated[int, Field(ge=1, le=256)]
+    lanes: Lanes
 
     @model_validator(mode="after")
     def _lanes(self):
@@ -97,10 +126,59 @@ class Layer(Section):
         return self
 
 
-class Network(Section):
-    """How layers form blocks: every `block_length` layers (``n``), or explicit `block_ends`.
+class Conv(Section):
+    """Convolution with a square kernel; `lanes` output channels are computed in every cycle.
 
-    `block_ends` counts layers from 1 and ends with the last one; give one of the two.
+    No neuron below is left out: the stride is at most the kernel, and the last window ends at or beyond the border.
+    """
+
+    kind: Literal["conv"]
+    channels: Annotated[int, Field(ge=1, le=4096)]
+    kernel: Annotated[int, Field(ge=1, le=31)]
+    stride: Annotated[int, Field(ge=1, le=31)] = 1
+    padding: Annotated[int, Field(ge=0, le=30)] = 0
+    lanes: Lanes
+
+    @model_validator(mode="after")
+    def _rules(self):
+        if self.lanes > self.channels:
+            reject("lanes", f"must be at most the {self.channels} channels it serves", self.lanes)
+        if self.stride > self.kernel:
+            reject("stride", f"must be at most the kernel, {self.kernel}", self.stride)
+        if self.padding >= self.kernel:
+            reject("padding", f"must be below the kernel, {self.kernel}", self.padding)
+        return self
+
+
+class AvgPool(Section):
+    """Average over windows of `size` by `size`, with LIF neurons behind it; on the lanes of the layer below."""
+
+    kind: Literal["avg_pool"]
+    size: Annotated[int, Field(ge=2, le=16)]
+    stride: Annotated[int, Field(ge=1, le=16)] | None = None  # None: the size
+
+    @model_validator(mode="after")
+    def _rules(self):
+        if self.stride is not None and self.stride > self.size:
+            reject("stride", f"must be at most the size, {self.size}", self.stride)
+        return self
+
+
+def _kind(data):
+    return data.get("kind", "dense") if isinstance(data, dict) else getattr(data, "kind", None)
+
+
+#: Any layer, by its `kind`; a dense one need not say so.
+Layer = Annotated[
+    Annotated[Dense, Tag("dense")] | Annotated[Conv, Tag("conv")] | Annotated[AvgPool, Tag("avg_pool")],
+    Discriminator(_kind)]
+
+
+class Network(Section):
+    """How layers form blocks: every `block_length` layers (``n``), or explicit `block_ends`; give one of the two.
+
+    `block_length` counts layers with weights; pooling belongs to the one below it. `block_ends` counts all layers
+    from 1 and ends with the last one.
     """
 
     classes: Annotated[int, Field(ge=2, le=1024)]
@@ -112,7 +190,7 @@ class Classifier(Section):
     """The local classifier that ends every block: one LIF neuron per class, trained like a layer."""
 
     kind: Literal["trainable"] = "trainable"
-    lanes: Annotated[int, Field(ge=1, le=256)]
+    lanes: Lanes
 
 
 class Multiply(Section):

@@ -1,16 +1,19 @@
 """Derived sizes: what the configuration means for each block, layer and classifier.
 
-A *unit* is one engine: a layer or a classifier. It owns a weight memory of ``words * n_in`` words of `lanes` weights;
-the word of output group ``word`` and fan-in ``row`` lies at ``word * n_in + row``. Neuron ``word * lanes + lane`` is
-computed by that lane. Everything here is a plain integer, shared by golden model, schedule and RTL.
+A *unit* is one engine: a convolution, a dense layer, a pooling or a classifier. Neurons are stored channel-last; an
+output *word* is `lanes` consecutive channels of one pixel, each computed by its lane. The weight word of channel word
+``group`` and fan-in row ``row`` lies at ``group * fan_rows + row``. A dense layer is a convolution whose input is one
+pixel. Everything here is a plain integer, shared by golden model, schedule and RTL; where inputs lie is in `geometry`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
 
-__all__ = ["SCAN_MINIMUM", "Block", "Unit", "build_blocks", "clog2"]
+from .geometry import Bitmap, Span, spans, transposed
+from .sections import Dense
 
-#: Input bits are packed until a scanned word has at least this many: an empty word costs a cycle, a wide one logic.
-SCAN_MINIMUM = 32
+__all__ = ["Block", "Unit", "build_blocks", "clog2", "output_shape"]
 
 
 def clog2(value):
@@ -26,48 +29,65 @@ class Unit:
     ----------
     block, index : int
         Its block, and its place in the block (the classifier is last).
+    kind : str
+        ``dense``, ``conv`` or ``avg_pool``.
     classifier : bool
         Whether it is the local classifier.
     static : bool
         Whether its input is the frame itself, the same in every step.
     bottom : bool
         Whether it is the first of its block: no error leaves it downwards.
-    n_in, n_out, lanes : int
-        Fan-in, neurons, neurons computed per cycle.
+    learns : bool
+        Whether it computes errors: it has weights, or a unit below it in the block has.
+    serves : bool
+        Whether a unit below it in the block learns, and asks for errors.
+    shape_in, shape_out : tuple of int
+        Height, width and channels of its input and of its neurons.
+    kernel, stride, padding : int
+        Of its windows; 0, 1, 0 where it is dense.
+    lanes : int
+        Channels computed per cycle.
     granule : int
-        Bits in which its input spikes arrive (the lanes of the unit below; 1 for a frame).
+        Channels that its input spikes arrive in (the lanes of the unit below; 1 for a frame).
     weight_width, error_width, potential_width, input_bits : int
         Widths of what it stores or multiplies; `input_bits` is 0 for spikes.
-    frames : int
-        Steps that its input history holds: the update period, or 1 for a static frame.
-    steps : int
-        Steps of one interval, ``k``.
+    weight_fraction : int
+        Fraction bits of a weight.
+    accumulates : bool
+        Whether its gradients are summed in a memory, interval by interval, instead of over a history of errors.
+    steps, update_steps : int
+        Steps of one interval, ``k``, and between two weight updates.
     align : int
         Left shift from the summed weights to the potential's fraction; negative is a floored right shift.
     multiplier_width : int
         Bits of the learning-rate multiplier.
-    update_steps : int
-        Steps between two weight updates.
     """
 
     block: int
     index: int
+    kind: str
     classifier: bool
     static: bool
     bottom: bool
-    n_in: int
-    n_out: int
+    learns: bool
+    serves: bool
+    shape_in: tuple[int, int, int]
+    shape_out: tuple[int, int, int]
+    kernel: int
+    stride: int
+    padding: int
     lanes: int
     granule: int
     weight_width: int
+    weight_fraction: int
     error_width: int
     potential_width: int
     input_bits: int
-    frames: int
+    accumulates: bool
     steps: int
+    update_steps: int
     align: int
     multiplier_width: int
-    update_steps: int
 
     @property
     def name(self):
@@ -80,47 +100,133 @@ class Unit:
         return f"block{self.block}.{self.name}"
 
     @property
+    def pool(self):
+        """Whether it averages: no weights are stored or learnt."""
+        return self.kind == "avg_pool"
+
+    # Neurons
+
+    @property
+    def n_in(self):
+        """Inputs."""
+        return prod(self.shape_in)
+
+    @property
+    def n_out(self):
+        """Neurons."""
+        return prod(self.shape_out)
+
+    @property
+    def channels(self):
+        """Output channels; all neurons of a dense unit."""
+        return self.shape_out[2]
+
+    @property
+    def pixels(self):
+        """Output pixels."""
+        return self.shape_out[0] * self.shape_out[1]
+
+    @property
+    def channel_words(self):
+        """Output words of one pixel."""
+        return -(-self.channels // self.lanes)
+
+    @property
     def words(self):
-        """Output words: groups of `lanes` neurons."""
-        return -(-self.n_out // self.lanes)
+        """Output words."""
+        return self.pixels * self.channel_words
 
     @property
     def last_lanes(self):
-        """Lanes of the last output word that hold a neuron."""
-        return self.n_out - (self.words - 1) * self.lanes
+        """Lanes of the last word of a pixel that hold a neuron."""
+        return self.channels - (self.channel_words - 1) * self.lanes
+
+    # Inputs
+
+    @cached_property
+    def bitmap(self):
+        """How its input spikes lie in memory, as a `Bitmap`."""
+        height, width, channels = self.shape_in
+        granules = -(-channels // self.granule)
+        if self.kind == "dense":
+            # One pixel; between the pixels below there may be bits that nobody sets.
+            channels = (height * width - 1) * granules * self.granule + channels
+            height = width = 1
+        return Bitmap(height=height, width=width, channels=channels, granule=self.granule)
+
+    @cached_property
+    def windows(self):
+        """Input rows and columns under each output row and column: two tuples of `Span`."""
+        if self.kind == "dense":
+            return (Span(0, 1, 0),), (Span(0, 1, 0),)
+        return tuple(spans(self.shape_in[axis], self.shape_out[axis], self.kernel, self.stride, self.padding)
+                     for axis in (0, 1))
+
+    @cached_property
+    def taps(self):
+        """Output rows and columns over each input row and column: two tuples of `Span`."""
+        return tuple(transposed(own, length) for own, length in zip(self.windows, (self.bitmap.height,
+                                                                                   self.bitmap.width)))
 
     @property
-    def scan_width(self):
-        """Input bits scanned together: a power-of-two number of granules, `SCAN_MINIMUM` bits or the whole input."""
-        width = self.granule
-        while width < min(SCAN_MINIMUM, self.n_in):
-            width *= 2
-        return width
+    def kernel_width(self):
+        """Taps of one kernel row; 1 where it is dense."""
+        return 1 if self.kind == "dense" else self.kernel
 
     @property
-    def groups(self):
-        """Scanned words of one input frame."""
-        return -(-self.n_in // self.scan_width)
+    def fan_in(self):
+        """Inputs of one neuron, padding included; rows of the weight matrix (1 input channel where it pools)."""
+        if self.kind == "dense":
+            return self.n_in
+        return self.kernel**2 * (1 if self.pool else self.shape_in[2])
 
     @property
-    def last_inputs(self):
-        """Bits of the last scanned word that hold an input."""
-        return self.n_in - (self.groups - 1) * self.scan_width
+    def fan_rows(self):
+        """Weight words of one channel word: rows of the bitmap under a kernel, unset bits between pixels included."""
+        return (self.kernel_width**2 - 1) * self.bitmap.pitch + self.bitmap.channels
+
+    def fan_address(self, row):
+        """Place of a row of the weight matrix among the `fan_rows`; works on arrays too."""
+        channels = self.shape_in[2]
+        pitch = -(-channels // self.granule) * self.granule if self.kind == "dense" else self.bitmap.pitch
+        return row // channels * pitch + row % channels
 
     @property
     def weight_depth(self):
         """Words of the weight memory."""
-        return self.words * self.n_in
+        return 0 if self.pool else self.channel_words * self.fan_rows
+
+    @property
+    def gradient(self):
+        """Where the sums of equation (7) come from: ``history`` of errors, ``memory``, or ``none``."""
+        return "none" if self.pool else "memory" if self.accumulates else "history"
+
+    @property
+    def pool_weight(self):
+        """The weight of an average: ``1 / fan_in`` to the nearest weight."""
+        return ((2 << self.weight_fraction) + self.fan_in) // (2 * self.fan_in)
+
+    @property
+    def frames(self):
+        """Steps that its input history holds: the update period or the interval; 1 for a static frame."""
+        return 1 if self.static else self.history_steps
+
+    @property
+    def history_steps(self):
+        """Steps of the errors that are kept until the update."""
+        return self.steps if self.accumulates else self.update_steps
 
     @property
     def step_minimum(self):
         """Cycles that neurons need per sum: two for a step, and all ``k`` steps with the sum of a frame."""
         return 2 * self.steps if self.static else 2
 
+    # Widths
+
     @property
     def sum_width(self):
         """Bits of the exact sum of input times weight over the fan-in."""
-        return self.weight_width + self.input_bits + clog2(self.n_in)
+        return self.weight_width + self.input_bits + clog2(self.fan_in)
 
     @property
     def current_width(self):
@@ -128,19 +234,25 @@ class Unit:
         return self.sum_width + max(0, self.align)
 
     @property
+    def most_taps(self):
+        """Outputs that one input reaches at most."""
+        return max(span.count for span in self.taps[0]) * max(span.count for span in self.taps[1])
+
+    @property
     def dot_width(self):
-        """Bits of the exact sum of error times weight over the outputs."""
-        return self.weight_width + self.error_width + clog2(self.n_out)
+        """Bits of the exact sum of error times weight over the outputs of one input."""
+        terms = self.most_taps * (1 if self.pool else self.channels)
+        return self.weight_width + self.error_width + clog2(terms)
 
     @property
     def history_width(self):
-        """Bits of one stored error: for a static input only the sum over the update period is kept."""
+        """Bits of one stored error: for a static input only the sum over the steps is kept."""
         return self.error_width + (clog2(self.update_steps) if self.static else 0)
 
     @property
     def gradient_width(self):
         """Bits of the exact gradient of one weight over one update period."""
-        return self.error_width + clog2(self.update_steps) + self.input_bits
+        return self.error_width + clog2(self.update_steps * self.pixels) + self.input_bits
 
     @property
     def scaled_width(self):
@@ -169,30 +281,59 @@ class Block:
         return self.units[-1]
 
 
+def output_shape(layer, shape):
+    """Height, width and channels of the neurons of `layer` (a section) over inputs of `shape`."""
+    if layer.kind == "dense":
+        return 1, 1, layer.neurons
+    kernel, padding = (layer.kernel, layer.padding) if layer.kind == "conv" else (layer.size, 0)
+    height, width = ((length + 2 * padding - kernel) // (layer.stride or kernel) + 1 for length in shape[:2])
+    return height, width, layer.channels if layer.kind == "conv" else shape[2]
+
+
+def _block_ends(config):
+    """Number of layers up to the end of each block."""
+    if config.network.block_ends:
+        return config.network.block_ends
+    ends, weighted = [], 0
+    for place, layer in enumerate(config.layers, 1):
+        weighted += layer.kind != "avg_pool"
+        follows = place < len(config.layers) and config.layers[place].kind == "avg_pool"
+        if weighted == config.network.block_length and not follows:
+            ends.append(place)
+            weighted = 0
+    return ends if ends[-1:] == [len(config.layers)] else [*ends, len(config.layers)]
+
+
 def build_blocks(config):
     """The blocks of a `Config`, as a tuple."""
-    depth = len(config.layers)
-    ends = config.network.block_ends or [*range(config.network.block_length, depth, config.network.block_length), depth]
-    numbers, update_steps = config.numbers, config.time.interval * config.time.update_period
+    numbers, k = config.numbers, config.time.interval
+    update_steps = k * config.time.update_period
 
-    def unit(block, index, spec, neurons, n_in, granule, static, classifier):
+    def unit(block, index, layer, shape_in, granule, static, learns):
+        shape_out = output_shape(layer, shape_in)
         fraction = numbers.weight.fraction + (config.input.fraction if static else 0)
+        pool, dense = layer.kind == "avg_pool", layer.kind == "dense"
+        kernel = 0 if dense else layer.size if pool else layer.kernel
         return Unit(
-            block=block, index=index, classifier=classifier, static=static, bottom=index == 0,
-            n_in=n_in, n_out=neurons, lanes=spec.lanes, granule=granule,
-            weight_width=numbers.weight.width, error_width=numbers.error.width,
-            potential_width=numbers.potential.width, input_bits=config.input.bits if static else 0,
-            frames=1 if static else update_steps, steps=config.time.interval,
-            align=numbers.potential.fraction - fraction,
-            multiplier_width=config.update.multiplier.bit_length(), update_steps=update_steps)
+            block=block, index=index, kind=layer.kind, classifier=False, static=static, bottom=index == 0,
+            learns=learns or not pool, serves=learns, shape_in=shape_in, shape_out=shape_out, kernel=kernel,
+            stride=1 if dense else layer.stride or kernel, padding=layer.padding if layer.kind == "conv" else 0,
+            lanes=granule if pool else layer.lanes, granule=granule, accumulates=layer.kind == "conv",
+            weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
+            error_width=numbers.error.width, potential_width=numbers.potential.width,
+            input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
+            align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length())
 
-    blocks, start, n_in, granule = [], 0, config.input.size, 1
+    blocks, start, shape, granule = [], 0, config.input.shape, 1
+    ends = _block_ends(config)
     for number, end in enumerate(ends):
         units = []
-        for place, spec in enumerate(config.layers[start:end]):
-            units.append(unit(number, place, spec, spec.neurons, n_in, granule, number == place == 0, False))
-            n_in, granule = spec.neurons, spec.lanes
-        units.append(unit(number, len(units), config.classifier, config.network.classes, n_in, granule, False, True))
-        blocks.append(Block(index=number, units=tuple(units), last=end == depth))
+        for place, layer in enumerate(config.layers[start:end]):
+            units.append(unit(number, place, layer, shape, granule, number == place == 0,
+                              any(below.learns for below in units)))
+            shape, granule = units[-1].shape_out, units[-1].lanes
+        ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)
+        units.append(replace(unit(number, len(units), ending, shape, granule, False, True), classifier=True))
+        blocks.append(Block(index=number, units=tuple(units), last=end == ends[-1]))
         start = end
     return tuple(blocks)

@@ -9,6 +9,7 @@ from .arithmetic import register
 from .error import ErrorUnit
 from .pipeline import Pipeline
 from .scan import EventScan
+from .taps import TapWalk
 
 __all__ = ["BackwardPath", "request_layout", "window_layout"]
 
@@ -20,10 +21,10 @@ def request_layout(above):
         "first":       1,                                  # first word of the row
         "last":        1,                                  # last word of the row
         "full":        1,                                  # all lanes of the word hold a neuron
-        "row":         range(max(2, above.n_in)),
-        "weight_base": range(max(2, above.weight_depth)),  # word * n_in
-        "error_base":  range(max(2, above.words * above.update_steps)),
-        "step":        range(max(2, above.update_steps)),
+        "row":         range(max(2, above.fan_rows)),      # channel in the pixel where the unit above pools
+        "weight_base": range(max(2, above.weight_depth)),  # channel word * fan_rows
+        "word":        range(max(2, above.words)),
+        "step":        range(max(2, above.steps)),         # of the interval
     })
 
 
@@ -38,10 +39,10 @@ def window_layout(config, unit):
 class BackwardPath(wiring.Component):
     """Errors of one unit for one interval, word by word from the last, step by step from the last.
 
-    Equations (4) and (5). Only neurons inside the surrogate window ask the unit above for their error; the others
-    take what time passes on. The error of the later step stays in its lane. One request per cycle without a gap;
-    from `start` to `done` (both included) ``operations + backward_depth + 4`` cycles. A classifier takes its own
-    error (equation 3) instead of asking.
+    Equations (4) and (5). Only neurons inside the surrogate window ask the unit above for their error, once for each
+    word of weights that they reach (`TapWalk`); the others take what time passes on. The error of the later step stays
+    in its lane. One request per cycle without a gap; from `start` to `done` (both included)
+    ``operations + backward_depth + 4`` cycles. A classifier takes its own error (equation 3) instead of asking.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class BackwardPath(wiring.Component):
     Members
     -------
     start, offset : In
-        Begin; `offset` is the number of the interval's first step within the update period.
+        Begin; `offset` is the number of the interval's first step among the errors that are kept.
     fetch, address, window
         Port of the window history (one word of codes, and of spikes where the reset is to zero).
     request : Out(request_layout(above))
@@ -80,17 +81,16 @@ class BackwardPath(wiring.Component):
         depth = unit.words * unit.steps
         self.delta_width = config.numbers.error.width
         self.scan = EventScan(
-            words=unit.words, steps=unit.steps, groups=1, width=lanes, partial=unit.last_lanes, depth=depth,
-            repeat=above.words if above else 1, mute=above is None, backward=True)
+            words=unit.words, steps=unit.steps, width=lanes, depth=depth, mute=above is None, backward=True)
         members = {
             "start":            In(1),
-            "offset":           In(range(max(2, unit.update_steps))),
+            "offset":           In(range(max(2, unit.history_steps))),
             "fetch":            Out(1),
             "address":          Out(range(max(2, depth))),
             "window":           In(self.window_layout),
             "error_valid":      Out(1),
             "error_word":       Out(range(max(2, unit.words))),
-            "error_step":       Out(range(max(2, unit.update_steps))),
+            "error_step":       Out(range(max(2, unit.history_steps))),
             "error_word_first": Out(1),
             "error_word_last":  Out(1),
             "errors":           Out(data.ArrayLayout(signed(config.numbers.error.width), lanes)),
@@ -115,7 +115,6 @@ class BackwardPath(wiring.Component):
         m = Module()
         config, unit, above = self.config, self.unit, self.above
         m.submodules.scan = scan = self.scan
-        lanes_valid = Signal(unit.lanes)
         m.d.comb += [
             scan.start.eq(self.start), scan.base.eq(unit.words * unit.steps - 1),
             scan.bits.eq(Cat(code != 0 for code in self.window.codes)),
@@ -125,28 +124,45 @@ class BackwardPath(wiring.Component):
         # The window word of the operations in stage 0, and the word and step that it belongs to, counted down.
         window = Signal(self.window_layout)
         word = Signal.like(self.error_word)
-        step = Signal.like(self.error_step)
-        row_base = Signal(range(max(2, unit.words * unit.lanes)))
+        step, interval_step = Signal.like(self.error_step), Signal(range(max(2, unit.steps)))
         with m.If(scan.taken):
             m.d.sync += window.eq(self.window)
         m.d.comb += [
             word.eq(unit.words - 1 - scan.word),
-            step.eq(self.offset + (unit.steps - 1 - scan.step)),
-            lanes_valid.eq(Mux(scan.word == 0, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1)),
+            interval_step.eq(unit.steps - 1 - scan.step),
+            step.eq(self.offset + interval_step),
         ]
+        height, width, _ = unit.shape_out
+        y, x, group = (Signal(range(max(2, length)), name=name) for name, length in (
+            ("y", height), ("x", width), ("group", unit.channel_words)))
+        top = [(y, height - 1), (x, width - 1), (group, unit.channel_words - 1)]
+        lanes_valid = Mux(group == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1)
         with m.If(self.start):
-            m.d.sync += row_base.eq((unit.words - 1) * unit.lanes)
+            m.d.sync += [place.eq(last) for place, last in top]
         with m.Elif(scan.last & scan.word_last):
-            m.d.sync += row_base.eq(row_base - unit.lanes)
+            m.d.sync += group.eq(group - 1)
+            with m.If(group == 0):
+                m.d.sync += [group.eq(unit.channel_words - 1), x.eq(x - 1)]
+                with m.If(x == 0):
+                    m.d.sync += [x.eq(width - 1), y.eq(y - 1)]
+        # The scan reads ahead.
+        ahead = Signal.like(group)
+        with m.If(self.start):
+            m.d.sync += ahead.eq(unit.channel_words - 1)
+        with m.Elif(scan.read_word):
+            m.d.sync += ahead.eq(Mux(ahead == 0, unit.channel_words - 1, ahead - 1))
+        m.d.comb += scan.mask.eq(
+            Mux(ahead == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1))
 
         # Lanes without a neuron never leave zero: their errors are read by the unit below and by the update.
         masked = Signal(data.ArrayLayout(config.code_bits, unit.lanes))
         m.d.comb += [masked[lane].eq(Mux(lanes_valid[lane], window.codes[lane], 0)) for lane in range(unit.lanes)]
+        ends = Signal()  # the last operation of an event
 
         depth = backward_depth(unit, above)
         m.submodules.pipe = s = Pipeline(
             valid=scan.valid, event=scan.valid & scan.event, lane=scan.index,
-            repeat_last=scan.repeat_last, first=scan.valid & scan.first, last=scan.valid & scan.last,
+            ends=ends, first=scan.valid & scan.first, last=scan.valid & scan.last,
             word=word, step=step, word_first=scan.word_first, word_last=scan.word_last,
             codes=masked.as_value(), final=scan.valid & scan.final)
         act, out = s[depth], s[depth + 1]
@@ -160,28 +176,24 @@ class BackwardPath(wiring.Component):
                 self.own_word.eq(s[depth - 1].word),
             ]
         else:
-            # One row of the weights above per neuron, its words n_in apart; error words are one update period apart.
-            weight_base = Signal(range(max(2, above.weight_depth)))
-            error_base = Signal(range(max(2, above.words * above.update_steps)))
-            place = Signal(range(max(2, above.words)))
-            with m.If(scan.valid & scan.event):
-                with m.If(scan.repeat_last):
-                    m.d.sync += [weight_base.eq(0), error_base.eq(0), place.eq(0)]
-                with m.Else():
-                    m.d.sync += [
-                        weight_base.eq(weight_base + above.n_in),
-                        error_base.eq(error_base + above.update_steps),
-                        place.eq(place + 1),
-                    ]
+            m.submodules.taps = taps = TapWalk(above)
+            if above.kind == "dense":
+                # Its input is one pixel, which holds all words of this unit.
+                m.d.comb += taps.channel.eq(word * unit.lanes + scan.index)
+            else:
+                m.d.comb += [taps.y.eq(y), taps.x.eq(x), taps.channel.eq(group * unit.lanes + scan.index)]
+            m.d.comb += [
+                taps.active.eq(scan.valid & scan.event), scan.stay.eq(~taps.last), ends.eq(taps.last),
+            ]
             m.d.sync += [
-                self.request.valid.eq(scan.valid & scan.event),
-                self.request.first.eq(scan.repeat_first),
-                self.request.last.eq(scan.repeat_last),
-                self.request.full.eq(~scan.repeat_last),
-                self.request.row.eq(row_base + scan.index),
-                self.request.weight_base.eq(weight_base),
-                self.request.error_base.eq(error_base),
-                self.request.step.eq(step),
+                self.request.valid.eq(taps.active),
+                self.request.first.eq(taps.first),
+                self.request.last.eq(taps.last),
+                self.request.full.eq(taps.full),
+                self.request.row.eq(taps.channel if above.pool else taps.row),
+                self.request.weight_base.eq(taps.weight_base),
+                self.request.word.eq(taps.word),
+                self.request.step.eq(interval_step),
             ]
             gather = s[depth - 1]
 
@@ -193,7 +205,7 @@ class BackwardPath(wiring.Component):
                 m.d.comb += delta.eq(self.own[lane].shift_left(config.numbers.error.fraction))
             else:
                 delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
-                with m.If(gather.event & gather.repeat_last & (gather.lane == lane)):
+                with m.If(gather.event & gather.ends & (gather.lane == lane)):
                     m.d.sync += delta.eq(self.delta)
             error = ErrorUnit(config, delta_width=self.delta_width)
             m.submodules[f"error{lane}"] = error

@@ -1,6 +1,6 @@
 """One block: layers, their local classifier, and the sequencer that trains them."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,6 +22,7 @@ class Context:
         self.interval = Signal(range(max(2, config.intervals)))
         self.offset = Signal(range(max(2, config.update_steps)))  # first step of the interval in the update period
         self.first, self.last, self.period_ends = Signal(), Signal(), Signal()
+        self.ready = Signal()  # memories are cleared
         self.out_free = Signal()  # the spikes of the interval before have left
         self.queue_written, self.queue_read = Signal(), Signal()
         self.dispatch, self.interval_ends, self.sample_ends = Signal(), Signal(), Signal()
@@ -127,6 +128,7 @@ class BlockCore(wiring.Component):
             context.first.eq(context.interval == 0),
             context.last.eq(context.interval == self.config.intervals - 1),
             context.period_ends.eq(context.offset == self.config.update_steps - self.config.time.interval),
+            context.ready.eq(Cat(core.ready for core in self.units if not core.unit.pool).all()),
         ]
         self._wire_units(m, context)
         self._wire_access(m)
@@ -144,13 +146,13 @@ class BlockCore(wiring.Component):
         m.d.comb += [
             period_base.eq(buffer.base),
             units[0].base.eq(period_base if units[0].unit.static else
-                             Mux(context.updating, period_base, period_base + context.offset * units[0].unit.groups)),
+                             period_base + self._first_word(context, units[0].unit)),
             buffer.read_en.eq(units[0].input_en), buffer.read_address.eq(units[0].input_address),
             units[0].input_bits.eq(buffer.bits),
         ]
         if units[0].unit.static:
             m.d.comb += [
-                buffer.value_en.eq(units[0].value_en), buffer.row.eq(units[0].value_row),
+                buffer.value_en.eq(units[0].value_en), buffer.value_address.eq(units[0].value_address),
                 units[0].value.eq(buffer.value), units[0].value_written.eq(buffer.value_written),
                 units[0].input_written.eq(buffer.bits_written),
             ]
@@ -160,19 +162,31 @@ class BlockCore(wiring.Component):
         for core in units:
             m.d.comb += [
                 core.first_interval.eq(context.first), core.last_interval.eq(context.last),
-                core.train.eq(context.train), core.offset.eq(context.offset), core.decays.eq(self.decays),
+                core.train.eq(context.train), core.decays.eq(self.decays),
+                core.offset.eq(0 if core.unit.accumulates else context.offset),
             ]
+            if not core.unit.pool:
+                m.d.comb += core.apply.eq(context.period_ends)
         for below, core, store in zip(units, units[1:], self.stores):
             m.d.comb += [
-                store.write_en.eq(below.spikes_valid), store.write_step.eq(context.offset + below.spikes_step),
-                store.write_word.eq(below.spikes_word), store.write.eq(below.spikes),
+                store.write_en.eq(below.spikes_valid), store.write.eq(below.spikes),
+                store.write_step.eq(below.spikes_step + (0 if core.unit.accumulates else context.offset)),
+                store.write_last.eq(below.spikes_step == below.unit.steps - 1),
                 core.input_written.eq(below.spikes_valid),
                 store.read_en.eq(core.input_en), store.read_address.eq(core.input_address),
                 core.input_bits.eq(store.bits),
-                core.base.eq(Mux(context.updating, 0, context.offset * core.unit.groups)),
-                core.request.eq(below.ask), below.answer.eq(core.delta),
+                core.base.eq(self._first_word(context, core.unit)),
             ]
+            if core.unit.serves:
+                m.d.comb += [core.request.eq(below.ask), below.answer.eq(core.delta)]
         m.d.comb += units[-1].label.eq(context.label)
+
+    @staticmethod
+    def _first_word(context, unit):
+        """First bitmap word, within its slot, of the interval; while a history is updated, of the update period."""
+        if unit.accumulates:
+            return 0
+        return Mux(context.updating, 0, context.offset * unit.bitmap.words)
 
     def _wire_access(self, m):
         """The register port's way to weights, LFSRs and counters of one unit."""
@@ -180,12 +194,15 @@ class BlockCore(wiring.Component):
             chosen = Signal(name=f"chosen_{core.unit.name}")
             m.d.comb += [
                 chosen.eq(self.select == place),
-                core.port_en.eq(chosen & self.access_en), core.port_write.eq(self.access_write),
-                core.port_address.eq(self.access_address), core.port_lane.eq(self.access_lane),
-                core.port_write_data.eq(self.access_data),
             ]
-            with m.If(chosen):
-                m.d.comb += self.access_read.eq(core.port_read_data)
+            if not core.unit.pool:
+                m.d.comb += [
+                    core.port_en.eq(chosen & self.access_en), core.port_write.eq(self.access_write),
+                    core.port_address.eq(self.access_address), core.port_lane.eq(self.access_lane),
+                    core.port_write_data.eq(self.access_data),
+                ]
+                with m.If(chosen):
+                    m.d.comb += self.access_read.eq(core.port_read_data)
             if core.stochastic:
                 m.d.comb += [
                     core.lfsr_load.eq(chosen & self.lfsr_load), core.lfsr_lane.eq(self.access_lane),
@@ -228,6 +245,9 @@ class BlockCore(wiring.Component):
 
     def _sequence(self, m, context, result):
         config, units, buffer = self.config, self.units, self.buffer
+        learners = [place for place, core in enumerate(units) if core.unit.learns]
+        writers = [core for core in units if not core.unit.pool]
+        accumulates = any(core.unit.accumulates for core in units)
         go, go_result = Signal(), Signal()
         dispatch, interval_ends = context.dispatch, context.interval_ends
         m.d.sync += go.eq(0)
@@ -249,6 +269,11 @@ class BlockCore(wiring.Component):
             m.d.sync += go_result.eq(0)
 
         with m.FSM():
+            # Clear -- gradient memories, after reset.
+            if accumulates:
+                with m.State("Clear"), m.If(context.ready):
+                    m.next = "Wait"
+
             # Wait -- for the input, for the output queue, or for the register port.
             with m.State("Wait"):
                 m.d.comb += [
@@ -274,26 +299,30 @@ class BlockCore(wiring.Component):
                                 end_interval()
 
             # Backward -- from the classifier down.
-            for place, core in reversed(list(enumerate(units))):
+            for place in reversed(learners):
+                core = units[place]
                 with m.State(f"Backward{place}"):
                     m.d.comb += [core.start_backward.eq(go), context.backward.eq(1)]
                     with m.If(core.done_backward):
-                        if place:
+                        if place != learners[0]:
                             enter(f"Backward{place - 1}")
+                        elif accumulates:
+                            enter("Update")
                         else:
                             with m.If(context.period_ends):
                                 enter("Update")
                             with m.Else():
                                 end_interval()
 
-            # Update -- all units at once, until the last one is done.
+            # Update -- all units at once, until the last one is done. Gradients are summed after every interval.
             with m.State("Update"):
-                pending = Signal(len(units))
-                left = Signal(len(units))
-                for place, core in enumerate(units):
-                    m.d.comb += [core.start_update.eq(go), left[place].eq(pending[place] & ~core.done_update)]
+                pending, left, begun = (Signal(len(writers), name=name) for name in ("pending", "left", "begun"))
+                for place, core in enumerate(writers):
+                    m.d.comb += [
+                        begun[place].eq(1 if core.unit.accumulates else context.period_ends),
+                        core.start_update.eq(go & begun[place]), left[place].eq(pending[place] & ~core.done_update)]
                 m.d.comb += context.updating.eq(1)
-                m.d.sync += pending.eq(Mux(go, ~0, left))
+                m.d.sync += pending.eq(Mux(go, begun, left))
                 with m.If(~go & (left == 0)):
                     end_interval()
 
@@ -312,10 +341,14 @@ class BlockCore(wiring.Component):
             with m.If(context.period_ends):
                 m.d.sync += context.offset.eq(0)
         m.d.comb += context.sample_ends.eq(interval_ends & context.last)
-        if units[0].unit.static:
+        bottom = units[0].unit
+        if bottom.static:
             m.d.comb += buffer.release.eq(context.sample_ends)
         else:
-            m.d.comb += [buffer.release.eq(interval_ends & context.period_ends), buffer.take.eq(dispatch)]
+            m.d.comb += [
+                buffer.release.eq(interval_ends & (1 if bottom.accumulates else context.period_ends)),
+                buffer.take.eq(dispatch),
+            ]
 
     def _rate(self, m, context):
         """Step decay of the learning rate: one more shift after every `decay_samples` trained samples."""

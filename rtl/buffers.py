@@ -57,7 +57,7 @@ class FrameBuffer(wiring.Component):
     base : Out
         Its first bitmap word.
     read_en, read_address, bits : bitmap read port.
-    value_en, row, value : read port of the values of the oldest sample.
+    value_en, value_address, value : read port of the values; a value lies at the place of its bit in the bitmaps.
     bits_written, value_written : Out(1)
         Memory writes, for the counters.
     fault : Out(1)
@@ -66,7 +66,7 @@ class FrameBuffer(wiring.Component):
     def __init__(self, config, unit):
         self.config, self.unit = config, unit
         self.slots = config.hardware.sample_slots
-        self.depth = self.slots * unit.groups
+        self.depth = self.slots * unit.bitmap.words
         super().__init__({
             "i":             In(stream.Signature(sample_layout(config))),
             "available":     Out(1),
@@ -76,9 +76,9 @@ class FrameBuffer(wiring.Component):
             "base":          Out(range(max(2, self.depth))),
             "read_en":       In(1),
             "read_address":  In(range(max(2, self.depth))),
-            "bits":          Out(unit.scan_width),
+            "bits":          Out(unit.bitmap.scan_width),
             "value_en":      In(1),
-            "row":           In(range(max(2, unit.n_in))),
+            "value_address": In(range(max(2, self.depth * unit.bitmap.scan_width))),
             "value":         Out(unit.input_bits),
             "bits_written":  Out(1),
             "value_written": Out(1),
@@ -88,45 +88,56 @@ class FrameBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         unit, slots, style = self.unit, self.slots, self.config.hardware.memory.input
-        m.submodules.bitmaps = bitmaps = Store(width=unit.scan_width, depth=self.depth, style=style)
-        m.submodules.values = values = Store(width=unit.input_bits, depth=slots * unit.n_in, style=style)
+        layout = unit.bitmap
+        m.submodules.bitmaps = bitmaps = Store(width=layout.scan_width, depth=self.depth, style=style)
+        m.submodules.values = values = Store(
+            width=unit.input_bits, depth=self.depth * layout.scan_width, style=style)
 
         used = Signal(slots)
         labels = Signal(data.ArrayLayout(range(self.config.network.classes), slots))
         trains = Signal(slots)
         fill, drain = Signal(range(max(2, slots))), Signal(range(max(2, slots)))
-        group = Signal(range(max(2, unit.groups)))
-        bit = Signal(range(max(2, unit.scan_width)))
-        row = Signal(range(max(2, unit.n_in)))
-        collected = Signal(unit.scan_width)
+        # Place of the next value: bitmap word, bit in it, and how many values of its run (an image row, or a pixel
+        # that has words of its own) and how many runs come before it.
+        run = layout.width * layout.channels if layout.shared else layout.channels
+        counters = [Signal(range(max(2, length)), name=name) for name, length in (
+            ("group", layout.words), ("bit", layout.scan_width), ("place", run), ("run", -(-unit.n_in // run)))]
+        collected = Signal(layout.scan_width)
 
         # A `first` in a wrong place restarts the sample: the counters below are those of the value on the stream.
-        now_row, now_bit, now_group = Signal.like(row), Signal.like(bit), Signal.like(group)
-        word = Signal(unit.scan_width)
-        take, complete, row_last = Signal(), Signal(), Signal()
+        now = [Signal.like(counter, name=f"now_{counter.name}") for counter in counters]
+        (group, bit, place, runs), (now_group, now_bit, now_place, now_run) = counters, now
+        word = Signal(layout.scan_width)
+        take, complete, word_last, run_last, row_last = Signal(), Signal(), Signal(), Signal(), Signal()
+        slot_base = Signal(range(max(2, self.depth)))
         first = self.i.payload.first
         m.d.comb += [
             self.i.ready.eq(~used.bit_select(fill, 1)),
             take.eq(self.i.valid & self.i.ready),
-            now_row.eq(Mux(first, 0, row)), now_bit.eq(Mux(first, 0, bit)), now_group.eq(Mux(first, 0, group)),
+            *(mine.eq(Mux(first, 0, counter)) for mine, counter in zip(now, counters)),
+            slot_base.eq(fill * layout.words),
             word.eq(Mux(now_bit == 0, 0, collected) | ((self.i.payload.value != 0) << now_bit)),
-            row_last.eq(now_row == unit.n_in - 1),
+            run_last.eq(now_place == run - 1),
+            row_last.eq(run_last & (now_run == unit.n_in // run - 1)),
+            word_last.eq(run_last | (now_bit == layout.scan_width - 1)),
             complete.eq(take & row_last),
-            values.write_en.eq(take), values.write_address.eq(fill * unit.n_in + now_row),
+            values.write_en.eq(take),
+            values.write_address.eq((slot_base + now_group) * layout.scan_width + now_bit),
             values.write.eq(self.i.payload.value),
-            bitmaps.write_en.eq(take & (row_last | (now_bit == unit.scan_width - 1))),
-            bitmaps.write_address.eq(fill * unit.groups + now_group), bitmaps.write.eq(word),
+            bitmaps.write_en.eq(take & word_last),
+            bitmaps.write_address.eq(slot_base + now_group), bitmaps.write.eq(word),
             self.bits_written.eq(bitmaps.write_en), self.value_written.eq(values.write_en),
         ]
         with m.If(take):
-            m.d.sync += [row.eq(now_row + 1), bit.eq(now_bit + 1), group.eq(now_group), collected.eq(word)]
-            with m.If(now_bit == unit.scan_width - 1):
-                m.d.sync += [bit.eq(0), group.eq(now_group + 1)]
-            with m.If((first != (row == 0)) | (self.i.payload.last != row_last)):
+            m.d.sync += [
+                bit.eq(Mux(word_last, 0, now_bit + 1)), group.eq(now_group + word_last),
+                place.eq(Mux(run_last, 0, now_place + 1)), runs.eq(now_run + run_last), collected.eq(word),
+            ]
+            with m.If((first != ((runs == 0) & (place == 0))) | (self.i.payload.last != row_last)):
                 m.d.sync += self.fault.eq(1)
         with m.If(complete):
             m.d.sync += [
-                row.eq(0), bit.eq(0), group.eq(0),
+                *(counter.eq(0) for counter in counters),
                 used.bit_select(fill, 1).eq(1), labels[fill].eq(self.i.payload.label),
                 trains.bit_select(fill, 1).eq(self.i.payload.train),
             ]
@@ -138,52 +149,72 @@ class FrameBuffer(wiring.Component):
         m.d.comb += [
             self.available.eq(used.bit_select(drain, 1)),
             self.label.eq(labels[drain]), self.train.eq(trains.bit_select(drain, 1)),
-            self.base.eq(drain * unit.groups),
+            self.base.eq(drain * layout.words),
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address),
             self.bits.eq(bitmaps.read),
-            values.read_en.eq(self.value_en), values.read_address.eq(drain * unit.n_in + self.row),
+            values.read_en.eq(self.value_en), values.read_address.eq(self.value_address),
             self.value.eq(values.read),
         ]
         return m
 
 
 class SpikeStore(wiring.Component):
-    """Spike history of one update period per slot, written in words of `granule` bits and read `scan_width` wide.
+    """Spike history of `frames` steps per slot, written in words of `granule` bits and read `scan_width` wide.
 
-    The bitmap word of a slot, step and group is ``(slot * frames + step) * groups + group``.
+    The bitmap word of a slot, step and word of the `Bitmap` is ``(slot * frames + step) * words + word``. Writes come
+    word by word, all steps of an interval for each; the place of the word is counted here.
 
     Members
     -------
-    write_en, write_slot, write_step, write_word, write : In
-        Spikes of one word of neurons, `write_step` counted within the update period.
+    write_en, write_slot, write_step, write : In
+        Spikes of one word of neurons, `write_step` counted within the slot.
+    write_last : In(1)
+        The last step of this word.
+    write_ends : Out(1)
+        It belongs to the last word of the interval.
     read_en, read_address, bits : bitmap read port.
     """
 
     def __init__(self, config, unit, *, slots):
         self.config, self.unit, self.slots = config, unit, slots
-        self.depth = slots * unit.frames * unit.groups
-        self.parts = unit.scan_width // unit.granule
+        self.depth = slots * unit.frames * unit.bitmap.words
         super().__init__({
             "write_en":     In(1),
             "write_slot":   In(range(max(2, slots))),
             "write_step":   In(range(max(2, unit.frames))),
-            "write_word":   In(range(max(2, unit.groups * self.parts))),
+            "write_last":   In(1),
+            "write_ends":   Out(1),
             "write":        In(unit.granule),
             "read_en":      In(1),
             "read_address": In(range(max(2, self.depth))),
-            "bits":         Out(unit.scan_width),
+            "bits":         Out(unit.bitmap.scan_width),
         })
 
     def elaborate(self, platform):
         m = Module()
-        unit, shift = self.unit, self.parts.bit_length() - 1
+        unit, layout = self.unit, self.unit.bitmap
         m.submodules.bitmaps = bitmaps = Store(
-            width=unit.scan_width, depth=self.depth, granule=unit.granule, style=self.config.hardware.memory.history)
+            width=layout.scan_width, depth=self.depth, granule=unit.granule, style=self.config.hardware.memory.history)
+
+        # A word of the bitmap ends when it is full, with its pixel or with its image row.
+        part, word = Signal(range(max(2, layout.parts))), Signal(range(max(2, layout.words)))
+        left, across = Signal(range(max(2, layout.granules))), Signal(range(max(2, layout.width)))
+        pixel_ends, row_ends = Signal(), Signal()
         m.d.comb += [
-            bitmaps.write_en.eq(self.write_en << self.write_word[:shift]),
-            bitmaps.write_address.eq((self.write_slot * unit.frames + self.write_step) * unit.groups
-                                     + self.write_word[shift:]),
-            bitmaps.write.eq(self.write.replicate(self.parts)),
+            pixel_ends.eq(left == layout.granules - 1),
+            row_ends.eq(pixel_ends & (across == layout.width - 1)),
+            self.write_ends.eq(row_ends & (word == layout.words - 1)),
+        ]
+        with m.If(self.write_en & self.write_last):
+            m.d.sync += [left.eq(Mux(pixel_ends, 0, left + 1)), part.eq(part + 1)]
+            with m.If(pixel_ends):
+                m.d.sync += across.eq(Mux(row_ends, 0, across + 1))
+            with m.If((part == layout.parts - 1) | (row_ends if layout.shared else pixel_ends)):
+                m.d.sync += [part.eq(0), word.eq(Mux(self.write_ends, 0, word + 1))]
+        m.d.comb += [
+            bitmaps.write_en.eq(self.write_en << part),
+            bitmaps.write_address.eq((self.write_slot * unit.frames + self.write_step) * layout.words + word),
+            bitmaps.write.eq(self.write.replicate(layout.parts)),
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address),
             self.bits.eq(bitmaps.read),
         ]
@@ -191,10 +222,10 @@ class SpikeStore(wiring.Component):
 
 
 class SpikeBuffer(wiring.Component):
-    """Ring of update periods between two blocks: the input of a later block.
+    """Ring of update periods, or of intervals where gradients are accumulated: the input of a later block.
 
     Accepts one word per cycle while a slot is free. An interval is available in the cycle after its last word was
-    accepted; the slot of its update period stays taken until `release`.
+    accepted; its slot stays taken until `release`.
 
     Members
     -------
@@ -204,9 +235,9 @@ class SpikeBuffer(wiring.Component):
     take : In(1)
         The block begins this interval.
     release : In(1)
-        The update period is over; free its slot.
+        The oldest slot is not needed any more; free it.
     base : Out
-        First bitmap word of the oldest update period.
+        First bitmap word of the oldest slot.
     read_en, read_address, bits : bitmap read port.
     written : Out(1)
         Memory write, for the counter.
@@ -227,7 +258,7 @@ class SpikeBuffer(wiring.Component):
             "base":         Out(range(max(2, self.depth))),
             "read_en":      In(1),
             "read_address": In(range(max(2, self.depth))),
-            "bits":         Out(unit.scan_width),
+            "bits":         Out(unit.bitmap.scan_width),
             "written":      Out(1),
         })
 
@@ -235,32 +266,31 @@ class SpikeBuffer(wiring.Component):
         m = Module()
         unit, slots = self.unit, self.slots
         m.submodules.store = store = self.store
-        words = -(-unit.n_in // unit.granule)
 
         used = Signal(slots)
         labels = Signal(data.ArrayLayout(range(self.config.network.classes), slots))
         trains = Signal(slots)
         fill, drain = Signal(range(max(2, slots))), Signal(range(max(2, slots)))
-        word, step = Signal(range(max(2, words))), Signal(range(max(2, unit.steps)))
+        step = Signal(range(max(2, unit.steps)))
         offset = Signal(range(max(2, unit.frames)))
         intervals = Signal(range(slots * (unit.frames // unit.steps) + 1))
         accept, complete = Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(~used.bit_select(fill, 1)),
             accept.eq(self.i.valid & self.i.ready),
-            complete.eq(accept & (step == unit.steps - 1) & (word == words - 1)),
+            complete.eq(accept & store.write_last & store.write_ends),
             store.write_en.eq(accept), store.write_slot.eq(fill), store.write_step.eq(offset + step),
-            store.write_word.eq(word), store.write.eq(self.i.payload.spikes), self.written.eq(accept),
+            store.write_last.eq(step == unit.steps - 1), store.write.eq(self.i.payload.spikes), self.written.eq(accept),
         ]
         with m.If(accept):
             m.d.sync += [
                 step.eq(step + 1), labels[fill].eq(self.i.payload.label),
                 trains.bit_select(fill, 1).eq(self.i.payload.train),
             ]
-            with m.If(step == unit.steps - 1):
-                m.d.sync += [step.eq(0), word.eq(word + 1)]
+            with m.If(store.write_last):
+                m.d.sync += step.eq(0)
         with m.If(complete):
-            m.d.sync += [word.eq(0), offset.eq(offset + unit.steps)]
+            m.d.sync += offset.eq(offset + unit.steps)
             with m.If(offset == unit.frames - unit.steps):
                 m.d.sync += [offset.eq(0), used.bit_select(fill, 1).eq(1)]
                 _advance(m, fill, slots)
@@ -272,7 +302,7 @@ class SpikeBuffer(wiring.Component):
         m.d.comb += [
             self.available.eq(intervals != 0),
             self.label.eq(labels[drain]), self.train.eq(trains.bit_select(drain, 1)),
-            self.base.eq(drain * (unit.frames * unit.groups)),
+            self.base.eq(drain * (unit.frames * unit.bitmap.words)),
             store.read_en.eq(self.read_en), store.read_address.eq(self.read_address), self.bits.eq(store.bits),
         ]
         return m

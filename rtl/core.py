@@ -36,7 +36,7 @@ class Core(wiring.Component):
         self.config = config
         self.map = RegisterMap(config)
         stochastic = config.update.rounding == "stochastic"
-        seeds = {unit: lane_seeds(config.update.seed, unit.lanes, place) if stochastic else []
+        seeds = {unit: lane_seeds(config.update.seed, unit.lanes, place) if stochastic and not unit.pool else []
                  for place, unit in enumerate(config.units)}
         self.blocks = [BlockCore(config, block, seeds=[seeds[unit] for unit in block.units])
                        for block in config.blocks]

@@ -2,14 +2,16 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import forward_depth
+from ..golden.units import clog2
 from .lif import Lif
 from .pipeline import Pipeline
 from .scan import EventScan
+from .taps import lookup
 
 __all__ = ["ForwardPath"]
 
@@ -28,17 +30,18 @@ class _Neurons(NamedTuple):
     word: object
     step: object
     word_last: object
+    full: object
     final: object
 
 
 class ForwardPath(wiring.Component):
-    """``k`` steps of one unit, output-stationary: word by word, step by step, one active input per cycle.
+    """``k`` steps of one unit, output-stationary: word by word, step by step, one active input of its window per cycle.
 
     Equation (1) and (2). The weight words of the active inputs are summed exactly in lane registers; the potential
     stays in its lane through the steps of an interval, so that memory is touched once per word and interval. The
     current of a static frame is summed once: while the neurons of a word walk through the ``k`` steps with it, the
-    lanes sum the next word. One operation per cycle without a gap; from `start` to `done` (both included)
-    `golden.schedule.forward_cycles`.
+    lanes sum the next word. A pooling adds all channels of a tap at once. One operation per cycle without a gap; from
+    `start` to `done` (both included) `golden.schedule.forward_cycles`.
 
     Parameters
     ----------
@@ -54,18 +57,19 @@ class ForwardPath(wiring.Component):
         Potentials start from zero; potentials need not be kept.
     fetch, address, bits
         Port of the input bitmaps.
-    weight_en, weight_address : Out
-        Read of one weight word; the unit multiplies where it must and returns it as `terms`.
-    row : Out
-        Fan-in index of that read.
+    event, weight_address : Out
+        An operation that adds, in stage 1, and the weight word that it reads; the unit multiplies where it must and
+        returns it as `terms`.
+    position : Out
+        Bit of the input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
-        Weight word, or product with the frame value, at the accumulate stage.
+        Weight word, or product with the frame value, at the accumulate stage; a pooling of spikes has its own.
     stored_en, stored_address, stored : potential read port.
     keep_en, keep_address, keep : potential write port.
     out_valid, out_word, out_step, out_spikes, out_codes, out_potentials, out_word_last : Out
         One word of neurons of one step.
-    useful, full : Out(1)
-        Whether the operation at stage 1 adds, and whether all its lanes hold a neuron.
+    full : Out(1)
+        Whether all lanes of the operation in stage 1 hold a neuron.
     done : Out(1)
         The last word stands at the outputs.
     """
@@ -73,9 +77,20 @@ class ForwardPath(wiring.Component):
     def __init__(self, config, unit, *, depth, term_width):
         self.config, self.unit = config, unit
         lanes, width = unit.lanes, unit.potential_width
+        layout = unit.bitmap
+        rows, columns = unit.windows
+        self.visited = [range(span.count) if unit.pool else layout.visited(span.first, span.count) for span in columns]
+        tag = data.StructLayout({
+            # Of the first bit of a bitmap word: row of the weights (it may lie before the window) and address.
+            "row": signed(clog2(unit.fan_rows + layout.scan_width) + 1),
+            "address": range(max(2, depth)),
+            "part": range(max(2, layout.parts)),
+        })
         self.scan = EventScan(
-            words=unit.words, steps=1 if unit.static else unit.steps, groups=unit.groups, width=unit.scan_width,
-            partial=unit.last_inputs, depth=depth, minimum=unit.step_minimum)
+            words=unit.words, steps=1 if unit.static else unit.steps, rows=max(span.count for span in rows),
+            groups=max(map(len, self.visited)), row_pitch=layout.groups, step_pitch=layout.words,
+            group_pitch=0 if unit.pool else 1, width=layout.scan_width, depth=depth, minimum=unit.step_minimum,
+            whole=unit.pool, tag=tag)
         super().__init__({
             "start":           In(1),
             "base":            In(range(max(2, depth))),
@@ -83,10 +98,10 @@ class ForwardPath(wiring.Component):
             "last_interval":   In(1),
             "fetch":           Out(1),
             "address":         Out(range(max(2, depth))),
-            "bits":            In(unit.scan_width),
-            "weight_en":       Out(1),
+            "bits":            In(layout.scan_width),
+            "event":           Out(1),
             "weight_address":  Out(range(max(2, unit.weight_depth))),
-            "row":             Out(range(max(2, unit.n_in))),
+            "position":        Out(range(max(2, depth * layout.scan_width))),
             "terms":           In(data.ArrayLayout(signed(term_width), lanes)),
             "stored_en":       Out(1),
             "stored_address":  Out(range(max(2, unit.words))),
@@ -100,7 +115,6 @@ class ForwardPath(wiring.Component):
             "out_spikes":      Out(lanes),
             "out_codes":       Out(data.ArrayLayout(config.code_bits, lanes)),
             "out_potentials":  Out(data.ArrayLayout(signed(width), lanes)),
-            "useful":          Out(1),
             "full":            Out(1),
             "done":            Out(1),
         })
@@ -114,25 +128,36 @@ class ForwardPath(wiring.Component):
             self.fetch.eq(scan.fetch), self.address.eq(scan.address),
         ]
 
-        # Stage 0: which weight word. Rows count within a word, words are n_in apart.
-        word_base = Signal(range(max(2, unit.weight_depth)))
+        self._window(m, scan)
+
+        # Stage 0: which weight word. Rows count within a channel word.
+        channel_last = Signal()
+        group = Signal(range(max(2, unit.channel_words)))
+        group_base = Signal(range(max(2, unit.weight_depth)))
+        m.d.comb += channel_last.eq(group == unit.channel_words - 1)
         with m.If(self.start):
-            m.d.sync += word_base.eq(0)
+            m.d.sync += [group.eq(0), group_base.eq(0)]
         with m.Elif(scan.last & scan.word_last):
-            m.d.sync += word_base.eq(word_base + unit.n_in)
-        row = Signal.like(self.row)
-        m.d.comb += row.eq(scan.group * unit.scan_width + scan.index)
+            m.d.sync += [group.eq(Mux(channel_last, 0, group + 1)),
+                         group_base.eq(Mux(channel_last, 0, group_base + unit.fan_rows))]
+        row = Signal(range(max(2, unit.fan_rows)))
+        position = Signal.like(self.position)
+        m.d.comb += [
+            row.eq(scan.tag.row + scan.index),
+            position.eq(scan.tag.address * unit.bitmap.scan_width + scan.index),
+        ]
 
         # The lanes sum in stage depth - 1; decay and integration are in stage depth, results stand one stage later.
         depth = forward_depth(unit)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.valid & scan.event, row=row, base=word_base,
+            valid=scan.valid, event=scan.valid & scan.event, row=row, base=group_base, position=position,
+            full=~channel_last, spikes=scan.seen.word_select(scan.tag.part, unit.granule),
             first=scan.valid & scan.first, last=scan.valid & scan.last, word=scan.word, step=scan.step,
             word_first=scan.word_first, word_last=scan.word_last, final=scan.valid & scan.final)
 
         m.d.comb += [
-            self.weight_en.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].row), self.row.eq(s[1].row),
-            self.useful.eq(s[1].event), self.full.eq(s[1].word != unit.words - 1),
+            self.event.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].row),
+            self.position.eq(s[1].position), self.full.eq(s[1].full),
         ]
         add = s[depth - 1]
         neurons = self._walk(m, s[depth]) if unit.static else self._follow(s[depth], s[depth + 1])
@@ -144,8 +169,12 @@ class ForwardPath(wiring.Component):
             lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align)
             m.submodules[f"lif{lane}"] = lif
             total = Signal(signed(unit.sum_width), name=f"total_{lane}")
+            if unit.pool and not unit.static:
+                term = Mux(add.spikes[lane], unit.pool_weight, 0)
+            else:
+                term = self.terms[lane]
             with m.If(add.valid):
-                m.d.sync += total.eq(Mux(add.first, 0, total) + Mux(add.event, self.terms[lane], 0))
+                m.d.sync += total.eq(Mux(add.first, 0, total) + Mux(add.event, term, 0))
             current = total
             if unit.static:
                 current = Signal.like(total, name=f"current_{lane}")
@@ -157,7 +186,8 @@ class ForwardPath(wiring.Component):
                 lif.stored.eq(Mux(self.first_interval, 0, self.stored[lane])),
                 lif.integrate.eq(neurons.integrate),
                 lif.total.eq(current),
-                self.out_spikes[lane].eq(lif.spike),
+                # Lanes without a neuron hold anything.
+                self.out_spikes[lane].eq(lif.spike & (neurons.full if lane >= unit.last_lanes else 1)),
                 self.out_codes[lane].eq(lif.code),
                 self.out_potentials[lane].eq(lif.potential),
             ]
@@ -169,25 +199,88 @@ class ForwardPath(wiring.Component):
         ]
         return m
 
+    def _window(self, m, scan):
+        """The bitmap words under the window of the word that the scan reads, and what travels with them."""
+        unit, layout, (rows, columns) = self.unit, self.unit.bitmap, self.unit.windows
+        y, x = Signal(range(max(2, unit.shape_out[0]))), Signal(range(max(2, unit.shape_out[1])))
+        group = Signal(range(max(2, unit.channel_words)))
+        with m.If(scan.read_word):
+            m.d.sync += group.eq(group + 1)
+            with m.If(group == unit.channel_words - 1):
+                m.d.sync += [group.eq(0), x.eq(x + 1)]
+                with m.If(x == len(columns) - 1):
+                    m.d.sync += [x.eq(0), y.eq(y + 1)]
+        with m.If(self.start):
+            m.d.sync += [y.eq(0), x.eq(0), group.eq(0)]
+        m.d.comb += [
+            scan.last_row.eq(lookup(m, y, [span.count - 1 for span in rows], name="last_row")),
+            scan.last_group.eq(lookup(m, x, [len(own) - 1 for own in self.visited], name="last_group")),
+            scan.tag_in.address.eq(scan.address),
+        ]
+        first_row = lookup(m, y, [span.first * layout.groups for span in rows], name="first_row")
+        if unit.pool:
+            # One granule of one pixel at a time.
+            pixel = Signal(range(max(2, layout.width)))
+            m.d.comb += pixel.eq(lookup(m, x, [span.first for span in columns], name="first_pixel") + scan.read_group)
+            places = [[layout.granule_place(p, c) for c in range(layout.granules)] for p in range(layout.width)]
+            m.d.comb += [
+                scan.offset.eq(first_row + lookup(m, pixel, [own[0][0] for own in places], name="pixel_word")
+                               + lookup(m, group, [word - places[0][0][0] for word, _ in places[0]], name="own_word")),
+                scan.tag_in.part.eq(lookup(m, pixel, [own[0][1] for own in places], name="pixel_part")
+                                    + lookup(m, group, [part for _, part in places[0]], name="own_part")),
+                scan.mask.eq(((1 << layout.granule) - 1) << (scan.tag_in.part * layout.granule)),
+            ]
+            return
+        # Image rows hold the columns of a window side by side, so a kernel row is one run of bits.
+        begins = [own[0] for own in self.visited]
+        m.d.comb += [
+            scan.offset.eq(first_row + lookup(m, x, begins, name="first_word")),
+            scan.tag_in.row.eq(
+                lookup(m, y, [span.tap * unit.kernel_width * layout.pitch for span in rows], name="row_tap")
+                + lookup(m, x, [word * layout.scan_width - (span.first - span.tap) * layout.pitch
+                                for word, span in zip(begins, columns)], name="column_tap")
+                + scan.read_row * (unit.kernel_width * layout.pitch) + scan.read_group * layout.scan_width),
+        ]
+        if layout.shared:
+            # Pixels of the words that belong to the window. Few windows differ in that.
+            runs = [((1 << span.count) - 1) << (span.first - word * layout.per_word)
+                    for word, span in zip(begins, columns)]
+            kinds = sorted(set(runs))
+            every = (1 << layout.per_word) - 1
+            kind = Signal(range(max(2, len(kinds))))
+            m.d.comb += kind.eq(lookup(m, x, [kinds.index(run) for run in runs], name="window_kind"))
+            pixels = Signal(layout.per_word)
+            m.d.comb += pixels.eq(lookup(
+                m, kind * scan.groups + scan.read_group,
+                [run >> (group * layout.per_word) & every for run in kinds for group in range(scan.groups)],
+                name="window_pixels"))
+            m.d.comb += scan.mask.eq(Cat(pixel.replicate(layout.pitch) for pixel in pixels))
+        else:
+            # The last word of a pixel may be wider than what is left of the pixel.
+            last = lookup(m, scan.read_group, [g % layout.per_pixel == layout.per_pixel - 1
+                                               for g in range(scan.groups)], name="pixel_ends")
+            m.d.comb += scan.mask.eq(Mux(last, (1 << layout.partial) - 1, (1 << layout.scan_width) - 1))
+
     def _follow(self, act, out):
         """The neurons take their steps with the operations: the first decays, the last integrates."""
         return _Neurons(
             begin=None, decay=act.first, restart=act.word_first, integrate=act.last, valid=out.last,
-            word=out.word, step=out.step, word_last=out.word_last, final=out.final)
+            word=out.word, step=out.step, word_last=out.word_last, full=out.full, final=out.final)
 
     def _walk(self, m, act):
         """The neurons take all steps on their own from the last operation of a word on, two cycles each."""
         steps = self.unit.steps
         phase, count = Signal(range(2 * steps)), Signal(range(2 * steps))
-        word, final, valid = Signal.like(self.out_word), Signal(), Signal()
+        word, full, final, valid = Signal.like(self.out_word), Signal(), Signal(), Signal()
         step = Signal.like(self.out_step)
         m.d.comb += phase.eq(Mux(act.last, 0, count))
         with m.If(act.last):
-            m.d.sync += [count.eq(1), word.eq(act.word), final.eq(act.final)]
+            m.d.sync += [count.eq(1), word.eq(act.word), full.eq(act.full), final.eq(act.final)]
         with m.Elif(count != 0):
             m.d.sync += count.eq(Mux(count == 2 * steps - 1, 0, count + 1))
         m.d.sync += [valid.eq(phase[0]), step.eq(phase >> 1)]
         word_last = step == steps - 1
         return _Neurons(
             begin=act.last, decay=act.last | ((count != 0) & ~count[0]), restart=act.last, integrate=phase[0],
-            valid=valid, word=word, step=step, word_last=word_last, final=valid & word_last & final)
+            valid=valid, word=word, step=step, word_last=word_last, full=full,
+            final=valid & word_last & final)

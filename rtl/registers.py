@@ -39,6 +39,7 @@ class RegisterMap:
 
     def __init__(self, config):
         self.config, self.regions, self._next = config, {}, 0
+        weighted = [unit for unit in config.units if not unit.pool]
         self._add("identification", 1, "r", f"{MAGIC:#010x}")
         self._add("configuration", 1, "r", "first 32 bits of the configuration hash")
         self._add("status", 1, "r", "bit 0: no block computes in this cycle; bit 1: a sample had first or last in a "
@@ -57,13 +58,14 @@ class RegisterMap:
                               "two words each, low first; reading the low word latches the high one",
                               block=block.index, unit=place)
         if config.update.rounding == "stochastic":
-            for unit in config.units:
+            for unit in weighted:
                 self._add(f"{unit.path}.lfsr", unit.lanes, "rw", "LFSR state of each lane, 1 .. 65535",
                           block=unit.block, unit=unit.index)
-        for unit in config.units:
+        for unit in weighted:
             self._add(f"{unit.path}.weights", unit.weight_depth << clog2(unit.lanes), "rw",
-                      "two's complement; ((word * n_in + row) << lane bits) + lane holds the weight of fan-in row "
-                      "to neuron word * lanes + lane", block=unit.block, unit=unit.index)
+                      f"two's complement; ((word * {unit.fan_rows} + row) << {clog2(unit.lanes)}) + lane holds the "
+                      f"weight of fan-in row to output channel word * {unit.lanes} + lane; " + _rows(unit),
+                      block=unit.block, unit=unit.index)
         self.address_bits = clog2(self._next)
 
     def _add(self, name, count, access, meaning, *, block=0, unit=0):
@@ -74,9 +76,10 @@ class RegisterMap:
                                     unit=unit)
 
     def weight(self, unit, row, neuron):
-        """Address of one weight."""
+        """Address of one weight: a row of the weight matrix, an output channel."""
         word, lane = divmod(neuron, unit.lanes)
-        return self.regions[f"{unit.path}.weights"].base + ((word * unit.n_in + row) << clog2(unit.lanes)) + lane
+        place = word * unit.fan_rows + unit.fan_address(row)
+        return self.regions[f"{unit.path}.weights"].base + (place << clog2(unit.lanes)) + lane
 
     def counters(self):
         """Address of the low word of every counter, by name."""
@@ -87,6 +90,14 @@ class RegisterMap:
                 base = self.regions[f"{unit.path if unit else block.name}.counters"].base
                 found |= {name: base + 2 * place for place, name in enumerate(names)}
         return found
+
+
+def _rows(unit):
+    channels = unit.shape_in[2]
+    pitch = unit.fan_address(channels) if unit.fan_in > channels else 0
+    if not pitch or pitch == channels:
+        return "rows in the order kernel row, kernel column, channel" if unit.kind == "conv" else "rows are inputs"
+    return f"row {'tap' if unit.kind == 'conv' else 'pixel'} * {pitch} + channel, the others are not used"
 
 
 def request_layout(address_bits):
@@ -222,7 +233,7 @@ class RegisterPort(wiring.Component):
                 with m.If(at(region)):
                     m.d.comb += [
                         settled.eq(0), block.select.eq(region.unit), block.access_en.eq(perform),
-                        block.access_address.eq(place >> lane_bits), block.access_lane.eq(place[:lane_bits]),
+                        block.access_address.eq(place[lane_bits:] if len(place) > lane_bits else 0), block.access_lane.eq(place[:lane_bits]),
                     ]
                     with m.If(collect & ~write):
                         m.d.sync += answer.eq(block.access_read.as_signed())

@@ -17,88 +17,105 @@ def first_set(m, bits, *, name):
 
 
 class EventScan(wiring.Component):
-    """Visits the set bits of bitmaps in memory, in three nested loops: word, step, group.
+    """Visits the set bits of bitmaps in memory, in four nested loops: word, step, row, group.
 
-    Every step of every word reads `groups` bitmap words and emits one operation per set bit, `repeat` times, lowest
-    bit first. An empty bitmap word costs one operation without event; a step takes `minimum` operations at least,
-    the time that the neurons behind it need. Reading is one word ahead, so that operations follow each other without
-    a gap::
+    Every step of every word reads a rectangle of bitmap words (`last_row`, `last_group` and `offset` say which; they
+    may change from word to word) and emits one operation per set bit, lowest bit first, for as long as `stay` holds.
+    A word without a set bit costs one operation without event; a step takes `minimum` operations at least, the time
+    that the neurons behind it need. Reading is one word ahead, so that operations follow each other without a gap::
 
-        operations of a step = max(minimum, sum over groups of max(1, repeat * set bits))
+        operations of a step = max(minimum, sum over its bitmap words of max(1, operations of their set bits))
 
     The first bitmap word is read in the cycle after `start`, the first operation is two cycles later.
 
     Parameters
     ----------
-    words, steps, groups, width : int
-        Loop lengths, and bits of a bitmap word.
-    partial : int
-        Valid bits of the last group; the others are ignored whatever the memory holds.
+    words, steps, rows, groups, width : int
+        Loop lengths (the largest, for rows and groups), and bits of a bitmap word.
+    group_pitch, row_pitch, step_pitch : int
+        Bitmap words from one group, row and step to the next.
     depth : int
         Words of the bitmap memory.
-    repeat : int
-        Operations per event.
     minimum : int
         Operations of a step at least; two or more.
+    whole : bool
+        A bitmap word is one operation, whatever is set in it.
     mute : bool
         Read the bitmaps, but emit no events.
     backward : bool
-        One group per step, the words in one sequence with descending addresses, and `partial` meaning the first
-        word visited, which is the last of the layer.
+        One bitmap word per step, the words in one sequence with descending addresses.
+    tag : ShapeCastable, optional
+        What travels with a bitmap word from its reading to its operations.
 
     Members
     -------
     start, base : In
         Begin at the bitmap word `base`; only when not running.
+    last_row, last_group, offset : In
+        Of the word being read: its last row and group, counted from 0, and where its rectangle begins.
+    read_row, read_group : Out
+        Loop counters of the bitmap word being read.
+    read_step, read_word : Out(1)
+        The last bitmap word of a step, and of a word, is read in this cycle.
+    mask, tag_in : In
+        Bits that count in the bitmap word being read, and its tag.
     fetch, address : Out
         Read enable and address of the bitmap memory.
     bits : In(width)
         What it read, standing until the next `fetch`.
     taken : Out(1)
         `bits` are consumed in this cycle.
+    stay : In(1)
+        The event needs another operation; combinational from `event` and `index`.
     valid, event : Out(1)
         An operation; whether it carries an event.
-    index, group : Out
-        Bit and bitmap word of the event.
+    index, seen, tag : Out
+        Bit of the event, the masked bitmap word that it comes from (while `whole`), and its tag.
     first, last : Out(1)
         First and last operation of a step.
-    repeat_first, repeat_last : Out(1)
-        First and last operation of an event.
     word, step : Out
         Loop counters of the operation, ascending from 0.
     word_first, word_last, final : Out(1)
         Whether this is the first or last step of a word; whether `last` ends the scan.
     """
 
-    def __init__(self, *, words, steps, groups, width, partial, depth, repeat=1, minimum=2, mute=False,
-                 backward=False):
-        for name, value in (("words", words), ("steps", steps), ("groups", groups), ("width", width),
-                            ("repeat", repeat)):
+    def __init__(self, *, words, steps, width, depth, rows=1, groups=1, group_pitch=1, row_pitch=0, step_pitch=None,
+                 minimum=2, whole=False, mute=False, backward=False, tag=1):
+        for name, value in (("words", words), ("steps", steps), ("rows", rows), ("groups", groups), ("width", width)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, not {value!r}")
-        if not 1 <= partial <= width:
-            raise ValueError(f"partial must be in 1..{width}, not {partial!r}")
         if minimum < 2:
             raise ValueError(f"minimum must be at least 2, not {minimum!r}")
-        if backward and groups != 1:
-            raise ValueError(f"groups must be 1 in a backward scan, not {groups!r}")
-        self.words, self.steps, self.groups, self.width, self.partial = words, steps, groups, width, partial
-        self.repeat, self.minimum, self.mute, self.backward = repeat, minimum, mute, backward
+        if backward and (rows, groups) != (1, 1):
+            raise ValueError(f"rows and groups must be 1 in a backward scan, not {rows!r} and {groups!r}")
+        self.words, self.steps, self.rows, self.groups, self.width = words, steps, rows, groups, width
+        self.group_pitch, self.row_pitch = group_pitch, row_pitch
+        self.step_pitch = groups if step_pitch is None else step_pitch
+        self.minimum, self.whole, self.mute, self.backward = minimum, whole, mute, backward
         super().__init__({
             "start":        In(1),
             "base":         In(range(max(2, depth))),
+            "last_row":     In(range(max(2, rows))),
+            "last_group":   In(range(max(2, groups))),
+            "offset":       In(range(max(2, depth))),
+            "read_row":     Out(range(max(2, rows))),
+            "read_group":   Out(range(max(2, groups))),
+            "read_step":    Out(1),
+            "read_word":    Out(1),
+            "mask":         In(width),
+            "tag_in":       In(tag),
             "fetch":        Out(1),
             "address":      Out(range(max(2, depth))),
             "bits":         In(width),
             "taken":        Out(1),
+            "stay":         In(1),
             "valid":        Out(1),
             "event":        Out(1),
             "index":        Out(range(max(2, width))),
-            "group":        Out(range(max(2, groups))),
+            "seen":         Out(width),
+            "tag":          Out(tag),
             "first":        Out(1),
             "last":         Out(1),
-            "repeat_first": Out(1),
-            "repeat_last":  Out(1),
             "word":         Out(range(max(2, words))),
             "step":         Out(range(max(2, steps))),
             "word_first":   Out(1),
@@ -111,59 +128,68 @@ class EventScan(wiring.Component):
 
         # Three places of a bitmap word: about to be read (f_*), at the memory output (n_*), being emptied (outputs).
         fetching, waiting = Signal(), Signal()
-        f_word, f_step, f_group = Signal.like(self.word), Signal.like(self.step), Signal.like(self.group)
-        n_word, n_step, n_group = Signal.like(self.word), Signal.like(self.step), Signal.like(self.group)
-        pointer, origin = Signal.like(self.address), Signal.like(self.address)
-        visit, load, exhausted = Signal(), Signal(), Signal()
+        f_word, f_step = Signal.like(self.word), Signal.like(self.step)
+        n_word, n_step, n_last = Signal.like(self.word), Signal.like(self.step), Signal()
+        n_mask, n_tag = Signal(self.width), Signal.like(self.tag)
+        load, exhausted = Signal(), Signal()
+        row_ends, step_ends, word_ends = Signal(), Signal(), Signal()
         m.d.comb += [
             load.eq(waiting & (~self.valid | exhausted)),
-            visit.eq(fetching & (~waiting | load)),
-            self.fetch.eq(visit),
-            self.address.eq(pointer),
+            self.fetch.eq(fetching & (~waiting | load)),
             self.taken.eq(load),
+            row_ends.eq(self.read_group == self.last_group),
+            step_ends.eq(row_ends & (self.read_row == self.last_row)),
+            word_ends.eq(step_ends & (f_step == self.steps - 1)),
+            self.read_step.eq(self.fetch & step_ends),
+            self.read_word.eq(self.fetch & word_ends),
         ]
 
-        with m.If(visit):
-            m.d.sync += [waiting.eq(1), n_word.eq(f_word), n_step.eq(f_step), n_group.eq(f_group)]
-            m.d.sync += pointer.eq(pointer - 1 if self.backward else pointer + 1)
-            with m.If(f_group == self.groups - 1):
-                m.d.sync += f_group.eq(0)
-                with m.If(f_step == self.steps - 1):
-                    m.d.sync += f_step.eq(0)
-                    if not self.backward:
-                        m.d.sync += pointer.eq(origin)
-                    with m.If(f_word == self.words - 1):
-                        m.d.sync += fetching.eq(0)
-                    with m.Else():
-                        m.d.sync += f_word.eq(f_word + 1)
-                with m.Else():
-                    m.d.sync += f_step.eq(f_step + 1)
+        # Addresses without `offset`: of this bitmap word, of the row, of the step, of the word.
+        here, row, step, origin = (Signal.like(self.address, name=name) for name in ("here", "row", "step_at", "origin"))
+        m.d.comb += self.address.eq(here + self.offset)
+        with m.If(self.fetch):
+            m.d.sync += [
+                waiting.eq(1), n_word.eq(f_word), n_step.eq(f_step), n_last.eq(step_ends),
+                n_mask.eq(self.mask), n_tag.eq(self.tag_in),
+            ]
+            if self.backward:
+                m.d.sync += here.eq(here - 1)
+            with m.If(~row_ends):
+                m.d.sync += self.read_group.eq(self.read_group + 1)
+                if not self.backward:
+                    m.d.sync += here.eq(here + self.group_pitch)
             with m.Else():
-                m.d.sync += f_group.eq(f_group + 1)
+                m.d.sync += self.read_group.eq(0)
+                with m.If(~step_ends):
+                    m.d.sync += [
+                        self.read_row.eq(self.read_row + 1),
+                        row.eq(row + self.row_pitch), here.eq(row + self.row_pitch),
+                    ]
+                with m.Else():
+                    m.d.sync += self.read_row.eq(0)
+                    after = Mux(word_ends, origin, step + self.step_pitch)
+                    if not self.backward:
+                        m.d.sync += [step.eq(after), row.eq(after), here.eq(after)]
+                    m.d.sync += f_step.eq(f_step + 1)
+                    with m.If(word_ends):
+                        m.d.sync += [f_step.eq(0), f_word.eq(f_word + 1)]
+                        with m.If(f_word == self.words - 1):
+                            m.d.sync += fetching.eq(0)
         with m.Elif(load):
             m.d.sync += waiting.eq(0)
 
-        bits = Signal(self.width)
+        bits, last_group = Signal(self.width), Signal()
         masked = Signal(self.width)
-        partial = (n_word == 0) if self.backward else (n_group == self.groups - 1)
-        m.d.comb += masked.eq(Mux(partial, self.bits & ((1 << self.partial) - 1), self.bits))
-        if self.mute:
-            m.d.comb += masked.eq(0)
-
-        repeat = Signal(range(max(2, self.repeat)))
+        m.d.comb += masked.eq(0 if self.mute else self.bits & n_mask)
         rest = Signal(self.width)
         emitted = Signal(range(self.minimum))  # operations of this step so far, as far as they matter
         enough = Signal()
-        last_group = Signal()
         m.d.comb += [
-            self.event.eq(bits.any()),
+            self.event.eq(bits.any()), self.seen.eq(bits),
             self.index.eq(first_set(m, bits, name="lowest")),
-            self.repeat_first.eq(repeat == 0),
-            self.repeat_last.eq(repeat == self.repeat - 1),
-            rest.eq(Mux(~self.event | self.repeat_last, bits & (bits - 1), bits)),
+            rest.eq(0 if self.whole else Mux(self.stay, bits, bits & (bits - 1))),
             self.first.eq(emitted == 0),
             enough.eq(emitted == self.minimum - 1),
-            last_group.eq(self.group == self.groups - 1),
             exhausted.eq(self.valid & (rest == 0) & (~last_group | enough)),
             self.last.eq(exhausted & last_group),
             self.word_first.eq(self.step == 0),
@@ -173,18 +199,17 @@ class EventScan(wiring.Component):
 
         with m.If(self.valid):
             m.d.sync += [bits.eq(rest), emitted.eq(Mux(self.last, 0, emitted + ~enough))]
-            m.d.sync += repeat.eq(Mux(self.event & ~self.repeat_last, repeat + 1, 0))
         with m.If(load):
             m.d.sync += [
-                self.valid.eq(1), bits.eq(masked),
-                self.word.eq(n_word), self.step.eq(n_step), self.group.eq(n_group),
+                self.valid.eq(1), bits.eq(masked), last_group.eq(n_last),
+                self.word.eq(n_word), self.step.eq(n_step), self.tag.eq(n_tag),
             ]
         with m.Elif(exhausted):
             m.d.sync += self.valid.eq(0)
 
         with m.If(self.start):
             m.d.sync += [
-                fetching.eq(1), pointer.eq(self.base), origin.eq(self.base),
-                f_word.eq(0), f_step.eq(0), f_group.eq(0),
+                fetching.eq(1), f_word.eq(0), f_step.eq(0), self.read_row.eq(0), self.read_group.eq(0),
+                *(place.eq(self.base) for place in (here, row, step, origin)),
             ]
         return m

@@ -1,6 +1,8 @@
 """One unit: a layer or a classifier with its memories and its three passes."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,12 +12,25 @@ from .backward import BackwardPath, request_layout, window_layout
 from .counters import CounterBank
 from .dot import DotPath
 from .forward import ForwardPath
+from .gradient import AccumulatePath
 from .lfsr import LaneLfsr
 from .pipeline import Pipeline
 from .store import Store
+from .taps import lookup
 from .update import UpdatePath
 
 __all__ = ["UnitCore"]
+
+
+class _Learning(NamedTuple):
+    """Who updates, who reads inputs and errors for it, and its reading of values and errors."""
+
+    update: UpdatePath
+    reader: object
+    value_en: object
+    error_en: object
+    value_address: object
+    slot: object
 
 
 class UnitCore(wiring.Component):
@@ -35,25 +50,28 @@ class UnitCore(wiring.Component):
     Members
     -------
     start_forward, start_backward, start_update : In(1)
-        Begin a pass; `done_forward`, `done_backward`, `done_update` answer.
+        Begin a pass; `done_forward`, `done_backward`, `done_update` answer. Backward only where the unit learns,
+        update only where it has weights.
     base : In
         First bitmap word of the interval (forward) or of the update period (update).
     first_interval, last_interval, train : In(1)
         Place of the interval in the sample; whether windows are kept.
     offset : In
-        First step of the interval within the update period.
+        First step of the interval among those whose errors are kept.
+    apply, ready
+        Whether an update period ends; whether the unit can begin at all (a memory is cleared after reset).
     label, decays : In
         Class of the sample (classifier only); learning-rate halvings.
     input_en, input_address, input_bits : read port of the input bitmaps.
     input_written : In(1)
         A part of a bitmap is written: for the counter.
-    value_en, value_row, value, value_written : the same of the frame values (static input only).
+    value_en, value_address, value, value_written : the same of the frame values (static input only).
     spikes_valid, spikes_word, spikes_step, spikes : Out
         Spikes of one word of neurons.
     request, delta
-        Service to the unit below (all but the bottom unit of a block).
+        Service to the unit below, if that learns.
     ask, answer
-        Requests to the unit above (all but classifiers).
+        Requests to the unit above (layers that learn).
     count_en, count_word, counts : read port of the classifier's spike counts of the sample.
     port_en, port_write, port_address, port_lane, port_write_data, port_read_data
         Weights, one at a time, while no pass runs; read data stand one cycle after `port_en`.
@@ -63,45 +81,49 @@ class UnitCore(wiring.Component):
 
     def __init__(self, config, unit, above, *, seeds, depth):
         self.config, self.unit, self.above, self.depth = config, unit, above, depth
-        self.stochastic = config.update.rounding == "stochastic"
+        self.stochastic = config.update.rounding == "stochastic" and not unit.pool
         self.seeds = list(seeds)
         if self.stochastic != bool(seeds):
-            raise ValueError(f"seeds must be given with stochastic rounding only, not {seeds!r}")
+            raise ValueError(f"seeds must be given for weights with stochastic rounding only, not {seeds!r}")
         self.count_bits = config.time.steps.bit_length()
         self.names = unit_counters(config, unit) if config.hardware.counters else []
         members = {
             "start_forward":  In(1), "done_forward":  Out(1),
-            "start_backward": In(1), "done_backward": Out(1),
-            "start_update":   In(1), "done_update":   Out(1),
             "base":           In(range(max(2, depth))),
             "first_interval": In(1),
             "last_interval":  In(1),
             "train":          In(1),
-            "offset":         In(range(max(2, unit.update_steps))),
+            "offset":         In(range(max(2, unit.history_steps))),
             "decays":         In(range(max(2, config.update.decay_limit + 1))),
             "input_en":       Out(1),
             "input_address":  Out(range(max(2, depth))),
-            "input_bits":     In(unit.scan_width),
+            "input_bits":     In(unit.bitmap.scan_width),
             "input_written":  In(1),
             "spikes_valid":   Out(1),
             "spikes_word":    Out(range(max(2, unit.words))),
             "spikes_step":    Out(range(max(2, unit.steps))),
             "spikes":         Out(unit.lanes),
-            "port_en":        In(1),
-            "port_write":     In(1),
-            "port_address":   In(range(max(2, unit.weight_depth))),
-            "port_lane":      In(range(max(2, unit.lanes))),
-            "port_write_data": In(unit.weight_width),
-            "port_read_data": Out(unit.weight_width),
         }
+        if unit.learns:
+            members |= {"start_backward": In(1), "done_backward": Out(1)}
+        if not unit.pool:
+            members |= {
+                "start_update":   In(1), "done_update": Out(1), "apply": In(1), "ready": Out(1),
+                "port_en":        In(1),
+                "port_write":     In(1),
+                "port_address":   In(range(max(2, unit.weight_depth))),
+                "port_lane":      In(range(max(2, unit.lanes))),
+                "port_write_data": In(unit.weight_width),
+                "port_read_data": Out(unit.weight_width),
+            }
         if unit.static:
-            members |= {"value_en": Out(1), "value_row": Out(range(max(2, unit.n_in))), "value": In(unit.input_bits),
-                        "value_written": In(1)}
-        if not unit.bottom:
+            members |= {"value_en": Out(1), "value_address": Out(range(max(2, depth * unit.bitmap.scan_width))),
+                        "value": In(unit.input_bits), "value_written": In(1)}
+        if unit.serves:
             members |= {"request": In(request_layout(unit)), "delta": Out(signed(unit.error_width))}
-        if above is not None:
+        if above is not None and unit.learns:
             members |= {"ask": Out(request_layout(above)), "answer": In(signed(above.error_width))}
-        else:
+        if above is None:
             members |= {
                 "label":      In(range(unit.n_out)),
                 "count_en":   In(1),
@@ -116,135 +138,88 @@ class UnitCore(wiring.Component):
                         "counter_value": Out(config.hardware.counter_bits)}
         super().__init__(members)
 
-    def _stores(self, m):
-        config, unit, style = self.config, self.unit, self.config.hardware.memory
-        m.submodules.weight_store = weights = Store(
-            width=unit.lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
-            style=style.weight)
-        m.submodules.potential_store = potentials = Store(
-            width=unit.lanes * unit.potential_width, depth=unit.words, style=style.potential)
-        m.submodules.window_store = windows = Store(
-            width=window_layout(config, unit).size, depth=unit.words * unit.steps,
-            style=style.history)
-        m.submodules.error_store = errors = Store(
-            width=unit.lanes * unit.history_width, depth=unit.words * unit.frames, style=style.error)
-        return weights, potentials, windows, errors
-
     def elaborate(self, platform):
         m = Module()
-        config, unit = self.config, self.unit
-        lanes = unit.lanes
-        weights, potentials, windows, errors = self._stores(m)
-
-        multiplies = unit.static or not unit.bottom
+        config, unit, lanes = self.config, self.unit, self.unit.lanes
         # The frame value is unsigned: one bit more to multiply it as a signed number.
-        term_width = unit.weight_width + unit.input_bits
-        gradient_term = unit.history_width + unit.input_bits
-        m.submodules.forward = forward = ForwardPath(config, unit, depth=self.depth, term_width=term_width)
-        m.submodules.backward = backward = BackwardPath(config, unit, self.above)
-        m.submodules.update = update = UpdatePath(config, unit, depth=self.depth, term_width=gradient_term)
-
-        # Passes: which of them runs, for the ports that they share.
-        updating = Signal()
-        with m.If(self.start_update):
-            m.d.sync += updating.eq(1)
-        with m.Elif(update.done):
-            m.d.sync += updating.eq(0)
+        m.submodules.forward = forward = ForwardPath(
+            config, unit, depth=self.depth, term_width=unit.weight_width + unit.input_bits)
         m.d.comb += [
-            forward.start.eq(self.start_forward), self.done_forward.eq(forward.done),
-            backward.start.eq(self.start_backward), self.done_backward.eq(backward.done),
-            update.start.eq(self.start_update), self.done_update.eq(update.done),
-            forward.base.eq(self.base), update.base.eq(self.base), backward.offset.eq(self.offset),
+            forward.start.eq(self.start_forward), self.done_forward.eq(forward.done), forward.base.eq(self.base),
             forward.first_interval.eq(self.first_interval), forward.last_interval.eq(self.last_interval),
-            update.decays.eq(self.decays),
-            self.input_en.eq(forward.fetch | update.fetch),
-            self.input_address.eq(Mux(updating, update.address, forward.address)),
-            forward.bits.eq(self.input_bits), update.bits.eq(self.input_bits),
+            forward.bits.eq(self.input_bits),
             self.spikes_valid.eq(forward.out_valid), self.spikes_word.eq(forward.out_word),
             self.spikes_step.eq(forward.out_step), self.spikes.eq(forward.out_spikes),
         ]
+        self._potentials(m, forward)
+        backward = self._backward(m, forward) if unit.learns else None
+        learning = None if unit.pool else self._learning(m)
 
-        # Weights: read by forward, update, the unit below, and the register port; written by update and port.
-        serve = None if unit.bottom else self.request
-        port_bits = self.port_write_data.replicate(lanes)
-        m.d.comb += [
-            weights.read_en.eq(forward.weight_en | update.weight_en | self.port_en
-                               | (0 if serve is None else serve.valid)),
-            weights.write_en.eq(Mux(update.write_en, ~0, (self.port_en & self.port_write) << self.port_lane)),
-            weights.write_address.eq(Mux(update.write_en, update.write_address, self.port_address)),
-            weights.write.eq(Mux(update.write_en, update.write.as_value(), port_bits)),
-        ]
-        with m.If(self.port_en):
-            m.d.comb += weights.read_address.eq(self.port_address)
-        with m.Elif(updating):
-            m.d.comb += weights.read_address.eq(update.weight_address)
-        if serve is not None:
-            with m.Elif(serve.valid):
-                m.d.comb += weights.read_address.eq(serve.weight_base + serve.row)
-        with m.Else():
-            m.d.comb += weights.read_address.eq(forward.weight_address)
-        weight_view = data.View(data.ArrayLayout(signed(unit.weight_width), lanes), weights.read)
-        weight_q = [register(m, weight_view[lane], name=f"weight_{lane}") for lane in range(lanes)]
-        port_lane = register(m, self.port_lane, name="port_lane_q")
-        m.d.comb += self.port_read_data.eq(weights.read.word_select(port_lane, unit.weight_width))
+        # Whose addresses the shared ports take.
+        updating = Signal()
+        if learning is not None:
+            with m.If(self.start_update):
+                m.d.sync += updating.eq(1)
+            with m.Elif(self.done_update):
+                m.d.sync += updating.eq(0)
+        m.d.comb += [self.input_en.eq(forward.fetch), self.input_address.eq(forward.address)]
+        if learning is not None:
+            reader = learning.reader
+            m.d.comb += reader.bits.eq(self.input_bits)
+            with m.If(updating):
+                m.d.comb += [self.input_en.eq(reader.fetch), self.input_address.eq(reader.address)]
 
-        # Errors: read by the update and by the unit below, written by the backward pass.
-        m.d.comb += errors.read_en.eq(update.error_en)
-        m.d.comb += errors.read_address.eq(update.error_address)
-        if serve is not None:
-            with m.If(~updating):
-                m.d.comb += [errors.read_en.eq(serve.valid), errors.read_address.eq(serve.error_base + serve.step)]
-        error_view = data.View(data.ArrayLayout(signed(unit.history_width), lanes), errors.read)
-        error_q = [register(m, error_view[lane], name=f"error_{lane}") for lane in range(lanes)]
-        self._keep_errors(m, errors, error_view, backward)
-
-        # One multiplier per lane where something multiplies: frame values, or errors times weights for those below.
-        if unit.static:
-            value_q = register(m, self.value, name="value_q")
-            m.d.comb += [
-                self.value_en.eq(forward.weight_en | update.row_en),
-                self.value_row.eq(Mux(updating, update.row, forward.row)),
-            ]
-        factor_width = max(unit.weight_width, unit.history_width if unit.static else 0)
-        other_width = unit.input_bits + 1 if unit.static else unit.error_width
-        products = []
-        for lane in range(lanes if multiplies else 0):
-            product = Signal(signed(factor_width + other_width), name=f"product_{lane}")
-            if unit.static:
-                factor = Signal(signed(factor_width), name=f"factor_{lane}")
-                m.d.comb += factor.eq(Mux(updating, error_q[lane], weight_q[lane]))
-                m.d.sync += product.eq(factor * value_q)
-            else:
-                m.d.sync += product.eq(weight_q[lane] * error_q[lane])
-            products.append(product)
-
+        errors, error_q = self._errors(m, backward, learning, updating) if unit.learns else (None, None)
+        weight_q = [Const(unit.pool_weight, signed(unit.weight_width))] * lanes if unit.pool else \
+            self._weights(m, forward, learning.update, updating)
+        products = self._products(m, forward, learning, updating, weight_q, error_q)
         for lane in range(lanes):
-            m.d.comb += [
-                forward.terms[lane].eq(products[lane] if unit.static else weight_q[lane]),
-                update.terms[lane].eq(products[lane] if unit.static else error_q[lane]),
-                update.weights[lane].eq(weight_q[lane]),
-            ]
-        if serve is not None:
+            m.d.comb += forward.terms[lane].eq(products[lane] if unit.static else weight_q[lane])
+            if learning is not None:
+                m.d.comb += [
+                    learning.reader.terms[lane].eq(products[lane] if unit.static else error_q[lane]),
+                    learning.update.weights[lane].eq(weight_q[lane]),
+                ]
+        if unit.serves:
             m.submodules.dot = dot = DotPath(config, unit)
-            m.submodules.serving = stages = Pipeline(first=serve.first, full=serve.full)
+            m.submodules.serving = stages = Pipeline(first=self.request.first, full=self.request.full)
             m.d.comb += [
                 dot.first.eq(stages[3].first), dot.full.eq(stages[3].full), self.delta.eq(dot.delta),
             ]
             m.d.comb += [dot.products[lane].eq(products[lane]) for lane in range(lanes)]
 
-        # Potentials and windows.
+        counts = self._counts(m, forward, backward) if self.above is None else None
+        if self.stochastic:
+            self._lfsr(m, learning.update)
+        if self.names:
+            self._counters(m, forward, backward, learning, errors, counts)
+        return m
+
+    def _potentials(self, m, forward):
+        unit = self.unit
+        m.submodules.potential_store = potentials = Store(
+            width=unit.lanes * unit.potential_width, depth=unit.words, style=self.config.hardware.memory.potential)
         m.d.comb += [
             potentials.read_en.eq(forward.stored_en), potentials.read_address.eq(forward.stored_address),
             forward.stored.eq(potentials.read),
             potentials.write_en.eq(forward.keep_en), potentials.write_address.eq(forward.keep_address),
             potentials.write.eq(forward.out_potentials.as_value()),
         ]
+
+    def _backward(self, m, forward):
+        """The backward pass and the windows that it reads."""
+        config, unit = self.config, self.unit
+        m.submodules.backward = backward = BackwardPath(config, unit, self.above)
+        m.submodules.window_store = windows = Store(
+            width=window_layout(config, unit).size, depth=unit.words * unit.steps, style=config.hardware.memory.history)
         window_write = Signal.like(windows.write_address)
         with m.If(self.start_forward):
             m.d.sync += window_write.eq(0)
         with m.Elif(forward.out_valid):
             m.d.sync += window_write.eq(window_write + 1)
         m.d.comb += [
+            backward.start.eq(self.start_backward), self.done_backward.eq(backward.done),
+            backward.offset.eq(self.offset),
             windows.write_en.eq(forward.out_valid & self.train), windows.write_address.eq(window_write),
             windows.write.eq(Cat(forward.out_codes.as_value(),
                                  forward.out_spikes if config.neuron.reset == "zero" else ())),
@@ -253,13 +228,106 @@ class UnitCore(wiring.Component):
         ]
         if self.above is not None:
             m.d.comb += [self.ask.eq(backward.request), backward.delta.eq(self.answer)]
+        return backward
 
-        counts = self._counts(m, forward, backward) if self.above is None else None
-        if self.stochastic:
-            self._lfsr(m, update)
-        if self.names:
-            self._counters(m, forward, backward, update, windows, errors, counts)
-        return m
+    def _learning(self, m):
+        """The update path, and before it the gradient memory where there is one."""
+        config, unit = self.config, self.unit
+        term_width = unit.history_width + unit.input_bits
+        m.submodules.update = update = UpdatePath(config, unit, depth=self.depth, term_width=term_width)
+        m.d.comb += update.decays.eq(self.decays)
+        if not unit.accumulates:
+            m.d.comb += [
+                update.start.eq(self.start_update), self.done_update.eq(update.done), update.base.eq(self.base),
+                self.ready.eq(1),
+            ]
+            return _Learning(update, update, update.row_en, update.error_en,
+                             self.base * unit.bitmap.scan_width + update.row, update.slot)
+        m.submodules.accumulate = accumulate = AccumulatePath(unit, depth=self.depth, term_width=term_width)
+        m.d.sync += update.start.eq(accumulate.done & self.apply)
+        m.d.comb += [
+            accumulate.start.eq(self.start_update), accumulate.base.eq(self.base),
+            self.done_update.eq(Mux(self.apply, update.done, accumulate.done)), self.ready.eq(accumulate.ready),
+            accumulate.apply_en.eq(update.gradient_en), accumulate.apply_address.eq(update.gradient_address),
+            update.gradient.eq(accumulate.apply),
+        ]
+        return _Learning(update, accumulate, accumulate.error_en, accumulate.error_en, accumulate.position,
+                         accumulate.error_en)
+
+    def _weights(self, m, forward, update, updating):
+        """The weight memory: read by forward, update, the unit below, and the port; written by update and port."""
+        unit, lanes = self.unit, self.unit.lanes
+        m.submodules.weight_store = weights = Store(
+            width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
+            style=self.config.hardware.memory.weight)
+        m.d.comb += [
+            weights.read_en.eq(forward.event | update.weight_en | self.port_en
+                               | (self.request.valid if unit.serves else 0)),
+            weights.write_en.eq(Mux(update.write_en, ~0, (self.port_en & self.port_write) << self.port_lane)),
+            weights.write_address.eq(Mux(update.write_en, update.write_address, self.port_address)),
+            weights.write.eq(Mux(update.write_en, update.write.as_value(), self.port_write_data.replicate(lanes))),
+            weights.read_address.eq(forward.weight_address),
+        ]
+        if unit.serves:
+            with m.If(self.request.valid):
+                m.d.comb += weights.read_address.eq(self.request.weight_base + self.request.row)
+        with m.If(updating):
+            m.d.comb += weights.read_address.eq(update.weight_address)
+        with m.If(self.port_en):
+            m.d.comb += weights.read_address.eq(self.port_address)
+        view = data.View(data.ArrayLayout(signed(unit.weight_width), lanes), weights.read)
+        port_lane = register(m, self.port_lane, name="port_lane_q")
+        m.d.comb += self.port_read_data.eq(weights.read.word_select(port_lane, unit.weight_width))
+        return [register(m, view[lane], name=f"weight_{lane}") for lane in range(lanes)]
+
+    def _errors(self, m, backward, learning, updating):
+        """The error memory: written by the backward pass, read by the update and for the unit below."""
+        unit = self.unit
+        m.submodules.error_store = errors = Store(
+            width=unit.lanes * unit.history_width, depth=unit.words * unit.frames,
+            style=self.config.hardware.memory.error)
+        if unit.serves:
+            m.d.comb += [
+                errors.read_en.eq(self.request.valid),
+                errors.read_address.eq(self.request.word * unit.frames + (self.offset + self.request.step)),
+            ]
+        if learning is not None:
+            with m.If(updating):
+                m.d.comb += [
+                    errors.read_en.eq(learning.error_en), errors.read_address.eq(learning.reader.error_address)]
+        view = data.View(data.ArrayLayout(signed(unit.history_width), unit.lanes), errors.read)
+        self._keep_errors(m, errors, view, backward)
+        return errors, [register(m, view[lane], name=f"error_{lane}") for lane in range(unit.lanes)]
+
+    def _products(self, m, forward, learning, updating, weight_q, error_q):
+        """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
+        unit, products = self.unit, []
+        if unit.static:
+            value_q = register(m, self.value, name="value_q")
+            m.d.comb += [self.value_en.eq(forward.event), self.value_address.eq(forward.position)]
+            if learning is not None:
+                with m.If(updating):
+                    m.d.comb += [self.value_en.eq(learning.value_en), self.value_address.eq(learning.value_address)]
+        if unit.serves and unit.pool:
+            m.submodules.selected = selected = Pipeline(lane=self.request.row)
+            channel = selected[2].lane
+            lane_q = lookup(m, channel, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
+        width = max(unit.weight_width, unit.history_width if unit.static else 0)
+        for lane in range(unit.lanes if unit.static or unit.serves else 0):
+            other = unit.input_bits + 1 if unit.static else unit.error_width
+            product = Signal(signed(width + other), name=f"product_{lane}")
+            if unit.static:
+                factor = Signal(signed(width), name=f"factor_{lane}")
+                m.d.comb += factor.eq(weight_q[lane] if error_q is None else
+                                      Mux(updating, error_q[lane], weight_q[lane]))
+                m.d.sync += product.eq(factor * value_q)
+            elif unit.pool:
+                # An average reaches one channel only.
+                m.d.sync += product.eq(Mux(lane_q == lane, error_q[lane] * unit.pool_weight, 0))
+            else:
+                m.d.sync += product.eq(weight_q[lane] * error_q[lane])
+            products.append(product)
+        return products
 
     def _keep_errors(self, m, errors, error_view, backward):
         """Write errors; for a static input only their sum over the update period, which is all its update needs."""
@@ -337,7 +405,7 @@ class UnitCore(wiring.Component):
             self.lfsr_read.eq(lfsr.random.as_value().word_select(self.lfsr_lane, 16)),
         ]
 
-    def _counters(self, m, forward, backward, update, windows, errors, counts):
+    def _counters(self, m, forward, backward, learning, errors, counts):
         config, unit = self.config, self.unit
         m.submodules.counters = bank = CounterBank(
             self.names, amounts=unit_amounts(config, unit), width=config.hardware.counter_bits)
@@ -360,39 +428,42 @@ class UnitCore(wiring.Component):
                 m.d.sync += running.eq(0)
             count(f"cycles.{name}", start | running)
 
-        passing(self.start_forward, forward.done, "forward")
-        passing(self.start_backward, backward.done, "backward")
-        passing(self.start_update, update.done, "update")
-
         def lanes_of(enable, full):
             return Mux(enable, Mux(full, unit.lanes, unit.last_lanes), 0)
 
-        count("adds.forward", lanes_of(forward.useful, forward.full))
-        count("adds.update", lanes_of(update.slot, update.full))
-        if unit.static:
-            error_reads = backward.sum_en & (self.offset != 0)
-        elif not unit.bottom:
-            error_reads = self.request.valid
-            count("adds.backward", lanes_of(self.request.valid, self.request.full))
-            count("weight.read.backward", self.request.valid)
-        count("weight.read.forward", forward.weight_en)
-        count("weight.read.update", update.weight_en)
-        count("weight.write.update", update.write_en)
+        passing(self.start_forward, forward.done, "forward")
+        count("adds.forward", lanes_of(forward.event, forward.full))
+        count("weight.read.forward", forward.event)
         count("potential.read.forward", forward.stored_en)
         count("potential.write.forward", forward.keep_en)
-        count("window.write.forward", windows.write_en)
-        count("window.read.backward", backward.fetch)
-        count("error.write.backward", errors.write_en)
-        if unit.static or not unit.bottom:
-            count("error.read.backward", error_reads)
-        count("error.read.update", update.error_en)
-        count("input.read.forward", forward.fetch)
-        count("input.read.update", update.fetch)
-        if unit.static:
-            count("value.read.forward", forward.weight_en)
-            count("value.read.update", update.row_en)
-            count("value.write.forward", self.value_written)
         count("input.write.forward", self.input_written)
+        count("input.read.forward", forward.fetch)
+        if unit.static:
+            count("value.read.forward", forward.event)
+            count("value.write.forward", self.value_written)
+        if unit.learns:
+            passing(self.start_backward, backward.done, "backward")
+            count("window.write.forward", forward.out_valid & self.train)
+            count("window.read.backward", backward.fetch)
+            count("error.write.backward", errors.write_en)
+            count("error.read.backward", self.request.valid if unit.serves else
+                  backward.sum_en & (self.offset != 0))
+        if unit.serves:
+            count("adds.backward", self.request.valid if unit.pool else
+                  lanes_of(self.request.valid, self.request.full))
+            count("weight.read.backward", self.request.valid)
+        if learning is not None:
+            update, reader = learning.update, learning.reader
+            passing(self.start_update, self.done_update, "update")
+            count("adds.update", lanes_of(learning.slot, reader.full))
+            count("weight.read.update", update.weight_en)
+            count("weight.write.update", update.write_en)
+            count("error.read.update", learning.error_en)
+            count("input.read.update", reader.fetch)
+            count("value.read.update", learning.value_en)
+            if unit.accumulates:
+                count("gradient.read.update", reader.reads)
+                count("gradient.write.update", reader.writes)
         if counts is not None:
             count("count.read.forward", forward.stored_en)
             count("count.write.forward", counts.write_en)

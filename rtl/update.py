@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import saturate, shift_nearest, shift_stochastic
+from .gradient import ApplyScan, gradient_layout
 from .pipeline import Pipeline
 from .scan import first_set
 
@@ -35,7 +36,7 @@ class UpdateScan(wiring.Component):
     row, step : Out
         Fan-in index and step of the update period.
     weight_base, error_base : Out
-        ``word * n_in`` and ``word * frames``.
+        ``word * fan_rows`` and ``word * frames``.
     first, last : Out(1)
         First and last active step of a word.
     full : Out(1)
@@ -51,9 +52,9 @@ class UpdateScan(wiring.Component):
             "base":        In(range(max(2, depth))),
             "fetch":       Out(1),
             "address":     Out(range(max(2, depth))),
-            "bits":        In(unit.scan_width),
+            "bits":        In(unit.bitmap.scan_width),
             "valid":       Out(1),
-            "row":         Out(range(max(2, unit.n_in))),
+            "row":         Out(range(max(2, unit.fan_rows))),
             "step":        Out(range(max(2, unit.frames))),
             "weight_base": Out(range(max(2, unit.weight_depth))),
             "error_base":  Out(range(max(2, unit.words * unit.frames))),
@@ -67,23 +68,24 @@ class UpdateScan(wiring.Component):
         m = Module()
         unit, frames = self.unit, self.unit.frames
 
-        group = Signal(range(max(2, unit.groups)))
+        group = Signal(range(max(2, unit.bitmap.words)))
         group_base = Signal.like(self.row)
         pointer, origin = Signal.like(self.address), Signal.like(self.address)
         reads = Signal(range(frames + 1))
-        history = [Signal(unit.scan_width, name=f"history_{t}") for t in range(frames)]
+        history = [Signal(unit.bitmap.scan_width, name=f"history_{t}") for t in range(frames)]
         arrived = Signal()
         m.d.sync += arrived.eq(self.fetch)
         m.d.comb += self.address.eq(pointer)
-        masked = Signal(unit.scan_width)
-        m.d.comb += masked.eq(Mux(group == unit.groups - 1, self.bits & ((1 << unit.last_inputs) - 1), self.bits))
+        masked = Signal(unit.bitmap.scan_width)
+        valid = (1 << unit.bitmap.partial) - 1
+        m.d.comb += masked.eq(Mux(group == unit.bitmap.words - 1, self.bits & valid, self.bits))
 
         # Rows not yet begun, and the row whose operations are emitted.
-        pending = Signal(unit.scan_width)
-        active = Signal(unit.scan_width)
+        pending = Signal(unit.bitmap.scan_width)
+        active = Signal(unit.bitmap.scan_width)
         m.d.comb += active.eq(Const(0) if frames == 0 else _any(history) & pending)
         lowest = first_set(m, active, name="lowest")
-        rows = Array(Cat(h[i] for h in history) for i in range(unit.scan_width))
+        rows = Array(Cat(h[i] for h in history) for i in range(unit.bitmap.scan_width))
         steps, left = Signal(frames), Signal(frames)
         word = Signal(range(max(2, unit.words)))
         row_ends, take = Signal(), Signal()
@@ -100,7 +102,7 @@ class UpdateScan(wiring.Component):
             with m.If(self.last):
                 m.d.sync += [
                     left.eq(steps), word.eq(word + 1),
-                    self.weight_base.eq(self.weight_base + unit.n_in),
+                    self.weight_base.eq(self.weight_base + unit.fan_rows),
                     self.error_base.eq(self.error_base + frames),
                 ]
         with m.If(take):
@@ -125,7 +127,7 @@ class UpdateScan(wiring.Component):
             # Load -- one bitmap word per step of the period; the last one arrives in the cycle after its read.
             with m.State("Load"):
                 m.d.comb += self.fetch.eq(reads != frames)
-                m.d.sync += pointer.eq(pointer + unit.groups)
+                m.d.sync += pointer.eq(pointer + unit.bitmap.words)
                 with m.If(arrived):
                     m.d.sync += [history[-1].eq(masked)]
                     m.d.sync += [history[t].eq(history[t + 1]) for t in range(frames - 1)]
@@ -141,10 +143,10 @@ class UpdateScan(wiring.Component):
                 with m.If(~active.any() & (~self.valid | row_ends)):
                     m.d.sync += [
                         origin.eq(origin + 1), pointer.eq(origin + 1),
-                        group.eq(group + 1), group_base.eq(group_base + unit.scan_width),
+                        group.eq(group + 1), group_base.eq(group_base + unit.bitmap.scan_width),
                     ]
                     m.next = "Load"
-                    with m.If(group == unit.groups - 1):
+                    with m.If(group == unit.bitmap.words - 1):
                         m.next = "Finish"
 
             # Finish -- tell the pipeline that nothing follows.
@@ -164,8 +166,9 @@ def _any(words):
 class UpdatePath(wiring.Component):
     """Gradient and new value of every weight of every active row: equation (7), once per update period.
 
-    From `start` to `done` (both included) ``2 + groups * (frames + 2) + operations + UPDATE_DEPTH`` cycles; a weight
-    word is written `UPDATE_DEPTH` cycles after the last operation that adds to it.
+    The gradient is summed here over the history of errors, or comes from the gradient memory. From `start` to `done`
+    (both included) `golden.schedule.update_cycles` or `apply_cycles`; a weight word is written `UPDATE_DEPTH` cycles
+    after the last operation that adds to it.
 
     Parameters
     ----------
@@ -185,6 +188,8 @@ class UpdatePath(wiring.Component):
         Fan-in index of the same operation, for the frame value.
     terms : In(ArrayLayout)
         Errors in stage 3, or their products with the frame value in stage 4.
+    gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
+        Read port of the gradient memory, instead of all the above; its data stand one cycle later.
     weight_en, weight_address, weights : weight read port, data registered once.
     write_en, write_address, write : weight write port.
     random : In(ArrayLayout(16, lanes))
@@ -197,19 +202,32 @@ class UpdatePath(wiring.Component):
 
     def __init__(self, config, unit, *, depth, term_width):
         self.config, self.unit = config, unit
-        self.scan = UpdateScan(unit, depth=depth)
-        super().__init__({
-            "start":          In(1),
+        source = {
             "base":           In(range(max(2, depth))),
             "fetch":          Out(1),
             "address":        Out(range(max(2, depth))),
-            "bits":           In(unit.scan_width),
-            "decays":         In(range(max(2, config.update.decay_limit + 1))),
+            "bits":           In(unit.bitmap.scan_width),
             "error_en":       Out(1),
             "error_address":  Out(range(max(2, unit.words * unit.frames))),
             "row_en":         Out(1),
-            "row":            Out(range(max(2, unit.n_in))),
+            "row":            Out(range(max(2, unit.fan_rows))),
             "terms":          In(data.ArrayLayout(signed(term_width), unit.lanes)),
+            "slot":           Out(1),
+            "full":           Out(1),
+        }
+        if unit.accumulates:
+            self.scan = ApplyScan(unit)
+            source = {
+                "gradient_en":      Out(1),
+                "gradient_address": Out(range(max(2, unit.weight_depth))),
+                "gradient":         In(gradient_layout(unit)),
+            }
+        else:
+            self.scan = UpdateScan(unit, depth=depth)
+        super().__init__({
+            **source,
+            "start":          In(1),
+            "decays":         In(range(max(2, config.update.decay_limit + 1))),
             "weight_en":      Out(1),
             "weight_address": Out(range(max(2, unit.weight_depth))),
             "weights":        In(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
@@ -218,8 +236,6 @@ class UpdatePath(wiring.Component):
             "write":          Out(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
             "random":         In(data.ArrayLayout(16, unit.lanes)),
             "advance":        Out(1),
-            "slot":           Out(1),
-            "full":           Out(1),
             "done":           Out(1),
         })
 
@@ -227,28 +243,40 @@ class UpdatePath(wiring.Component):
         m = Module()
         config, unit = self.config, self.unit
         m.submodules.scan = scan = self.scan
+        m.d.comb += scan.start.eq(self.start)
+        if unit.accumulates:
+            m.submodules.pipe = s = Pipeline(
+                valid=scan.valid, row=scan.row, weight_base=scan.weight_base, finish=scan.finish)
+            # Only rows that were active move, and use up random bits.
+            m.submodules.live = live = Pipeline(last=s[3].valid & self.gradient.touched)
+            last = {stage: live[stage - 3].last for stage in (4, 5, 7)}
+            m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].weight_base + s[2].row)]
+        else:
+            m.submodules.pipe = s = Pipeline(
+                valid=scan.valid, row=scan.row, step=scan.step, weight_base=scan.weight_base,
+                error_base=scan.error_base, first=scan.first, last=scan.valid & scan.last, full=scan.full,
+                finish=scan.finish)
+            last = {stage: s[stage].last for stage in (4, 5, 7)}
+            m.d.comb += [
+                scan.base.eq(self.base), scan.bits.eq(self.bits),
+                self.fetch.eq(scan.fetch), self.address.eq(scan.address),
+                self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_base + s[1].step),
+                self.row_en.eq(s[1].valid), self.row.eq(s[1].row),
+                self.slot.eq(s[1].valid), self.full.eq(s[1].full),
+            ]
         m.d.comb += [
-            scan.start.eq(self.start), scan.base.eq(self.base), scan.bits.eq(self.bits),
-            self.fetch.eq(scan.fetch), self.address.eq(scan.address),
-        ]
-        m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, row=scan.row, step=scan.step, weight_base=scan.weight_base,
-            error_base=scan.error_base, first=scan.first, last=scan.valid & scan.last, full=scan.full,
-            finish=scan.finish)
-        m.d.comb += [
-            self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_base + s[1].step),
-            self.row_en.eq(s[1].valid), self.row.eq(s[1].row),
-            self.slot.eq(s[1].valid), self.full.eq(s[1].full),
-            self.weight_en.eq(s[4].last), self.weight_address.eq(s[4].weight_base + s[4].row),
-            self.advance.eq(s[5].last),
-            self.write_en.eq(s[7].last), self.write_address.eq(s[7].weight_base + s[7].row),
+            self.weight_en.eq(last[4]), self.weight_address.eq(s[4].weight_base + s[4].row),
+            self.advance.eq(last[5]),
+            self.write_en.eq(last[7]), self.write_address.eq(s[7].weight_base + s[7].row),
             self.done.eq(s[7].finish),
         ]
 
         base = config.update.shift + (config.input.fraction if unit.static else 0)
         for lane in range(unit.lanes):
             gradient = Signal(signed(unit.gradient_width), name=f"gradient_{lane}")
-            if unit.static:
+            if unit.accumulates:
+                m.d.sync += gradient.eq(self.gradient.sums[lane])
+            elif unit.static:
                 m.d.comb += gradient.eq(self.terms[lane])
             else:
                 m.d.sync += gradient.eq(Mux(s[3].first, 0, gradient) + self.terms[lane])

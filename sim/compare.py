@@ -9,6 +9,8 @@ from itertools import zip_longest
 
 import numpy as np
 
+from ..golden.linear import columns
+
 __all__ = ["Difference", "compare_counters", "compare_results", "compare_state", "compare_trace"]
 
 
@@ -115,16 +117,17 @@ def _parse(config, lines):
             values = {"error": _lanes(rest[2], unit.lanes, unit.error_width, True)}
             found.append(_Event(None, int(rest[0]), int(rest[1]), values, cycle))
         else:
-            word, row = divmod(int(rest[0]), unit.n_in)
+            word, row = divmod(int(rest[0]), unit.fan_rows)
             values = {"weight": _lanes(rest[1], unit.lanes, unit.weight_width, True)}
             found.append(_Event(None, word, None, values, cycle, row))
     return events
 
 
 def _words(unit, tensor):
-    """Values (..., n_out) as lists of the lanes of each word, without the lanes that hold no neuron."""
-    return [tensor[..., word * unit.lanes:min((word + 1) * unit.lanes, unit.n_out)].tolist()
-            for word in range(unit.words)]
+    """Values (..., channels of one pixel after another) as lists of the lanes that hold a neuron, by output word."""
+    firsts = [(pixel + first, pixel + min(first + unit.lanes, unit.channels))
+              for pixel in range(0, tensor.shape[-1], unit.channels) for first in range(0, unit.channels, unit.lanes)]
+    return [tensor[..., first:last].tolist() for first, last in firsts]
 
 
 def _expected(config, place, samples):
@@ -136,20 +139,21 @@ def _expected(config, place, samples):
         # Cause before effect: the first of them that differs is reported.
         kept = {"potential": _words(unit, seen.potentials), "spike": _words(unit, seen.spikes.long()),
                 "window": _words(unit, seen.codes)}
-        errors = _words(unit, seen.errors) if trace.train else None
+        errors = _words(unit, seen.errors) if seen.errors is not None else None
         for interval in range(config.intervals):
-            base, within = interval * k, interval % period * k
+            base, within = interval * k, 0 if unit.accumulates else interval % period * k
             forward += [_Event(number, word, t, {name: lists[word][base + t] for name, lists in kept.items()})
                         for word in range(unit.words) for t in range(k)]
-            if not trace.train:
+            if errors is None:
                 continue
             backward += [_Event(number, word, within + t, {"error": errors[word][base + t]})
                          for word in reversed(range(unit.words)) for t in reversed(range(k))]
-            if (interval + 1) % period == 0:
-                active = seen.inputs if unit.static else seen.inputs[base + k - period * k:base + k].any(0)
+            if (interval + 1) % period == 0 and not unit.pool:
+                active = seen.inputs.unsqueeze(0) if unit.static else seen.inputs[base + k - period * k:base + k]
+                rows = columns(unit, active != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1).tolist()
                 weights = _words(unit, seen.weights[interval // period])
-                update += [_Event(number, word, None, {"weight": weights[word][row]}, row=row)
-                           for row in active.nonzero().squeeze(1).tolist() for word in range(unit.words)]
+                update += [_Event(number, word, None, {"weight": weights[word][row]}, row=unit.fan_address(row))
+                           for row in rows for word in range(unit.channel_words)]
     return {"F": forward, "B": backward, "U": update}
 
 
@@ -163,10 +167,13 @@ def _event_difference(unit, want, have):
     places = [(event.word, event.row if event.step is None else event.step) for event in (want, have)]
     if places[0] != places[1]:
         return Difference(what="place of an event (word, step or row)", expected=places[0], actual=places[1], **where)
+    # In the trace, a weight's word is one of channels.
+    pixel, word = divmod(want.word, unit.channel_words)
     for name, values in want.values.items():
         for lane, (expected, actual) in enumerate(zip(values, have.values[name])):
             if expected != actual:
-                return Difference(what=name, step=want.step, neuron=want.word * unit.lanes + lane, row=want.row,
+                neuron = pixel * unit.channels + word * unit.lanes + lane
+                return Difference(what=name, step=want.step, neuron=neuron, row=want.row,
                                   expected=expected, actual=actual, **where)
     return None
 

@@ -1,4 +1,7 @@
-"""Random configurations for co-simulation: small networks that use every option of the configuration."""
+"""Random configurations for co-simulation: small networks that use every option of the configuration.
+
+Every other seed draws a network with convolutions and pooling.
+"""
 
 import random
 
@@ -7,9 +10,26 @@ from ..golden.config import ConfigError, parse
 __all__ = ["draw"]
 
 
-def _try(r):
+def _dense(r, lanes):
+    neurons = r.choice([r.randint(1, 21), r.randint(1, 21), r.randint(33, 40)])
+    return {"kind": "dense", "neurons": neurons, "lanes": lanes(neurons)}
+
+
+def _conv(r, lanes):
+    channels, kernel = r.choice([1, 2, 3, 5, 6, 8, 34]), r.randint(1, 3)
+    return {"kind": "conv", "channels": channels, "kernel": kernel, "stride": r.choice([1, 1, 2]),
+            "padding": r.choice([0, 0, 1, 2]), "lanes": lanes(channels)}
+
+
+def _pool(r, lanes):
+    return {"kind": "avg_pool", "size": r.choice([2, 2, 3]), "stride": r.choice([None, None, 1, 2])}
+
+
+def _try(r, spatial):
     """One draw; may break a rule of the configuration."""
     depth = r.choice([1, 1, 2, 2, 3])
+    if spatial:
+        depth = r.choice([1, 2, 2, 3, 3, 4])
     steps = r.choice([1, 2, 4, 6])
     divisors = [k for k in range(1, steps + 1) if steps % k == 0]
     interval = r.choice([1, 2 if steps % 2 == 0 else 1, steps, r.choice(divisors)])
@@ -19,9 +39,17 @@ def _try(r):
     def lanes(count):
         return r.choice([1, min(count, r.randint(2, 6)), min(count, r.randint(2, 6)), count])
 
-    def layer():
-        neurons = r.choice([r.randint(1, 21), r.randint(1, 21), r.randint(33, 40)])
-        return {"neurons": neurons, "lanes": lanes(neurons)}
+    kinds = [r.choice([_conv, _conv, _pool] if spatial else [_dense]) for _ in range(depth)]
+    if spatial and depth > 1 and r.random() < 0.4:
+        kinds[-1] = _dense
+    layers = [{name: value for name, value in kind(r, lanes).items() if value is not None} for kind in kinds]
+    weighted = sum(kind is not _pool for kind in kinds)
+    network = {"block_length": r.choice([1, 1, min(2, depth), max(1, weighted)])}
+    if spatial and r.random() < 0.3:
+        network = {"block_ends": sorted({*r.sample(range(1, depth + 1), r.randint(0, depth - 1)), depth})}
+    shape = {"size": r.choice([1, 5, 17, 31, 32, 33, 40, 65])}
+    if spatial:
+        shape = {"shape": (r.randint(1, 9), r.randint(1, 9), r.choice([1, 1, 2, 3]))}
 
     classes = r.choice([2, 3, 7, 10, 13])
     reset = r.choice(["subtract", "subtract", "subtract-before-leak", "zero", "none"])
@@ -43,10 +71,9 @@ def _try(r):
     return {
         "name": "drawn",
         "time": {"steps": steps, "interval": interval, "update_period": period},
-        "input": {"size": r.choice([1, 5, 17, 31, 32, 33, 40, 65]), "bits": r.randint(1, 6),
-                  "fraction": r.randint(0, 5)},
-        "layers": [layer() for _ in range(depth)],
-        "network": {"classes": classes, "block_length": r.choice([1, 1, min(2, depth), depth])},
+        "input": {**shape, "bits": r.randint(1, 6), "fraction": r.randint(0, 5)},
+        "layers": layers,
+        "network": {"classes": classes, **network},
         "classifier": {"lanes": lanes(classes)},
         "neuron": {
             "leak": leak, "threshold": r.choice([0.25, 0.5, 1.0]), "reset_amount": r.choice([0.25, 0.5]),
@@ -71,6 +98,6 @@ def draw(seed):
     r = random.Random(seed)
     while True:
         try:
-            return parse(_try(r))
+            return parse(_try(r, spatial=seed % 2 == 1))
         except ConfigError:
             continue

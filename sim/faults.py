@@ -18,7 +18,7 @@ from rich.console import Console
 from ..gen.generate import generate_text
 from ..golden import checkpoint
 from ..golden.config import parse
-from ..golden.units import Unit
+from ..golden.geometry import Bitmap
 from ..rtl import arithmetic, pipeline
 from ..rtl.counters import CounterBank
 from .cosim import Mismatch, cosimulate
@@ -154,8 +154,8 @@ FAULTS = (
         _patch("lfsr._leap", lambda state: state.rotate_left(1)),)),
     Fault(name="learning rate decays late", caught="weight", changes={"update": {"decay_samples": 4}}),
     Fault(name="lost input event", caught="potential", patches=(
-        lambda: mock.patch.object(Unit, "last_inputs", property(lambda unit: max(
-            1, unit.n_in - (unit.groups - 1) * unit.scan_width - 1))),)),
+        lambda: mock.patch.object(Bitmap, "partial", property(lambda bitmap: max(
+            1, bitmap.channels - (bitmap.per_pixel - 1) * bitmap.scan_width - 1))),)),
     Fault(name="stuck counter", caught=r"counter block1\.layer0\.weight\.write\.update", edit=_stuck),
     Fault(name="free slot seen a cycle late", caught="cycle of arrival|first cycle of a pass", edit=_late_ready),
     Fault(name="one cycle of extra latency", caught=_PASS_ENDS, patches=(_patch("update.Pipeline", _LateFinish),)),

@@ -70,7 +70,8 @@ def draw_figures(pictures, counters, traffic):
             figures["cycles"] = _svg(_cycles(config, counters), "cycles", "Cycles of each block by phase")
         if traffic:
             figures["traffic"] = _svg(_traffic(traffic), "traffic", "Memory words by category, operation and phase")
-        return figures, [_unit_weights(config, place, pictures) for place in range(len(config.units))]
+        return figures, [_unit_weights(config, place, pictures) for place, unit in enumerate(config.units)
+                         if not unit.pool]
 
 
 def _figure(height):
@@ -318,7 +319,7 @@ def _weight_figure(unit, values, pixels):
     limit = float(max(np.quantile(abs(matrix), 0.995) for matrix in values)) or 1.0
     for left, matrix, title in zip((52, 342), values, ("before", "after")):
         axes = _axes(figure, left, 26, 268, 138)
-        _image(axes, _shade(_shrink(matrix.T, pixels), limit), (unit.n_out, unit.n_in))
+        _image(axes, _shade(_shrink(matrix.T, pixels), limit), (unit.channels, unit.fan_in))
         axes.set_title(title)
         axes.set_xlabel("input", fontsize=11)
         axes.tick_params(length=0, labelleft=left == 52)

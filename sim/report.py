@@ -48,7 +48,7 @@ class Pictures:
     label : int
         Class of that sample.
     before, after : list of numpy.ndarray
-        Weights (n_in, n_out) of each unit, int64.
+        Weights (fan_in, channels) of each unit, int64.
     """
 
     config: Config

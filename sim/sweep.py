@@ -28,6 +28,15 @@ def stimulus(config, seed, samples=4):
     return batches
 
 
+def describe(layer):
+    """A layer in a few characters: neurons/lanes, or kernel, channels/lanes, stride, padding, or a pool."""
+    if layer.kind == "dense":
+        return f"{layer.neurons}/{layer.lanes}"
+    if layer.kind == "avg_pool":
+        return f"pool{layer.size}s{layer.stride or layer.size}"
+    return f"conv{layer.kernel}x{layer.channels}/{layer.lanes}s{layer.stride}p{layer.padding}"
+
+
 def check(seed, *, root, folder):
     """Draw, build, simulate and compare one configuration; a line that says what it was.
 
@@ -41,8 +50,9 @@ def check(seed, *, root, folder):
     for checked in cosimulate(config, batches, root=root, folder=folder / f"draw{seed}", cycle_level=True, seed=seed,
                               sample_pause=pause, result_pause=pause):
         last = checked
-    layers = "-".join(f"{layer.neurons}/{layer.lanes}" for layer in config.layers)
-    return (f"seed {seed}: {config.input.size} {layers} classes {config.network.classes}/{config.classifier.lanes} "
+    layers = "-".join(describe(layer) for layer in config.layers)
+    shape = "x".join(str(length) for length in config.input.shape)
+    return (f"seed {seed}: {shape} {layers} classes {config.network.classes}/{config.classifier.lanes} "
             f"T={config.time.steps} k={config.time.interval} period={config.time.update_period} "
             f"blocks={len(config.blocks)} {config.neuron.reset} {config.neuron.compare} {config.neuron.leak.form} "
             f"{config.surrogate.shape} {config.update.rounding} pause={pause}: "

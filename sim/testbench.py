@@ -107,13 +107,14 @@ class Testbench:
     async def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`)."""
         for place, unit in enumerate(self.config.units):
-            weights = arrays[f"weights_{place}"]
-            lane_bits = clog2(unit.lanes)
-            words = np.zeros((unit.words, unit.n_in, 1 << lane_bits), dtype=np.int64)
-            padded = np.zeros((unit.n_in, unit.words * unit.lanes), dtype=np.int64)
-            padded[:, :unit.n_out] = weights
-            words[:, :, :unit.lanes] = padded.reshape(unit.n_in, unit.words, unit.lanes).transpose(1, 0, 2)
-            await self.write(self.map.regions[f"{unit.path}.weights"].base, words.ravel().tolist())
+            if unit.pool:
+                continue
+            rows, words, lanes = unit.fan_address(np.arange(unit.fan_in)), unit.channel_words, unit.lanes
+            padded = np.zeros((unit.fan_rows, words * lanes), dtype=np.int64)
+            padded[rows, :unit.channels] = arrays[f"weights_{place}"]
+            memory = np.zeros((words, unit.fan_rows, 1 << clog2(lanes)), dtype=np.int64)
+            memory[:, :, :lanes] = padded.reshape(unit.fan_rows, words, lanes).transpose(1, 0, 2)
+            await self.write(self.map.regions[f"{unit.path}.weights"].base, memory.ravel().tolist())
             if f"{unit.path}.lfsr" in self.map.regions:
                 await self.write(self.map.regions[f"{unit.path}.lfsr"].base, arrays[f"lfsr_{place}"].tolist())
         for block in self.config.blocks:
@@ -127,11 +128,15 @@ class Testbench:
         await self.settle()
         sign = 1 << 31
         for place, unit in enumerate(self.config.units):
+            if unit.pool:
+                arrays |= {f"weights_{place}": np.zeros((0, unit.channels), dtype=np.int64),
+                           f"lfsr_{place}": np.zeros(0, dtype=np.int64)}
+                continue
             lanes = 1 << clog2(unit.lanes)
             raw = await self.read(self.map.regions[f"{unit.path}.weights"].base, unit.weight_depth * lanes)
-            words = ((np.array(raw, dtype=np.int64) ^ sign) - sign).reshape(unit.words, unit.n_in, lanes)
-            flat = words[:, :, :unit.lanes].transpose(1, 0, 2).reshape(unit.n_in, -1)
-            arrays[f"weights_{place}"] = flat[:, :unit.n_out].copy()
+            memory = ((np.array(raw, dtype=np.int64) ^ sign) - sign).reshape(unit.channel_words, unit.fan_rows, lanes)
+            flat = memory[:, :, :unit.lanes].transpose(1, 0, 2).reshape(unit.fan_rows, -1)
+            arrays[f"weights_{place}"] = flat[unit.fan_address(np.arange(unit.fan_in)), :unit.channels]
             lfsr = self.map.regions.get(f"{unit.path}.lfsr")
             states = await self.read(lfsr.base, unit.lanes) if lfsr else []
             arrays[f"lfsr_{place}"] = np.array(states, dtype=np.int64)

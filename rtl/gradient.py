@@ -1,0 +1,216 @@
+"""Gradients that are summed in a memory: event by event in every interval, applied once per update period."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..golden.schedule import accumulate_depth
+from .pipeline import Pipeline
+from .scan import EventScan
+from .store import Store
+from .taps import TapWalk, lookup
+
+__all__ = ["AccumulatePath", "ApplyScan", "gradient_layout"]
+
+
+def gradient_layout(unit):
+    """A word of the gradient memory: whether a row was active, and the sum of each lane."""
+    return data.StructLayout({"touched": 1, "sums": data.ArrayLayout(signed(unit.gradient_width), unit.lanes)})
+
+
+class ApplyScan(wiring.Component):
+    """Visits every word of the gradient memory: row by row, word by word of a row, one per cycle.
+
+    Same members as `UpdateScan`, with one step per word.
+    """
+
+    def __init__(self, unit):
+        self.unit = unit
+        super().__init__({
+            "start":       In(1),
+            "valid":       Out(1),
+            "row":         Out(range(max(2, unit.fan_rows))),
+            "weight_base": Out(range(max(2, unit.weight_depth))),
+            "full":        Out(1),
+            "finish":      Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        unit = self.unit
+        group = Signal(range(max(2, unit.channel_words)))
+        last = Signal()
+        m.d.comb += [last.eq(group == unit.channel_words - 1), self.full.eq(~last)]
+        m.d.sync += self.finish.eq(0)
+        with m.If(self.start):
+            m.d.sync += [self.valid.eq(1), self.row.eq(0), group.eq(0), self.weight_base.eq(0)]
+        with m.Elif(self.valid):
+            m.d.sync += [group.eq(group + 1), self.weight_base.eq(self.weight_base + unit.fan_rows)]
+            with m.If(last):
+                m.d.sync += [group.eq(0), self.weight_base.eq(0), self.row.eq(self.row + 1)]
+                with m.If(self.row == unit.fan_rows - 1):
+                    m.d.sync += [self.valid.eq(0), self.finish.eq(1)]
+        return m
+
+
+class AccumulatePath(wiring.Component):
+    """Sum of equation (7) over one interval, into memory: one weight word per cycle, whatever was added last.
+
+    For each step and each active input, the errors of the outputs that it reaches are added to the words of their
+    weights. From `start` to `done` (both included) `golden.schedule.accumulate_cycles`. The memory is cleared after
+    reset, which takes a cycle per word; `ready` says that it is.
+
+    Parameters
+    ----------
+    unit : Unit
+    depth : int
+        Words of the bitmap memory.
+    term_width : int
+        Bits of an error, or of its product with a frame value.
+
+    Members
+    -------
+    start, base, fetch, address, bits : as `ForwardPath`
+    error_en, error_address : Out
+        Read of one error word, in stage 1; its data return as `terms`.
+    position : Out
+        Bit of the input in the bitmap memory, with `error_en`.
+    terms : In(ArrayLayout)
+        Errors in stage 3, or their products with the frame value in stage 4.
+    full : Out(1)
+        Whether all lanes of the operation with `error_en` hold a neuron.
+    done : Out(1)
+        The last sum is written.
+    ready : Out(1)
+        The memory has been cleared.
+    apply_en, apply_address : In
+        Read of one word, only while nothing is summed; it is not touched any more afterwards.
+    apply : Out(gradient_layout)
+        That word, one cycle later.
+    reads, writes : Out(1)
+        Accesses of the memory, for the counters.
+    """
+
+    def __init__(self, unit, *, depth, term_width):
+        self.unit = unit
+        layout = unit.bitmap
+        tag = data.StructLayout({
+            "y": range(max(2, layout.height)), "group": range(max(2, layout.groups)),
+            "address": range(max(2, depth))})
+        self.scan = EventScan(
+            words=1, steps=1 if unit.static else unit.steps, rows=layout.height, groups=layout.groups,
+            row_pitch=layout.groups, step_pitch=layout.words, width=layout.scan_width, depth=depth, tag=tag)
+        super().__init__({
+            "start":         In(1),
+            "base":          In(range(max(2, depth))),
+            "fetch":         Out(1),
+            "address":       Out(range(max(2, depth))),
+            "bits":          In(layout.scan_width),
+            "error_en":      Out(1),
+            "error_address": Out(range(max(2, unit.words * unit.frames))),
+            "position":      Out(range(max(2, depth * layout.scan_width))),
+            "terms":         In(data.ArrayLayout(signed(term_width), unit.lanes)),
+            "full":          Out(1),
+            "done":          Out(1),
+            "ready":         Out(1),
+            "apply_en":      In(1),
+            "apply_address": In(range(max(2, unit.weight_depth))),
+            "apply":         Out(gradient_layout(unit)),
+            "reads":         Out(1),
+            "writes":        Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        unit, layout = self.unit, self.unit.bitmap
+        m.submodules.scan = scan = self.scan
+        m.submodules.taps = taps = TapWalk(unit)
+        m.d.comb += [
+            scan.start.eq(self.start), scan.base.eq(self.base), scan.bits.eq(self.bits),
+            self.fetch.eq(scan.fetch), self.address.eq(scan.address),
+            scan.last_row.eq(layout.height - 1), scan.last_group.eq(layout.groups - 1),
+            scan.tag_in.y.eq(scan.read_row), scan.tag_in.group.eq(scan.read_group),
+            scan.tag_in.address.eq(scan.address),
+            scan.mask.eq(self._mask(m, scan)),
+            taps.y.eq(scan.tag.y), taps.active.eq(scan.valid & scan.event), scan.stay.eq(~taps.last),
+        ]
+        if layout.shared:
+            bits = range(layout.scan_width)
+            m.d.comb += [
+                taps.x.eq(scan.tag.group * layout.per_word
+                          + lookup(m, scan.index, [bit // layout.pitch for bit in bits], name="pixel")),
+                taps.channel.eq(lookup(m, scan.index, [bit % layout.pitch for bit in bits], name="channel")),
+            ]
+        else:
+            groups = range(layout.groups)
+            m.d.comb += [
+                taps.x.eq(lookup(m, scan.tag.group, [g // layout.per_pixel for g in groups], name="pixel")),
+                taps.channel.eq(scan.index + lookup(
+                    m, scan.tag.group, [g % layout.per_pixel * layout.scan_width for g in groups], name="channel")),
+            ]
+
+        step = Signal(range(max(2, unit.frames)))
+        m.d.comb += step.eq(0 if unit.static else scan.step)
+        m.submodules.pipe = s = Pipeline(
+            valid=taps.active, row=taps.row, weight_base=taps.weight_base, word=taps.word, step=step, full=taps.full,
+            position=scan.tag.address * layout.scan_width + scan.index, final=scan.valid & scan.final)
+        m.d.comb += [
+            self.error_en.eq(s[1].valid), self.error_address.eq(s[1].word * unit.frames + s[1].step),
+            self.position.eq(s[1].position), self.full.eq(s[1].full),
+        ]
+        self._memory(m, s)
+        return m
+
+    def _mask(self, m, scan):
+        """Bits of a bitmap word that hold an input: in an image row's last word, or in the last of a pixel, not all."""
+        layout, every = self.unit.bitmap, (1 << self.unit.bitmap.scan_width) - 1
+        if layout.shared:
+            rest = layout.width - (layout.groups - 1) * layout.per_word
+            masks = [every] * (layout.groups - 1) + [(1 << rest * layout.pitch) - 1]
+        else:
+            masks = [(1 << layout.partial) - 1 if g % layout.per_pixel == layout.per_pixel - 1 else every
+                     for g in range(layout.groups)]
+        return lookup(m, scan.read_group, masks, name="valid_bits")
+
+    def _memory(self, m, s):
+        """Read, add, write, in consecutive cycles; a sum that is still on its way to memory is taken from there."""
+        unit, layout = self.unit, gradient_layout(self.unit)
+        m.submodules.gradient_store = store = Store(width=layout.size, depth=unit.weight_depth)
+        depth = accumulate_depth(unit)
+        address = {stage: s[stage].weight_base + s[stage].row for stage in (depth - 1, depth + 1)}
+
+        clearing = Signal(init=1)
+        sweep = Signal(range(max(2, unit.weight_depth)))
+        m.d.comb += self.ready.eq(~clearing)
+        with m.If(clearing):
+            m.d.sync += [sweep.eq(sweep + 1), clearing.eq(sweep != unit.weight_depth - 1)]
+
+        here, before, earlier = (Signal(range(max(2, unit.weight_depth)), name=name)
+                                 for name in ("here", "before", "earlier"))
+        m.d.sync += [here.eq(address[depth - 1]), before.eq(here), earlier.eq(before)]
+        same, same_earlier = Signal(), Signal()
+        m.d.comb += [
+            same.eq(s[depth + 1].valid & (before == here)), same_earlier.eq(s[depth + 2].valid & (earlier == here)),
+        ]
+        read = data.View(layout, store.read)
+        total, older = Signal(layout.members["sums"]), Signal(layout.members["sums"])
+        for lane in range(unit.lanes):
+            known = Mux(same, total[lane], Mux(same_earlier, older[lane], Mux(read.touched, read.sums[lane], 0)))
+            m.d.sync += total[lane].eq(known + self.terms[lane])
+        m.d.sync += older.eq(total)
+        applied = Signal()
+        applied_address = Signal.like(self.apply_address)
+        m.d.sync += [applied.eq(self.apply_en), applied_address.eq(self.apply_address)]
+        write = Signal(layout)
+        m.d.comb += [
+            store.read_en.eq(s[depth - 1].valid | self.apply_en),
+            store.read_address.eq(Mux(self.apply_en, self.apply_address, address[depth - 1])),
+            self.apply.eq(read),
+            write.touched.eq(s[depth + 1].valid), write.sums.eq(total),
+            store.write.eq(write.as_value()),
+            # What was applied begins anew.
+            store.write_en.eq(s[depth + 1].valid | (applied & read.touched) | clearing),
+            store.write_address.eq(Mux(clearing, sweep, Mux(applied, applied_address, before))),
+            self.reads.eq(store.read_en), self.writes.eq(store.write_en & ~clearing),
+            self.done.eq(s[depth + 1].final),
+        ]

@@ -1,0 +1,118 @@
+"""Which outputs an input reaches: the walk of the transposed passes, and tables of geometry."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["TapWalk", "lookup"]
+
+
+def lookup(m, index, values, *, name):
+    """The entry of a constant table at `index`, as a signal; a constant where all entries are the same.
+
+    Parameters
+    ----------
+    index : Value
+    values : sequence of int
+        Entry by index; what lies beyond is not asked for.
+    """
+    low, high = min(values), max(values)
+    if low == high:
+        return Const(low)
+    result = Signal(range(low, high + 1), name=name)
+    with m.Switch(index):
+        for place, value in enumerate(values):
+            with m.Case(place) if place < len(values) - 1 else m.Default():
+                m.d.comb += result.eq(value)
+    return result
+
+
+class TapWalk(wiring.Component):
+    """For one input of a unit after another: every weight word and error word that the input meets.
+
+    One word per cycle; output rows, output columns, channel words. A pooling meets only the channel word of its input,
+    and has no weights.
+
+    Parameters
+    ----------
+    unit : Unit
+        The unit whose outputs are reached.
+
+    Members
+    -------
+    y, x, channel : In
+        Pixel of the input, and its bit in the pixel; they stand as long as `active`.
+    active : In(1)
+        There is an input; its words follow each other until `last`.
+    first, last : Out(1)
+        First and last word of this input.
+    full : Out(1)
+        Whether all lanes of the word hold a neuron.
+    row : Out
+        Fan-in row of the weights.
+    weight_base : Out
+        Where the rows of this channel word begin.
+    word : Out
+        Output word.
+    """
+
+    def __init__(self, unit):
+        self.unit = unit
+        layout = unit.bitmap
+        super().__init__({
+            "y":           In(range(max(2, layout.height))),
+            "x":           In(range(max(2, layout.width))),
+            "channel":     In(range(max(2, layout.pitch))),
+            "active":      In(1),
+            "first":       Out(1),
+            "last":        Out(1),
+            "full":        Out(1),
+            "row":         Out(range(max(2, unit.fan_rows))),
+            "weight_base": Out(range(max(2, unit.weight_depth))),
+            "word":        Out(range(max(2, unit.words))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        unit, (down, across) = self.unit, self.unit.taps
+        groups = 1 if unit.pool else unit.channel_words
+        pitch, width = unit.bitmap.pitch, unit.kernel_width
+        row_pitch = unit.shape_out[1] * unit.channel_words
+
+        # Relative to the first output: steps down and across, and channel word.
+        by, bx = (Signal(range(max(2, *(span.count for span in axis))), name=f"by_{name}")
+                  for name, axis in (("y", down), ("x", across)))
+        group = Signal(range(max(2, groups)))
+        group_base = Signal.like(self.weight_base)
+        y_last = by == lookup(m, self.y, [span.count - 1 for span in down], name="last_y")
+        x_last = bx == lookup(m, self.x, [span.count - 1 for span in across], name="last_x")
+        group_last = group == groups - 1
+        m.d.comb += [
+            self.first.eq((by == 0) & (bx == 0) & (group == 0)),
+            self.last.eq(y_last & x_last & group_last),
+            self.weight_base.eq(group_base),
+        ]
+        with m.If(self.active):
+            m.d.sync += [group.eq(group + 1), group_base.eq(group_base + unit.fan_rows)]
+            with m.If(group_last):
+                m.d.sync += [group.eq(0), group_base.eq(0), bx.eq(bx + 1)]
+                with m.If(x_last):
+                    m.d.sync += [bx.eq(0), by.eq(Mux(y_last, 0, by + 1))]
+
+        def place(spans, index, unit_pitch, name):
+            return lookup(m, index, [span.first * unit_pitch for span in spans], name=f"first_{name}")
+
+        if unit.pool:
+            own = lookup(m, self.channel, [c // unit.lanes for c in range(unit.bitmap.pitch)], name="own_group")
+            m.d.comb += self.full.eq(own != unit.channel_words - 1)
+        else:
+            own = group
+            m.d.comb += self.full.eq(~group_last)
+            # Each next output sees the input through a tap that is smaller by the stride.
+            tap_y = lookup(m, self.y, [span.tap * width * pitch for span in down], name="tap_y")
+            tap_x = lookup(m, self.x, [span.tap * pitch for span in across], name="tap_x")
+            m.d.comb += self.row.eq(tap_y + tap_x + self.channel
+                                    - by * (unit.stride * width * pitch) - bx * (unit.stride * pitch))
+        m.d.comb += self.word.eq(place(down, self.y, row_pitch, "y") + by * row_pitch
+                                 + place(across, self.x, unit.channel_words, "x") + bx * unit.channel_words + own)
+        return m
