@@ -19,7 +19,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
                   help="Spiking neural network cores that train themselves on chip.")
 
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a preset.")]
-DataOption = Annotated[str, typer.Option(help="Data set.")]
+DataOption = Annotated[str, typer.Option(help="digits, directions, or KIND:PATH for files, such as idx:FOLDER.")]
 BuildOption = Annotated[Path, typer.Option("--build-dir", help="Where models, logs and traces are kept.")]
 
 

@@ -45,7 +45,10 @@ def test_wrong_configuration(change, message, tmp_path):
 
 @pytest.mark.parametrize("arguments, message", [
     (["simulate", "tiny", "--level", "all"], "--level must be cycle or sample, not 'all'"),
-    (["simulate", "tiny", "--data", "letters"], "data must be one of digits, not 'letters'"),
+    (["simulate", "tiny", "--data", "letters"],
+     "data must be one of cifar10:FOLDER, cifar10dvs:FOLDER, digits, directions, dvsgesture:FOLDER, idx:FOLDER, "
+     "nmnist:FOLDER, npz:FILE, not 'letters'"),
+    (["train", "tiny", "--data", "idx:gone"], "gone: cannot be read: No such file or directory"),
     (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
     (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
 ])

@@ -65,8 +65,3 @@ def test_data_must_fit(changes, message):
     with pytest.raises(DataError) as error:
         load_dataset("digits", presets.find("tiny").replace(**changes))
     assert str(error.value) == message
-
-
-def test_unknown_data():
-    with pytest.raises(DataError, match="data must be one of digits, not 'letters'"):
-        load_dataset("letters", presets.find("tiny"))
