@@ -140,7 +140,7 @@ class _Walk:
         """Operations by interval; fills `counters` and `requests` (counters of the unit above)."""
         forward = self._forward_pass()
         backward = self._backward_pass() if self.learns else [0] * self.intervals
-        weighted = self.learns and not self.unit.pool
+        weighted = self.learns and self.unit.stored
         update = (self._accumulate() if self.unit.accumulates else self._update()) if weighted else [0] * self.intervals
         return [Passes(*own) for own in zip(forward, backward, update)]
 
@@ -166,7 +166,7 @@ class _Walk:
             "input.write.forward": granules,
             "input.read.forward": read * (1 if unit.pool else per_pixel) * len(self.inputs) * frames,
         }
-        if not unit.pool:
+        if unit.stored:
             self.counters["weight.read.forward"] = total
         if unit.learns:
             self.counters["window.write.forward"] = words * steps * self.learns
@@ -197,7 +197,7 @@ class _Walk:
         asked = int(inside.sum())
         self.requests = {"error.read.backward": asked * repeat,
                          "adds.backward": asked * (1 if above.pool else above.channels)}
-        if not above.pool:
+        if above.stored:
             self.requests["weight.read.backward"] = asked * repeat
         operations = (channels.sum(2) * repeat).clamp(min=2).sum(1)
         return operations.reshape(self.intervals, self.k).sum(1).tolist()

@@ -145,7 +145,12 @@ class Config(Section):
         if self.update.rounding == "stochastic" and last_shift + self.input.fraction > 16:
             reject("update.shift", f"must be at most {16 - self.update.decay_limit - self.input.fraction} with "
                     "stochastic rounding (16 random bits, less decay_limit and input.fraction)", self.update.shift)
-        units = [unit for block in build_blocks(self) for unit in block.units]
+        blocks = build_blocks(self)
+        for block in blocks:
+            if not any(unit.stored for unit in block.units):
+                reject("network.block_ends", f"must give block {block.index} a layer with weights, since its classifier "
+                       "is random", list(self.network.block_ends))
+        units = [unit for block in blocks for unit in block.units]
         for unit in units:
             if unit.pool and not 0 < unit.pool_weight < 1 << (self.numbers.weight.width - 1):
                 reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average",

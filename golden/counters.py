@@ -26,7 +26,7 @@ def unit_counters(config, unit):
             names += ["error.read.backward"]
     if unit.serves:
         names += ["adds.backward"]
-    if not unit.pool:
+    if unit.stored:
         names += ["cycles.update", "adds.update", "weight.read.forward", "weight.read.update", "weight.write.update"]
         names += ["error.read.update", "input.read.update"]
         names += ["weight.read.backward"] if unit.serves else []

@@ -40,7 +40,7 @@ def memories(config):
             if unit is not bottom:
                 found.append(_spikes(f"{path}_input.bitmaps", unit, 1))
             fired = unit.lanes if config.neuron.reset == "zero" else 0
-            if not unit.pool:
+            if unit.stored:
                 found.append(Memory(
                     f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
                     "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i"))

@@ -14,6 +14,7 @@ from . import neuron
 from .arithmetic import saturate, shift_floor, shift_nearest, shift_stochastic
 from .lfsr import Lfsr, lane_seeds
 from .linear import columns, gradient, input_sums, output_sums
+from .random_weights import lane_keys, random_weights
 
 __all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state"]
 
@@ -25,7 +26,7 @@ class State(NamedTuple):
     -------
     weights : list of torch.Tensor
         One per unit, int64, shape (fan_in, channels), rows in the order (kernel row, kernel column, channel); where
-        the unit pools, (0, channels).
+        none are stored, (0, channels).
     lfsr : list of list of int
         Per unit, the 16-bit state of every lane; empty with nearest rounding.
     shift : int
@@ -82,10 +83,10 @@ def initial_state(config):
     number, weights, lfsr = config.numbers.weight, [], []
     for place, unit in enumerate(config.units):
         limit = config.initial.gain / unit.fan_in**0.5
-        shape = (0 if unit.pool else unit.fan_in, unit.channels)
+        shape = (unit.fan_in if unit.stored else 0, unit.channels)
         values = np.rint(random.uniform(-limit, limit, shape) * 2.0**number.fraction)
         weights.append(saturate(torch.from_numpy(values.astype(np.int64)), number.width))
-        stochastic = config.update.rounding == "stochastic" and not unit.pool
+        stochastic = config.update.rounding == "stochastic" and unit.stored
         lfsr.append(lane_seeds(config.update.seed, unit.lanes, place) if stochastic else [])
     return State(weights, lfsr, config.update.shift, 0)
 
@@ -109,14 +110,21 @@ class Golden:
     def __init__(self, config, state=None):
         self.config = config
         self.state = (state or initial_state(config)).copy()
+        self._fixed = {
+            place: torch.from_numpy(random_weights(unit, lane_keys(config.classifier.seed, place, unit.lanes),
+                                                   config.initial.gain))
+            for place, unit in enumerate(config.units) if unit.random}
+
+    def _weights(self, place):
+        return self._fixed.get(place, self.state.weights[place])
 
     def _current(self, unit, place, inputs):
         """Input currents (steps or 1, ..., n_out): equation (1), its sum."""
-        return shift_floor(input_sums(unit, inputs, self.state.weights[place]), -unit.align)
+        return shift_floor(input_sums(unit, inputs, self._weights(place)), -unit.align)
 
     def _spike_error(self, unit, place, errors):
         """Errors of the spikes below `unit` (steps, n_in): the sum of equation (4)."""
-        dot = output_sums(unit, errors, self.state.weights[place])
+        dot = output_sums(unit, errors, self._weights(place))
         return saturate(shift_nearest(dot, self.config.numbers.weight.fraction), unit.error_width)
 
     def _update(self, unit, place, inputs, errors):
@@ -215,7 +223,7 @@ class Golden:
         source = None
         for place, unit in enumerate(self.config.units):
             inputs = frame if unit.static else source
-            if not unit.pool:
+            if unit.stored:
                 self._update(unit, place, inputs, torch.cat(traces[place][3][-period:]))
             if not unit.classifier:
                 source = torch.cat(traces[place][1][-period:])

@@ -231,7 +231,7 @@ class Schedule:
 
     def _update(self, unit, operations, period_ends):
         """Cycles that a unit spends on its gradients and weights behind an interval; 0 for none."""
-        if unit.pool:
+        if not unit.stored:
             return 0
         if unit.accumulates:
             return accumulate_cycles(unit, operations) + (apply_cycles(unit) if period_ends else 0)

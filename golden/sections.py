@@ -31,6 +31,8 @@ Count = Annotated[int, Field(ge=1, le=65536)]
 Bits = Annotated[int, Field(ge=2, le=32)]
 Shift = Annotated[int, Field(ge=0, le=24)]
 Lanes = Annotated[int, Field(ge=1, le=256)]
+#: Where the sums of equation (7) come from; both give the same bits, `auto` takes the smaller.
+Gradient = Literal["auto", "history", "memory"]
 
 
 def reject(field, rule, value):
@@ -113,11 +115,16 @@ class Input(Section):
 
 
 class Dense(Section):
-    """Every neuron sees every neuron below; `lanes` of them are computed in every cycle."""
+    """Every neuron sees every neuron below; `lanes` of them are computed in every cycle.
+
+    `gradient` says where weight gradients come from: a ``history`` of errors and spikes over the update period, or a
+    ``memory`` of sums, to which every interval adds; ``auto`` takes what needs fewer bits.
+    """
 
     kind: Literal["dense"] = "dense"
     neurons: Count
     lanes: Lanes
+    gradient: Gradient = "auto"
 
     @model_validator(mode="after")
     def _lanes(self):
@@ -130,6 +137,7 @@ class Conv(Section):
     """Convolution with a square kernel; `lanes` output channels are computed in every cycle.
 
     No neuron below is left out: the stride is at most the kernel, and the last window ends at or beyond the border.
+    Gradients of shared weights are always summed in a memory.
     """
 
     kind: Literal["conv"]
@@ -187,10 +195,25 @@ class Network(Section):
 
 
 class Classifier(Section):
-    """The local classifier that ends every block: one LIF neuron per class, trained like a layer."""
+    """The local classifier that ends every block: one LIF neuron per class.
 
-    kind: Literal["trainable"] = "trainable"
+    Attributes
+    ----------
+    kind : str
+        ``trainable`` like a layer, or ``random``: its weights are computed from `seed` whenever they are needed, and
+        never change. Their range is the power of two next to that of `Initial`.
+    lanes : int
+        Classes computed per cycle.
+    gradient : str
+        As in `Dense`.
+    seed : int
+        Of random weights.
+    """
+
+    kind: Literal["trainable", "random"] = "trainable"
     lanes: Lanes
+    gradient: Gradient = "auto"
+    seed: Annotated[int, Field(ge=0, le=65535)] = 0
 
 
 class Multiply(Section):

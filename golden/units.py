@@ -55,6 +55,8 @@ class Unit:
         Fraction bits of a weight.
     accumulates : bool
         Whether its gradients are summed in a memory, interval by interval, instead of over a history of errors.
+    random : bool
+        Whether its weights are computed from a seed instead of stored.
     steps, update_steps : int
         Steps of one interval, ``k``, and between two weight updates.
     align : int
@@ -84,6 +86,7 @@ class Unit:
     potential_width: int
     input_bits: int
     accumulates: bool
+    random: bool
     steps: int
     update_steps: int
     align: int
@@ -101,8 +104,13 @@ class Unit:
 
     @property
     def pool(self):
-        """Whether it averages: no weights are stored or learnt."""
+        """Whether it averages."""
         return self.kind == "avg_pool"
+
+    @property
+    def stored(self):
+        """Whether it has weights in memory, which it learns."""
+        return not self.pool and not self.random
 
     # Neurons
 
@@ -193,13 +201,23 @@ class Unit:
 
     @property
     def weight_depth(self):
-        """Words of the weight memory."""
+        """Words of weights, as far as there are any to address."""
         return 0 if self.pool else self.channel_words * self.fan_rows
+
+    @property
+    def gradient_bits(self):
+        """Bits of errors, input spikes and gradients in memory, for each of the two ways to sum equation (7)."""
+        def kept(steps):
+            error = self.words * self.lanes * self.history_width
+            return error if self.static else steps * (error + self.bitmap.words * self.bitmap.scan_width)
+
+        sums = self.weight_depth * (1 + self.lanes * self.gradient_width)
+        return {"history": kept(self.update_steps), "memory": kept(self.steps) + sums}
 
     @property
     def gradient(self):
         """Where the sums of equation (7) come from: ``history`` of errors, ``memory``, or ``none``."""
-        return "none" if self.pool else "memory" if self.accumulates else "history"
+        return "none" if not self.stored else "memory" if self.accumulates else "history"
 
     @property
     def pool_weight(self):
@@ -309,6 +327,14 @@ def build_blocks(config):
     numbers, k = config.numbers, config.time.interval
     update_steps = k * config.time.update_period
 
+    def choose(unit, layer):
+        """With gradients in a memory, if they have to be or need fewer bits there."""
+        if unit.kind != "dense" or not unit.stored:
+            return unit
+        bits = unit.gradient_bits
+        memory = layer.gradient == "memory" or layer.gradient == "auto" and bits["memory"] < bits["history"]
+        return replace(unit, accumulates=memory)
+
     def unit(block, index, layer, shape_in, granule, static, learns):
         shape_out = output_shape(layer, shape_in)
         fraction = numbers.weight.fraction + (config.input.fraction if static else 0)
@@ -318,7 +344,7 @@ def build_blocks(config):
             block=block, index=index, kind=layer.kind, classifier=False, static=static, bottom=index == 0,
             learns=learns or not pool, serves=learns, shape_in=shape_in, shape_out=shape_out, kernel=kernel,
             stride=1 if dense else layer.stride or kernel, padding=layer.padding if layer.kind == "conv" else 0,
-            lanes=granule if pool else layer.lanes, granule=granule, accumulates=layer.kind == "conv",
+            lanes=granule if pool else layer.lanes, granule=granule, accumulates=layer.kind == "conv", random=False,
             weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
             error_width=numbers.error.width, potential_width=numbers.potential.width,
             input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
@@ -329,11 +355,13 @@ def build_blocks(config):
     for number, end in enumerate(ends):
         units = []
         for place, layer in enumerate(config.layers[start:end]):
-            units.append(unit(number, place, layer, shape, granule, number == place == 0,
-                              any(below.learns for below in units)))
+            units.append(choose(unit(number, place, layer, shape, granule, number == place == 0,
+                                     any(below.learns for below in units)), layer))
             shape, granule = units[-1].shape_out, units[-1].lanes
         ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)
-        units.append(replace(unit(number, len(units), ending, shape, granule, False, True), classifier=True))
+        end_unit = replace(unit(number, len(units), ending, shape, granule, False, True), classifier=True,
+                           random=config.classifier.kind == "random")
+        units.append(choose(end_unit, config.classifier))
         blocks.append(Block(index=number, units=tuple(units), last=end == ends[-1]))
         start = end
     return tuple(blocks)

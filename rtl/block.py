@@ -128,7 +128,7 @@ class BlockCore(wiring.Component):
             context.first.eq(context.interval == 0),
             context.last.eq(context.interval == self.config.intervals - 1),
             context.period_ends.eq(context.offset == self.config.update_steps - self.config.time.interval),
-            context.ready.eq(Cat(core.ready for core in self.units if not core.unit.pool).all()),
+            context.ready.eq(Cat(core.ready for core in self.units if core.unit.stored).all()),
         ]
         self._wire_units(m, context)
         self._wire_access(m)
@@ -165,7 +165,7 @@ class BlockCore(wiring.Component):
                 core.train.eq(context.train), core.decays.eq(self.decays),
                 core.offset.eq(0 if core.unit.accumulates else context.offset),
             ]
-            if not core.unit.pool:
+            if core.unit.stored:
                 m.d.comb += core.apply.eq(context.period_ends)
         for below, core, store in zip(units, units[1:], self.stores):
             m.d.comb += [
@@ -195,7 +195,7 @@ class BlockCore(wiring.Component):
             m.d.comb += [
                 chosen.eq(self.select == place),
             ]
-            if not core.unit.pool:
+            if core.unit.stored:
                 m.d.comb += [
                     core.port_en.eq(chosen & self.access_en), core.port_write.eq(self.access_write),
                     core.port_address.eq(self.access_address), core.port_lane.eq(self.access_lane),
@@ -246,7 +246,7 @@ class BlockCore(wiring.Component):
     def _sequence(self, m, context, result):
         config, units, buffer = self.config, self.units, self.buffer
         learners = [place for place, core in enumerate(units) if core.unit.learns]
-        writers = [core for core in units if not core.unit.pool]
+        writers = [core for core in units if core.unit.stored]
         accumulates = any(core.unit.accumulates for core in units)
         go, go_result = Signal(), Signal()
         dispatch, interval_ends = context.dispatch, context.interval_ends

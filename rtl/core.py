@@ -36,9 +36,9 @@ class Core(wiring.Component):
         self.config = config
         self.map = RegisterMap(config)
         stochastic = config.update.rounding == "stochastic"
-        seeds = {unit: lane_seeds(config.update.seed, unit.lanes, place) if stochastic and not unit.pool else []
+        seeds = {unit.path: lane_seeds(config.update.seed, unit.lanes, place) if stochastic and unit.stored else []
                  for place, unit in enumerate(config.units)}
-        self.blocks = [BlockCore(config, block, seeds=[seeds[unit] for unit in block.units])
+        self.blocks = [BlockCore(config, block, seeds=[seeds[unit.path] for unit in block.units])
                        for block in config.blocks]
         super().__init__({
             "samples":  In(stream.Signature(sample_layout(config))),

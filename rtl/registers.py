@@ -39,7 +39,7 @@ class RegisterMap:
 
     def __init__(self, config):
         self.config, self.regions, self._next = config, {}, 0
-        weighted = [unit for unit in config.units if not unit.pool]
+        weighted = [unit for unit in config.units if unit.stored]
         self._add("identification", 1, "r", f"{MAGIC:#010x}")
         self._add("configuration", 1, "r", "first 32 bits of the configuration hash")
         self._add("status", 1, "r", "bit 0: no block computes in this cycle; bit 1: a sample had first or last in a "

@@ -7,6 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import unit_amounts, unit_counters
+from ..golden.random_weights import lane_keys, value_bits
+from ..golden.units import clog2
 from .arithmetic import register
 from .backward import BackwardPath, request_layout, window_layout
 from .counters import CounterBank
@@ -15,6 +17,7 @@ from .forward import ForwardPath
 from .gradient import AccumulatePath
 from .lfsr import LaneLfsr
 from .pipeline import Pipeline
+from .random_weights import RandomWeights
 from .store import Store
 from .taps import lookup
 from .update import UpdatePath
@@ -81,7 +84,7 @@ class UnitCore(wiring.Component):
 
     def __init__(self, config, unit, above, *, seeds, depth):
         self.config, self.unit, self.above, self.depth = config, unit, above, depth
-        self.stochastic = config.update.rounding == "stochastic" and not unit.pool
+        self.stochastic = config.update.rounding == "stochastic" and unit.stored
         self.seeds = list(seeds)
         if self.stochastic != bool(seeds):
             raise ValueError(f"seeds must be given for weights with stochastic rounding only, not {seeds!r}")
@@ -106,7 +109,7 @@ class UnitCore(wiring.Component):
         }
         if unit.learns:
             members |= {"start_backward": In(1), "done_backward": Out(1)}
-        if not unit.pool:
+        if unit.stored:
             members |= {
                 "start_update":   In(1), "done_update": Out(1), "apply": In(1), "ready": Out(1),
                 "port_en":        In(1),
@@ -153,7 +156,7 @@ class UnitCore(wiring.Component):
         ]
         self._potentials(m, forward)
         backward = self._backward(m, forward) if unit.learns else None
-        learning = None if unit.pool else self._learning(m)
+        learning = self._learning(m) if unit.stored else None
 
         # Whose addresses the shared ports take.
         updating = Signal()
@@ -170,8 +173,12 @@ class UnitCore(wiring.Component):
                 m.d.comb += [self.input_en.eq(reader.fetch), self.input_address.eq(reader.address)]
 
         errors, error_q = self._errors(m, backward, learning, updating) if unit.learns else (None, None)
-        weight_q = [Const(unit.pool_weight, signed(unit.weight_width))] * lanes if unit.pool else \
-            self._weights(m, forward, learning.update, updating)
+        if unit.pool:
+            weight_q = [Const(unit.pool_weight, signed(unit.weight_width))] * lanes
+        elif unit.random:
+            weight_q = self._random_weights(m, forward)
+        else:
+            weight_q = self._weights(m, forward, learning.update, updating)
         products = self._products(m, forward, learning, updating, weight_q, error_q)
         for lane in range(lanes):
             m.d.comb += forward.terms[lane].eq(products[lane] if unit.static else weight_q[lane])
@@ -279,6 +286,19 @@ class UnitCore(wiring.Component):
         port_lane = register(m, self.port_lane, name="port_lane_q")
         m.d.comb += self.port_read_data.eq(weights.read.word_select(port_lane, unit.weight_width))
         return [register(m, view[lane], name=f"weight_{lane}") for lane in range(lanes)]
+
+    def _random_weights(self, m, forward):
+        """What the weight memory would hold, computed for the same addresses in the same time."""
+        config, unit = self.config, self.unit
+        keys = lane_keys(config.classifier.seed, config.units.index(unit), unit.lanes)
+        depth = unit.channel_words * unit.fan_rows
+        m.submodules.random_weights = source = RandomWeights(
+            keys, address_width=max(1, clog2(depth)), bits=value_bits(unit, config.initial.gain), width=unit.weight_width)
+        m.d.comb += source.address.eq(forward.weight_address)
+        if unit.serves:
+            with m.If(self.request.valid):
+                m.d.comb += source.address.eq(self.request.weight_base + self.request.row)
+        return [source.weights[lane] for lane in range(unit.lanes)]
 
     def _errors(self, m, backward, learning, updating):
         """The error memory: written by the backward pass, read by the update and for the unit below."""

@@ -148,7 +148,7 @@ def _expected(config, place, samples):
                 continue
             backward += [_Event(number, word, within + t, {"error": errors[word][base + t]})
                          for word in reversed(range(unit.words)) for t in reversed(range(k))]
-            if (interval + 1) % period == 0 and not unit.pool:
+            if (interval + 1) % period == 0 and unit.stored:
                 active = seen.inputs.unsqueeze(0) if unit.static else seen.inputs[base + k - period * k:base + k]
                 rows = columns(unit, active != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1).tolist()
                 weights = _words(unit, seen.weights[interval // period])

@@ -71,7 +71,7 @@ def draw_figures(pictures, counters, traffic):
         if traffic:
             figures["traffic"] = _svg(_traffic(traffic), "traffic", "Memory words by category, operation and phase")
         return figures, [_unit_weights(config, place, pictures) for place, unit in enumerate(config.units)
-                         if not unit.pool]
+                         if unit.stored]
 
 
 def _figure(height):

@@ -107,7 +107,7 @@ class Testbench:
     async def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`)."""
         for place, unit in enumerate(self.config.units):
-            if unit.pool:
+            if not unit.stored:
                 continue
             rows, words, lanes = unit.fan_address(np.arange(unit.fan_in)), unit.channel_words, unit.lanes
             padded = np.zeros((unit.fan_rows, words * lanes), dtype=np.int64)
@@ -128,7 +128,7 @@ class Testbench:
         await self.settle()
         sign = 1 << 31
         for place, unit in enumerate(self.config.units):
-            if unit.pool:
+            if not unit.stored:
                 arrays |= {f"weights_{place}": np.zeros((0, unit.channels), dtype=np.int64),
                            f"lfsr_{place}": np.zeros(0, dtype=np.int64)}
                 continue
