@@ -226,12 +226,15 @@ class _Walk:
         history = self.inputs.expand(self.intervals, -1) if unit.static else \
             self.inputs.reshape(self.intervals, -1, unit.n_in).any(1)
         history = history.reshape(self.intervals // period, period, unit.n_in).any(1)
-        rows = int(columns(unit, history).any(1).sum()) * repeat
+        touched = rows = int(columns(unit, history).any(1).sum()) * repeat
+        depth = unit.weight_depth
+        if unit.velocity_width:
+            rows = unit.fan_in * repeat * len(history)
+            self.counters |= {"velocity.read.update": depth * len(history), "velocity.write.update": rows}
         self._update_counters(asked, rows)
-        depth = unit.channel_words * unit.fan_rows
         self.counters |= {
             "gradient.read.update": asked + depth * len(history),
-            "gradient.write.update": asked + rows,
+            "gradient.write.update": asked + touched,
             "input.read.update": unit.bitmap.words * unit.frames * self.intervals,
         }
         return self._per_interval(operations.clamp(min=1).sum(1).clamp(min=2))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["CheckpointError", "load_state", "save_arrays", "state_arrays", "write_atomically"]
+__all__ = ["CheckpointError", "load_state", "save_arrays", "state_arrays", "state_from", "write_atomically"]
 
 
 class CheckpointError(ValueError):
@@ -42,10 +42,23 @@ def save_arrays(path, arrays):
 def state_arrays(state):
     """A `State` as named arrays."""
     arrays = {"shift": np.int64(state.shift), "since_decay": np.int64(state.since_decay)}
-    for place, (weights, lfsr) in enumerate(zip(state.weights, state.lfsr)):
-        arrays[f"weights_{place}"] = weights.numpy()
+    for place, (weights, velocities, lfsr) in enumerate(zip(state.weights, state.velocities, state.lfsr)):
+        arrays[f"weight_{place}"], arrays[f"velocity_{place}"] = weights.numpy(), velocities.numpy()
         arrays[f"lfsr_{place}"] = np.array(lfsr, dtype=np.int64)
     return arrays
+
+
+def state_from(arrays, config):
+    """The `State` of named arrays; the inverse of `state_arrays`."""
+    import torch  # writing a checkpoint does not need it
+
+    from .model import State
+
+    units = range(len(config.units))
+    weights, velocities = ([torch.from_numpy(arrays[f"{kind}_{place}"].astype(np.int64)) for place in units]
+                           for kind in ("weight", "velocity"))
+    lfsr = [arrays[f"lfsr_{place}"].tolist() for place in units]
+    return State(weights, velocities, lfsr, int(arrays["shift"]), int(arrays["since_decay"]))
 
 
 def load_state(path, config):
@@ -56,19 +69,12 @@ def load_state(path, config):
     CheckpointError
         If the file cannot be read, or belongs to another configuration.
     """
-    import torch  # writing a checkpoint does not need it
-
-    from .model import State
-
     try:
         with Path(path).open("rb") as file, np.load(file) as archive:
             arrays = dict(archive)
         if str(arrays["config"]) != config.hash:
             raise CheckpointError(f"{path}: belongs to configuration {arrays['config']}, not to {config.hash}")
-        units = range(len(config.units))
-        weights = [torch.from_numpy(arrays[f"weights_{place}"].astype(np.int64)) for place in units]
-        lfsr = [arrays[f"lfsr_{place}"].tolist() for place in units]
-        return State(weights, lfsr, int(arrays["shift"]), int(arrays["since_decay"])), arrays
+        return state_from(arrays, config), arrays
     except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, CheckpointError):
             raise

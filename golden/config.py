@@ -148,13 +148,16 @@ class Config(Section):
         blocks = build_blocks(self)
         for block in blocks:
             if not any(unit.stored for unit in block.units):
-                reject("network.block_ends", f"must give block {block.index} a layer with weights, since its classifier "
-                       "is random", list(self.network.block_ends))
+                reject("network.block_ends", f"must give block {block.index} a layer with weights, since its "
+                       "classifier is random", list(self.network.block_ends))
         units = [unit for block in blocks for unit in block.units]
         for unit in units:
             if unit.pool and not 0 < unit.pool_weight < 1 << (self.numbers.weight.width - 1):
                 reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average",
                        self.numbers.weight.fraction)
+        momentum = self.update.momentum
+        if momentum and momentum.width + momentum.shift > 60:
+            reject("update.momentum.width", f"must be at most {60 - momentum.shift}", momentum.width)
         widest = max(max(u.current_width, u.dot_width, u.scaled_width) for u in units)
         # The golden model sums in float64 and the oracle of every bit is that sum: keep it exact.
         if widest > 52:
@@ -272,7 +275,8 @@ class Config(Section):
 def _path(location):
     """Field name of a pydantic location, without the tag that it puts behind a union of tables."""
     parts = [str(part) for part in location]
-    tags = {2} if parts[:1] == ["layers"] else {1 + parts.index(name) for name in ("leak", "surrogate") if name in parts}
+    unions = [name for name in ("leak", "surrogate") if name in parts]
+    tags = {2} if parts[:1] == ["layers"] else {1 + parts.index(name) for name in unions}
     return [part for place, part in enumerate(parts) if place not in tags]
 
 

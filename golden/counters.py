@@ -9,7 +9,8 @@ __all__ = ["CATEGORIES", "WAIT_BITS", "block_counters", "category", "unit_amount
 
 #: Category of each memory in reports; a classifier's weights and potentials have their own.
 CATEGORIES = {"weight": "weight", "potential": "potential", "window": "history", "input": "history", "error": "error",
-              "value": "input", "gradient": "gradient", "count": "classifier count", "queue": "history"}
+              "value": "input", "gradient": "gradient", "velocity": "momentum",
+              "count": "classifier count", "queue": "history"}
 #: Bits of the largest wait that one increment can add.
 WAIT_BITS = 32
 
@@ -32,6 +33,7 @@ def unit_counters(config, unit):
         names += ["weight.read.backward"] if unit.serves else []
         names += ["value.read.update"] if unit.static else []
         names += ["gradient.read.update", "gradient.write.update"] if unit.accumulates else []
+        names += ["velocity.read.update", "velocity.write.update"] if unit.velocity_width else []
     if unit.classifier:
         names += ["count.read.forward", "count.write.forward", "count.read.backward"]
         if config.blocks[unit.block].last:

@@ -44,6 +44,9 @@ def memories(config):
                 found.append(Memory(
                     f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
                     "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i"))
+            if unit.velocity_width:
+                found.append(Memory(f"{path}.velocity_store", "momentum", unit.weight_depth,
+                                    unit.lanes * unit.velocity_width, "as the weights: velocity of each"))
             found.append(Memory(
                 f"{path}.potential_store", f"{classifier}potential", unit.words, unit.lanes * unit.potential_width,
                 "pixel * words + word: potential of channel word * lanes + i after the interval, before its reset"))

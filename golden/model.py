@@ -16,7 +16,7 @@ from .lfsr import Lfsr, lane_seeds
 from .linear import columns, gradient, input_sums, output_sums
 from .random_weights import lane_keys, random_weights
 
-__all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state"]
+__all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state", "visited_rows"]
 
 
 class State(NamedTuple):
@@ -27,6 +27,8 @@ class State(NamedTuple):
     weights : list of torch.Tensor
         One per unit, int64, shape (fan_in, channels), rows in the order (kernel row, kernel column, channel); where
         none are stored, (0, channels).
+    velocities : list of torch.Tensor
+        As the weights; (0, channels) without momentum.
     lfsr : list of list of int
         Per unit, the 16-bit state of every lane; empty with nearest rounding.
     shift : int
@@ -36,13 +38,15 @@ class State(NamedTuple):
     """
 
     weights: list
+    velocities: list
     lfsr: list
     shift: int
     since_decay: int
 
     def copy(self):
         """An independent copy."""
-        return State([w.clone() for w in self.weights], [list(s) for s in self.lfsr], self.shift, self.since_decay)
+        weights, velocities = ([matrix.clone() for matrix in own] for own in (self.weights, self.velocities))
+        return State(weights, velocities, [list(s) for s in self.lfsr], self.shift, self.since_decay)
 
 
 class UnitTrace(NamedTuple):
@@ -77,18 +81,30 @@ class SampleTrace(NamedTuple):
     train: bool
 
 
+def visited_rows(unit, inputs):
+    """Rows of the weight matrix that an update visits, ascending: those with an active input; with momentum, all.
+
+    `inputs` are the spikes (steps, n_in) of the update period, or the values (n_in,) of a static frame.
+    """
+    if unit.velocity_width:
+        return torch.arange(unit.fan_in)
+    return columns(unit, inputs != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1)
+
+
 def initial_state(config):
     """Seeded start: weights uniform in ``+-gain / sqrt(fan_in)``, rounded to the nearest weight."""
     random = np.random.Generator(np.random.PCG64(config.initial.seed))
-    number, weights, lfsr = config.numbers.weight, [], []
+    number, weights, velocities, lfsr = config.numbers.weight, [], [], []
     for place, unit in enumerate(config.units):
         limit = config.initial.gain / unit.fan_in**0.5
         shape = (unit.fan_in if unit.stored else 0, unit.channels)
         values = np.rint(random.uniform(-limit, limit, shape) * 2.0**number.fraction)
         weights.append(saturate(torch.from_numpy(values.astype(np.int64)), number.width))
+        velocities.append(torch.zeros(unit.fan_in if unit.stored and unit.velocity_width else 0, unit.channels,
+                                      dtype=torch.int64))
         stochastic = config.update.rounding == "stochastic" and unit.stored
         lfsr.append(lane_seeds(config.update.seed, unit.lanes, place) if stochastic else [])
-    return State(weights, lfsr, config.update.shift, 0)
+    return State(weights, velocities, lfsr, config.update.shift, 0)
 
 
 class Golden:
@@ -133,6 +149,11 @@ class Golden:
             total = gradient(unit, inputs.unsqueeze(0), errors.sum(0, keepdim=True))
         else:
             total = gradient(unit, inputs, errors)
+        momentum = self.config.update.momentum
+        if momentum:
+            velocity = self.state.velocities[place]
+            kept = shift_nearest(velocity * momentum.multiplier, momentum.shift)
+            total = saturate(kept.add_(total), momentum.width, out=velocity)
         multiplier = self.config.update.multiplier
         scaled = total * multiplier if multiplier > 1 else total
         shift = self.state.shift + (self.config.input.fraction if unit.static else 0)
@@ -146,7 +167,7 @@ class Golden:
 
     def _random(self, unit, place, inputs):
         """Random words (fan_in, channels), in the order in which the core visits its active rows and their words."""
-        rows = columns(unit, inputs != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1)
+        rows = visited_rows(unit, inputs)
         lfsr, words = Lfsr(self.state.lfsr[place]), unit.channel_words
         drawn = torch.from_numpy(lfsr.draw(len(rows) * words))
         self.state.lfsr[place][:] = lfsr.state

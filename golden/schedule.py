@@ -85,8 +85,8 @@ def accumulate_cycles(unit, operations):
 
 
 def apply_cycles(unit):
-    """Update of one period from the gradient memory: one cycle per weight word."""
-    return 2 + unit.weight_depth + UPDATE_DEPTH
+    """Update of one period from the gradient memory: one cycle per weight word; one more for a velocity."""
+    return 2 + unit.weight_depth + UPDATE_DEPTH + (unit.velocity_width > 0)
 
 
 def report_cycles(classifier):

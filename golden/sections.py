@@ -314,17 +314,36 @@ class Numbers(Section):
     error: Format
 
 
+class Momentum(Section):
+    """``V = multiplier / 2**shift * V + gradient``, to the nearest integer; the weights then follow ``V``.
+
+    A velocity has `width` bits, in units of the gradient, and saturates.
+    """
+
+    multiplier: Annotated[int, Field(ge=1)]
+    shift: Annotated[int, Field(ge=1, le=16)]
+    width: Bits
+
+    @model_validator(mode="after")
+    def _below_one(self):
+        if self.multiplier >= 1 << self.shift:
+            reject("update.momentum.multiplier", f"must be below 2**shift = {1 << self.shift}", self.multiplier)
+        return self
+
+
 class Update(Section):
     """``W -= round(multiplier * gradient / 2**shift)`` once per update period, gradient as in equation (7).
 
     The gradient is an integer in units of the last error bit; the factor ``2 / (N_c k^2)`` of the loss belongs to
-    the rate. Every `decay_samples` trained samples the shift grows by one, `decay_limit` times at most.
+    the rate. Every `decay_samples` trained samples the shift grows by one, `decay_limit` times at most. With
+    `momentum`, the velocity stands for the gradient.
     """
 
     multiplier: Annotated[int, Field(ge=1, le=255)] = 1
     shift: Shift
     decay_samples: Annotated[int, Field(ge=0, le=(1 << 31) - 1)] = 0
     decay_limit: Annotated[int, Field(ge=0, le=16)] = 0
+    momentum: Momentum | None = None
     rounding: Literal["nearest", "stochastic"] = "nearest"
     seed: Annotated[int, Field(ge=1, le=65535)] = 1
 

@@ -63,6 +63,8 @@ class Unit:
         Left shift from the summed weights to the potential's fraction; negative is a floored right shift.
     multiplier_width : int
         Bits of the learning-rate multiplier.
+    velocity_width : int
+        Bits of the velocity of a weight; 0 without momentum.
     """
 
     block: int
@@ -91,6 +93,7 @@ class Unit:
     update_steps: int
     align: int
     multiplier_width: int
+    velocity_width: int
 
     @property
     def name(self):
@@ -275,7 +278,7 @@ class Unit:
     @property
     def scaled_width(self):
         """Bits of the gradient times the learning-rate multiplier, with room for the rounding."""
-        return self.gradient_width + self.multiplier_width + 2
+        return max(self.gradient_width, self.velocity_width) + self.multiplier_width + 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,7 +335,9 @@ def build_blocks(config):
         if unit.kind != "dense" or not unit.stored:
             return unit
         bits = unit.gradient_bits
-        memory = layer.gradient == "memory" or layer.gradient == "auto" and bits["memory"] < bits["history"]
+        # With momentum every weight moves, and a pass over all of them there must be.
+        memory = unit.velocity_width > 0 or layer.gradient == "memory" or \
+            (layer.gradient == "auto" and bits["memory"] < bits["history"])
         return replace(unit, accumulates=memory)
 
     def unit(block, index, layer, shape_in, granule, static, learns):
@@ -348,7 +353,8 @@ def build_blocks(config):
             weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
             error_width=numbers.error.width, potential_width=numbers.potential.width,
             input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
-            align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length())
+            align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length(),
+            velocity_width=config.update.momentum.width if config.update.momentum and not pool else 0)
 
     blocks, start, shape, granule = [], 0, config.input.shape, 1
     ends = _block_ends(config)

@@ -1,6 +1,6 @@
 """One block: layers, their local classifier, and the sequencer that trains them."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -63,8 +63,8 @@ class BlockCore(wiring.Component):
         Framing error of the sample stream (first block).
     select : In
         Which unit the access below means; the number of units for the sequencer's counters.
-    access_en, access_write, access_address, access_lane, access_data, access_read
-        One weight; read data stand one cycle after `access_en`.
+    access_en, access_velocity, access_write, access_address, access_lane, access_data, access_read
+        One weight or velocity; read data stand one cycle after `access_en`.
     lfsr_load, lfsr_read
         State of the LFSR of lane `access_lane`, from `access_data` (stochastic rounding only).
     rate_load, decays, since_decay
@@ -97,11 +97,12 @@ class BlockCore(wiring.Component):
             "fault":          Out(1),
             "select":         In(range(len(self.units) + 1)),
             "access_en":      In(1),
+            "access_velocity": In(1),
             "access_write":   In(1),
             "access_address": In(range(max(2, *(unit.weight_depth for unit in block.units)))),
             "access_lane":    In(range(max(2, *(unit.lanes for unit in block.units)))),
             "access_data":    In(32),
-            "access_read":    Out(config.numbers.weight.width),
+            "access_read":    Out(signed(32)),
             "lfsr_load":      In(1),
             "lfsr_read":      Out(16),
             "rate_load":      In(2),
@@ -197,7 +198,8 @@ class BlockCore(wiring.Component):
             ]
             if core.unit.stored:
                 m.d.comb += [
-                    core.port_en.eq(chosen & self.access_en), core.port_write.eq(self.access_write),
+                    core.port_en.eq(chosen & self.access_en), core.port_velocity.eq(self.access_velocity),
+                    core.port_write.eq(self.access_write),
                     core.port_address.eq(self.access_address), core.port_lane.eq(self.access_lane),
                     core.port_write_data.eq(self.access_data),
                 ]

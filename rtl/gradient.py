@@ -21,7 +21,8 @@ def gradient_layout(unit):
 class ApplyScan(wiring.Component):
     """Visits every word of the gradient memory: row by row, word by word of a row, one per cycle.
 
-    Same members as `UpdateScan`, with one step per word.
+    Same members as `UpdateScan`, with one step per word; `used` tells rows of the weight matrix from the bits between
+    pixels that are never set.
     """
 
     def __init__(self, unit):
@@ -31,6 +32,7 @@ class ApplyScan(wiring.Component):
             "valid":       Out(1),
             "row":         Out(range(max(2, unit.fan_rows))),
             "weight_base": Out(range(max(2, unit.weight_depth))),
+            "used":        Out(1),
             "full":        Out(1),
             "finish":      Out(1),
         })
@@ -38,16 +40,21 @@ class ApplyScan(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         unit = self.unit
+        channels = unit.shape_in[2]
+        pitch = unit.fan_address(channels) if unit.fan_in > channels else channels
+        place = Signal(range(max(2, pitch)))
+        m.d.comb += self.used.eq(place < channels if pitch > channels else 1)
         group = Signal(range(max(2, unit.channel_words)))
         last = Signal()
         m.d.comb += [last.eq(group == unit.channel_words - 1), self.full.eq(~last)]
         m.d.sync += self.finish.eq(0)
         with m.If(self.start):
-            m.d.sync += [self.valid.eq(1), self.row.eq(0), group.eq(0), self.weight_base.eq(0)]
+            m.d.sync += [self.valid.eq(1), self.row.eq(0), group.eq(0), self.weight_base.eq(0), place.eq(0)]
         with m.Elif(self.valid):
             m.d.sync += [group.eq(group + 1), self.weight_base.eq(self.weight_base + unit.fan_rows)]
             with m.If(last):
-                m.d.sync += [group.eq(0), self.weight_base.eq(0), self.row.eq(self.row + 1)]
+                m.d.sync += [group.eq(0), self.weight_base.eq(0), self.row.eq(self.row + 1),
+                             place.eq(Mux(place == pitch - 1, 0, place + 1))]
                 with m.If(self.row == unit.fan_rows - 1):
                     m.d.sync += [self.valid.eq(0), self.finish.eq(1)]
         return m

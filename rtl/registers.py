@@ -62,10 +62,11 @@ class RegisterMap:
                 self._add(f"{unit.path}.lfsr", unit.lanes, "rw", "LFSR state of each lane, 1 .. 65535",
                           block=unit.block, unit=unit.index)
         for unit in weighted:
-            self._add(f"{unit.path}.weights", unit.weight_depth << clog2(unit.lanes), "rw",
-                      f"two's complement; ((word * {unit.fan_rows} + row) << {clog2(unit.lanes)}) + lane holds the "
-                      f"weight of fan-in row to output channel word * {unit.lanes} + lane; " + _rows(unit),
-                      block=unit.block, unit=unit.index)
+            for kind in ["weight"] + (["velocity"] if unit.velocity_width else []):
+                self._add(f"{unit.path}.{kind}", unit.weight_depth << clog2(unit.lanes), "rw",
+                          f"two's complement; ((word * {unit.fan_rows} + row) << {clog2(unit.lanes)}) + lane holds the "
+                          f"{kind} of fan-in row to output channel word * {unit.lanes} + lane; " + _rows(unit),
+                          block=unit.block, unit=unit.index)
         self.address_bits = clog2(self._next)
 
     def _add(self, name, count, access, meaning, *, block=0, unit=0):
@@ -79,7 +80,7 @@ class RegisterMap:
         """Address of one weight: a row of the weight matrix, an output channel."""
         word, lane = divmod(neuron, unit.lanes)
         place = word * unit.fan_rows + unit.fan_address(row)
-        return self.regions[f"{unit.path}.weights"].base + (place << clog2(unit.lanes)) + lane
+        return self.regions[f"{unit.path}.weight"].base + (place << clog2(unit.lanes)) + lane
 
     def counters(self):
         """Address of the low word of every counter, by name."""
@@ -227,14 +228,16 @@ class RegisterPort(wiring.Component):
                     ]
                     with m.If(collect & ~write):
                         m.d.sync += answer.eq(block.lfsr_read)
-            elif region.name.endswith(".weights"):
+            elif region.name.endswith((".weight", ".velocity")):
                 lane_bits = clog2(block.block.units[region.unit].lanes)
                 place = offset(region)
                 with m.If(at(region)):
                     m.d.comb += [
                         settled.eq(0), block.select.eq(region.unit), block.access_en.eq(perform),
-                        block.access_address.eq(place[lane_bits:] if len(place) > lane_bits else 0), block.access_lane.eq(place[:lane_bits]),
+                        block.access_velocity.eq(region.name.endswith(".velocity")),
+                        block.access_address.eq(place[lane_bits:] if len(place) > lane_bits else 0),
+                        block.access_lane.eq(place[:lane_bits]),
                     ]
                     with m.If(collect & ~write):
-                        m.d.sync += answer.eq(block.access_read.as_signed())
+                        m.d.sync += answer.eq(block.access_read)
         return m

@@ -76,8 +76,8 @@ class UnitCore(wiring.Component):
     ask, answer
         Requests to the unit above (layers that learn).
     count_en, count_word, counts : read port of the classifier's spike counts of the sample.
-    port_en, port_write, port_address, port_lane, port_write_data, port_read_data
-        Weights, one at a time, while no pass runs; read data stand one cycle after `port_en`.
+    port_en, port_velocity, port_write, port_address, port_lane, port_write_data, port_read_data
+        Weights or velocities, one at a time, while no pass runs; read data stand one cycle after `port_en`.
     lfsr_load, lfsr_lane, lfsr_state, lfsr_read : access to LFSR states (stochastic rounding only).
     counter_clear, counter_index, counter_value : the counter bank.
     """
@@ -113,11 +113,12 @@ class UnitCore(wiring.Component):
             members |= {
                 "start_update":   In(1), "done_update": Out(1), "apply": In(1), "ready": Out(1),
                 "port_en":        In(1),
+                "port_velocity":  In(1),
                 "port_write":     In(1),
                 "port_address":   In(range(max(2, unit.weight_depth))),
                 "port_lane":      In(range(max(2, unit.lanes))),
-                "port_write_data": In(unit.weight_width),
-                "port_read_data": Out(unit.weight_width),
+                "port_write_data": In(32),
+                "port_read_data": Out(signed(32)),
             }
         if unit.static:
             members |= {"value_en": Out(1), "value_address": Out(range(max(2, depth * unit.bitmap.scan_width))),
@@ -267,12 +268,14 @@ class UnitCore(wiring.Component):
         m.submodules.weight_store = weights = Store(
             width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
             style=self.config.hardware.memory.weight)
+        port_en = self.port_en & ~self.port_velocity
         m.d.comb += [
-            weights.read_en.eq(forward.event | update.weight_en | self.port_en
+            weights.read_en.eq(forward.event | update.weight_en | port_en
                                | (self.request.valid if unit.serves else 0)),
-            weights.write_en.eq(Mux(update.write_en, ~0, (self.port_en & self.port_write) << self.port_lane)),
+            weights.write_en.eq(Mux(update.write_en, ~0, (port_en & self.port_write) << self.port_lane)),
             weights.write_address.eq(Mux(update.write_en, update.write_address, self.port_address)),
-            weights.write.eq(Mux(update.write_en, update.write.as_value(), self.port_write_data.replicate(lanes))),
+            weights.write.eq(Mux(update.write_en, update.write.as_value(),
+                                 self.port_write_data[:unit.weight_width].replicate(lanes))),
             weights.read_address.eq(forward.weight_address),
         ]
         if unit.serves:
@@ -280,12 +283,32 @@ class UnitCore(wiring.Component):
                 m.d.comb += weights.read_address.eq(self.request.weight_base + self.request.row)
         with m.If(updating):
             m.d.comb += weights.read_address.eq(update.weight_address)
-        with m.If(self.port_en):
+        with m.If(port_en):
             m.d.comb += weights.read_address.eq(self.port_address)
         view = data.View(data.ArrayLayout(signed(unit.weight_width), lanes), weights.read)
         port_lane = register(m, self.port_lane, name="port_lane_q")
-        m.d.comb += self.port_read_data.eq(weights.read.word_select(port_lane, unit.weight_width))
+        m.d.comb += self.port_read_data.eq(weights.read.word_select(port_lane, unit.weight_width).as_signed())
+        if unit.velocity_width:
+            self._velocities(m, update, port_lane)
         return [register(m, view[lane], name=f"weight_{lane}") for lane in range(lanes)]
+
+    def _velocities(self, m, update, port_lane):
+        """The velocity memory: read and written by the update and by the port."""
+        unit, width = self.unit, self.unit.velocity_width
+        m.submodules.velocity_store = store = Store(
+            width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=self.config.hardware.memory.weight)
+        port_en = self.port_en & self.port_velocity
+        m.d.comb += [
+            store.read_en.eq(update.gradient_en | port_en),
+            store.read_address.eq(Mux(port_en, self.port_address, update.gradient_address)),
+            update.velocities.as_value().eq(store.read),
+            store.write_en.eq(Mux(update.velocity_write_en, ~0, (port_en & self.port_write) << self.port_lane)),
+            store.write_address.eq(Mux(update.velocity_write_en, update.velocity_write_address, self.port_address)),
+            store.write.eq(Mux(update.velocity_write_en, update.velocity_write.as_value(),
+                               self.port_write_data[:width].replicate(unit.lanes))),
+        ]
+        with m.If(register(m, self.port_velocity, name="port_velocity_q")):
+            m.d.comb += self.port_read_data.eq(store.read.word_select(port_lane, width).as_signed())
 
     def _random_weights(self, m, forward):
         """What the weight memory would hold, computed for the same addresses in the same time."""
@@ -293,7 +316,8 @@ class UnitCore(wiring.Component):
         keys = lane_keys(config.classifier.seed, config.units.index(unit), unit.lanes)
         depth = unit.channel_words * unit.fan_rows
         m.submodules.random_weights = source = RandomWeights(
-            keys, address_width=max(1, clog2(depth)), bits=value_bits(unit, config.initial.gain), width=unit.weight_width)
+            keys, address_width=max(1, clog2(depth)), bits=value_bits(unit, config.initial.gain),
+            width=unit.weight_width)
         m.d.comb += source.address.eq(forward.weight_address)
         if unit.serves:
             with m.If(self.request.valid):
@@ -484,6 +508,9 @@ class UnitCore(wiring.Component):
             if unit.accumulates:
                 count("gradient.read.update", reader.reads)
                 count("gradient.write.update", reader.writes)
+            if unit.velocity_width:
+                count("velocity.read.update", update.gradient_en)
+                count("velocity.write.update", update.velocity_write_en)
         if counts is not None:
             count("count.read.forward", forward.stored_en)
             count("count.write.forward", counts.write_en)

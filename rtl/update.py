@@ -190,6 +190,8 @@ class UpdatePath(wiring.Component):
         Errors in stage 3, or their products with the frame value in stage 4.
     gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
         Read port of the gradient memory, instead of all the above; its data stand one cycle later.
+    velocities, velocity_write_en, velocity_write_address, velocity_write
+        With momentum: the velocities of the word that `gradient_en` reads, one cycle later, and their write port.
     weight_en, weight_address, weights : weight read port, data registered once.
     write_en, write_address, write : weight write port.
     random : In(ArrayLayout(16, lanes))
@@ -222,6 +224,13 @@ class UpdatePath(wiring.Component):
                 "gradient_address": Out(range(max(2, unit.weight_depth))),
                 "gradient":         In(gradient_layout(unit)),
             }
+            if unit.velocity_width:
+                source |= {
+                    "velocity_write_en":      Out(1),
+                    "velocity_write_address": Out(range(max(2, unit.weight_depth))),
+                    "velocity_write":         Out(data.ArrayLayout(signed(unit.velocity_width), unit.lanes)),
+                    "velocities":             In(data.ArrayLayout(signed(unit.velocity_width), unit.lanes)),
+                }
         else:
             self.scan = UpdateScan(unit, depth=depth)
         super().__init__({
@@ -244,12 +253,15 @@ class UpdatePath(wiring.Component):
         config, unit = self.config, self.unit
         m.submodules.scan = scan = self.scan
         m.d.comb += scan.start.eq(self.start)
+        momentum = config.update.momentum
+        late = 1 if momentum else 0  # stages that the velocity takes
         if unit.accumulates:
             m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, row=scan.row, weight_base=scan.weight_base, finish=scan.finish)
-            # Only rows that were active move, and use up random bits.
-            m.submodules.live = live = Pipeline(last=s[3].valid & self.gradient.touched)
-            last = {stage: live[stage - 3].last for stage in (4, 5, 7)}
+                valid=scan.valid, row=scan.row, used=scan.used, weight_base=scan.weight_base, finish=scan.finish)
+            # Only rows that were active move, and use up random bits; with momentum all do.
+            m.submodules.live = live = Pipeline(
+                last=s[3].valid & (s[3].used if unit.velocity_width else self.gradient.touched))
+            last = {stage: live[stage - 3 + late].last for stage in (4, 5, 7)}
             m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].weight_base + s[2].row)]
         else:
             m.submodules.pipe = s = Pipeline(
@@ -265,16 +277,29 @@ class UpdatePath(wiring.Component):
                 self.slot.eq(s[1].valid), self.full.eq(s[1].full),
             ]
         m.d.comb += [
-            self.weight_en.eq(last[4]), self.weight_address.eq(s[4].weight_base + s[4].row),
+            self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].weight_base + s[4 + late].row),
             self.advance.eq(last[5]),
-            self.write_en.eq(last[7]), self.write_address.eq(s[7].weight_base + s[7].row),
-            self.done.eq(s[7].finish),
+            self.write_en.eq(last[7]), self.write_address.eq(s[7 + late].weight_base + s[7 + late].row),
+            self.done.eq(s[7 + late].finish),
         ]
+        if late:
+            m.d.comb += [
+                self.velocity_write_en.eq(s[5].valid & s[5].used), self.velocity_write_address.eq(s[5].weight_base + s[5].row)]
 
         base = config.update.shift + (config.input.fraction if unit.static else 0)
         for lane in range(unit.lanes):
-            gradient = Signal(signed(unit.gradient_width), name=f"gradient_{lane}")
-            if unit.accumulates:
+            gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}")
+            if momentum:
+                fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}")
+                kept = Signal(signed(unit.velocity_width + momentum.shift), name=f"kept_{lane}")
+                m.d.sync += [
+                    fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
+                    kept.eq(self.velocities[lane] * momentum.multiplier),
+                    gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.velocity_width,
+                                         name=f"velocity_{lane}")),
+                ]
+                m.d.comb += self.velocity_write[lane].eq(gradient)
+            elif unit.accumulates:
                 m.d.sync += gradient.eq(self.gradient.sums[lane])
             elif unit.static:
                 m.d.comb += gradient.eq(self.terms[lane])

@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from ..golden.linear import columns
+from ..golden.model import visited_rows
 
 __all__ = ["Difference", "compare_counters", "compare_results", "compare_state", "compare_trace"]
 
@@ -62,14 +62,15 @@ def compare_counters(arrays, expected):
 def compare_state(config, arrays, state):
     """A state read from the core against the golden one: every weight, LFSR and learning-rate register."""
     for place, unit in enumerate(config.units):
-        want, have = state.weights[place].numpy(), arrays[f"weights_{place}"]
-        if want.shape != have.shape:
-            return Difference(what="shape of the weights", unit=unit.path, expected=want.shape, actual=have.shape)
-        wrong = np.argwhere(want != have)
-        if len(wrong):
-            row, neuron = (int(i) for i in wrong[0])
-            return Difference(what=f"weight (and {len(wrong) - 1} others)", unit=unit.path, row=row, neuron=neuron,
-                              expected=int(want[row, neuron]), actual=int(have[row, neuron]))
+        for what, matrices in (("weight", state.weights), ("velocity", state.velocities)):
+            want, have = matrices[place].numpy(), arrays[f"{what}_{place}"]
+            if want.shape != have.shape:
+                return Difference(what=f"shape of {what}", unit=unit.path, expected=want.shape, actual=have.shape)
+            wrong = np.argwhere(want != have)
+            if len(wrong):
+                row, neuron = (int(i) for i in wrong[0])
+                return Difference(what=f"{what} (and {len(wrong) - 1} others)", unit=unit.path, row=row, neuron=neuron,
+                                  expected=int(want[row, neuron]), actual=int(have[row, neuron]))
         if (lfsr := arrays[f"lfsr_{place}"].tolist()) != list(state.lfsr[place]):
             return Difference(what="LFSR state", unit=unit.path, expected=list(state.lfsr[place]), actual=lfsr)
     for field in ("shift", "since_decay"):
@@ -149,8 +150,8 @@ def _expected(config, place, samples):
             backward += [_Event(number, word, within + t, {"error": errors[word][base + t]})
                          for word in reversed(range(unit.words)) for t in reversed(range(k))]
             if (interval + 1) % period == 0 and unit.stored:
-                active = seen.inputs.unsqueeze(0) if unit.static else seen.inputs[base + k - period * k:base + k]
-                rows = columns(unit, active != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1).tolist()
+                active = seen.inputs if unit.static else seen.inputs[base + k - period * k:base + k]
+                rows = visited_rows(unit, active).tolist()
                 weights = _words(unit, seen.weights[interval // period])
                 update += [_Event(number, word, None, {"weight": weights[word][row]}, row=unit.fan_address(row))
                            for row in rows for word in range(unit.channel_words)]

@@ -11,7 +11,8 @@ from ..golden.memories import memories
 from ..golden.model import Golden, initial_state
 from .report import Pictures, write_report
 from .summary import cycles, traffic, utilisation
-from .training import state_of, train_rtl
+from ..golden.checkpoint import state_from
+from .training import train_rtl
 
 __all__ = ["run_demo"]
 
@@ -66,7 +67,7 @@ def run_demo(config, folder, *, epochs, root, progress):
     seconds["build, simulate and compare"] = time.monotonic() - started
 
     counters = {key[8:]: int(value) for key, value in checked.arrays.items() if key.startswith("counter:")}
-    final = state_of(config, checked.arrays)
+    final = state_from(checked.arrays, config)
     trace = Golden(config, final).run(torch.from_numpy(data.test_frames[0]), int(data.test_labels[0]), train=True)
     report = {
         "name": config.name,

@@ -12,7 +12,8 @@ __all__ = ["draw"]
 
 def _dense(r, lanes):
     neurons = r.choice([r.randint(1, 21), r.randint(1, 21), r.randint(33, 40)])
-    return {"kind": "dense", "neurons": neurons, "lanes": lanes(neurons)}
+    return {"kind": "dense", "neurons": neurons, "lanes": lanes(neurons),
+            "gradient": r.choice(["auto", "auto", "history", "memory"])}
 
 
 def _conv(r, lanes):
@@ -39,6 +40,7 @@ def _try(r, spatial):
     def lanes(count):
         return r.choice([1, min(count, r.randint(2, 6)), min(count, r.randint(2, 6)), count])
 
+    momentum = {"multiplier": r.randint(1, 15), "shift": 4, "width": r.randint(10, 20)}
     kinds = [r.choice([_conv, _conv, _pool] if spatial else [_dense]) for _ in range(depth)]
     if spatial and depth > 1 and r.random() < 0.4:
         kinds[-1] = _dense
@@ -74,7 +76,10 @@ def _try(r, spatial):
         "input": {**shape, "bits": r.randint(1, 6), "fraction": r.randint(0, 5)},
         "layers": layers,
         "network": {"classes": classes, **network},
-        "classifier": {"lanes": lanes(classes)},
+        "classifier": {
+            "lanes": lanes(classes), "kind": r.choice(["trainable", "trainable", "random"]),
+            "seed": r.randint(0, 65535),
+            "gradient": r.choice(["auto", "history", "memory"])},
         "neuron": {
             "leak": leak, "threshold": r.choice([0.25, 0.5, 1.0]), "reset_amount": r.choice([0.25, 0.5]),
             "reset": reset, "compare": r.choice([">=", ">"]),
@@ -86,7 +91,7 @@ def _try(r, spatial):
             "error": {"width": r.randint(8, 14), "fraction": r.randint(2, 6)}},
         "update": {
             "multiplier": r.choice([1, 1, 3, 5]), "shift": r.randint(0, 7), "decay_samples": r.choice([0, 2, 3]),
-            "decay_limit": r.randint(0, 2), "rounding": r.choice(["nearest", "stochastic"]),
+            "decay_limit": r.randint(0, 2), "momentum": r.choice([None, None, momentum]), "rounding": r.choice(["nearest", "stochastic"]),
             "seed": r.randint(1, 65535)},
         "initial": {"gain": r.choice([1.0, 2.0, 4.0]), "seed": r.randint(0, 999)},
         "hardware": {"sample_slots": r.randint(1, 3), "spike_slots": r.randint(1, 2)},

@@ -99,8 +99,8 @@ def _flip_weight():
 
     def flipped(state):
         arrays = right(state)
-        arrays["weights_0"] = arrays["weights_0"].copy()
-        arrays["weights_0"][5, 4] ^= 1
+        arrays["weight_0"] = arrays["weight_0"].copy()
+        arrays["weight_0"][5, 4] ^= 1
         return arrays
 
     return mock.patch("spikeloom.sim.cosim.state_arrays", flipped)

@@ -26,6 +26,22 @@ from ..rtl.registers import MAGIC, RegisterMap
 from .build import BOX, QUEUE, result_bits
 
 
+def to_memory(unit, matrix):
+    """Words of a weight memory, a list with a power of two of lanes in each, from a matrix (fan_in, channels)."""
+    padded = np.zeros((unit.fan_rows, unit.channel_words * unit.lanes), dtype=np.int64)
+    padded[unit.fan_address(np.arange(unit.fan_in)), :unit.channels] = matrix
+    memory = np.zeros((unit.channel_words, unit.fan_rows, 1 << clog2(unit.lanes)), dtype=np.int64)
+    memory[:, :, :unit.lanes] = padded.reshape(unit.fan_rows, -1, unit.lanes).transpose(1, 0, 2)
+    return memory.ravel().tolist()
+
+
+def from_memory(unit, words):
+    """The matrix (fan_in, channels) of an array of such words."""
+    memory = words.reshape(unit.channel_words, unit.fan_rows, -1)[:, :, :unit.lanes]
+    flat = memory.transpose(1, 0, 2).reshape(unit.fan_rows, -1)
+    return flat[unit.fan_address(np.arange(unit.fan_in)), :unit.channels]
+
+
 class Testbench:
     """Drives `bench.sv`; every method returns when the core has answered."""
 
@@ -104,17 +120,15 @@ class Testbench:
         self.results += total
         return np.array(rows, dtype=np.int64)
 
+    def _kinds(self, unit):
+        return [kind for kind in ("weight", "velocity") if f"{unit.path}.{kind}" in self.map.regions]
+
     async def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`)."""
         for place, unit in enumerate(self.config.units):
-            if not unit.stored:
-                continue
-            rows, words, lanes = unit.fan_address(np.arange(unit.fan_in)), unit.channel_words, unit.lanes
-            padded = np.zeros((unit.fan_rows, words * lanes), dtype=np.int64)
-            padded[rows, :unit.channels] = arrays[f"weights_{place}"]
-            memory = np.zeros((words, unit.fan_rows, 1 << clog2(lanes)), dtype=np.int64)
-            memory[:, :, :lanes] = padded.reshape(unit.fan_rows, words, lanes).transpose(1, 0, 2)
-            await self.write(self.map.regions[f"{unit.path}.weights"].base, memory.ravel().tolist())
+            for kind in self._kinds(unit):
+                words = to_memory(unit, arrays[f"{kind}_{place}"])
+                await self.write(self.map.regions[f"{unit.path}.{kind}"].base, words)
             if f"{unit.path}.lfsr" in self.map.regions:
                 await self.write(self.map.regions[f"{unit.path}.lfsr"].base, arrays[f"lfsr_{place}"].tolist())
         for block in self.config.blocks:
@@ -128,15 +142,12 @@ class Testbench:
         await self.settle()
         sign = 1 << 31
         for place, unit in enumerate(self.config.units):
-            if not unit.stored:
-                arrays |= {f"weights_{place}": np.zeros((0, unit.channels), dtype=np.int64),
-                           f"lfsr_{place}": np.zeros(0, dtype=np.int64)}
-                continue
-            lanes = 1 << clog2(unit.lanes)
-            raw = await self.read(self.map.regions[f"{unit.path}.weights"].base, unit.weight_depth * lanes)
-            memory = ((np.array(raw, dtype=np.int64) ^ sign) - sign).reshape(unit.channel_words, unit.fan_rows, lanes)
-            flat = memory[:, :, :unit.lanes].transpose(1, 0, 2).reshape(unit.fan_rows, -1)
-            arrays[f"weights_{place}"] = flat[unit.fan_address(np.arange(unit.fan_in)), :unit.channels]
+            for kind in ("weight", "velocity"):
+                arrays[f"{kind}_{place}"] = np.zeros((0, unit.channels), dtype=np.int64)
+            for kind in self._kinds(unit):
+                raw = await self.read(self.map.regions[f"{unit.path}.{kind}"].base,
+                                      unit.weight_depth << clog2(unit.lanes))
+                arrays[f"{kind}_{place}"] = from_memory(unit, (np.array(raw, dtype=np.int64) ^ sign) - sign)
             lfsr = self.map.regions.get(f"{unit.path}.lfsr")
             states = await self.read(lfsr.base, unit.lanes) if lfsr else []
             arrays[f"lfsr_{place}"] = np.array(states, dtype=np.int64)

@@ -2,13 +2,11 @@
 
 from typing import NamedTuple
 
-import torch
-
-from ..golden.model import State
+from ..golden.checkpoint import state_from
 from ..golden.training import Progress, advance, plan, resume, save
 from .cosim import Batch, Checked, cosimulate
 
-__all__ = ["Step", "state_of", "train_rtl"]
+__all__ = ["Step", "train_rtl"]
 
 
 class Step(NamedTuple):
@@ -17,14 +15,6 @@ class Step(NamedTuple):
     progress: Progress
     checked: Checked
     trained: int
-
-
-def state_of(config, arrays):
-    """The `State` that was read from a core."""
-    units = range(len(config.units))
-    return State([torch.from_numpy(arrays[f"weights_{place}"].copy()) for place in units],
-                 [arrays[f"lfsr_{place}"].tolist() for place in units],
-                 int(arrays["shift"]), int(arrays["since_decay"]))
 
 
 def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, test_first=False, tick=None):
@@ -73,7 +63,7 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, t
             checked = next(checks)
             right = checked.correct(data.test_labels)
         progress = advance(progress, chunk, samples, correct, lambda: right / len(data.test_labels))  # noqa: B023
-        save(path, config, state_of(config, checked.arrays), progress, seed)
+        save(path, config, state_from(checked.arrays, config), progress, seed)
         yield Step(progress, checked, trained)
     for _ in checks:  # lets the simulation end in order
         pass

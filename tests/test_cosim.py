@@ -13,7 +13,7 @@ from spikeloom.sim.cosim import Batch, cosimulate
 from spikeloom.sim.predict import Prediction
 from spikeloom.sim.run import Simulation
 from spikeloom.sim.sweep import check, stimulus
-from spikeloom.sim.training import state_of
+from spikeloom.golden.checkpoint import state_from
 
 
 @pytest.mark.parametrize("seed", [5, 10, 11, 20, 27])
@@ -41,10 +41,10 @@ def test_saved_state_continues_with_identical_bits(models, tmp_path):
     config = presets.find("tiny")
     first, = cosimulate(config, [_tiny_batch(0, 10)], root=models, folder=tmp_path / "a")
     resumed, = cosimulate(config, [_tiny_batch(10, 20)], root=models, folder=tmp_path / "b",
-                          state=state_of(config, first.arrays))
+                          state=state_from(first.arrays, config))
     through, = cosimulate(config, [_tiny_batch(0, 20)], root=models, folder=tmp_path / "c")
     for place in range(len(config.units)):
-        assert np.array_equal(resumed.arrays[f"weights_{place}"], through.arrays[f"weights_{place}"])
+        assert np.array_equal(resumed.arrays[f"weight_{place}"], through.arrays[f"weight_{place}"])
     assert np.array_equal(resumed.rows[:, 6:], through.rows[10:, 6:])
 
 
