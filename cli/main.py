@@ -45,14 +45,14 @@ def generate(
     """Write Verilog and its JSON sidecar."""
     from ..gen.generate import generate as write  # only commands that need it load Amaranth
     from ..golden.memories import memories
-    from .show import waiting
+    from .show import memory_table, waiting
 
     chosen = presets.find(config)
+    memory_table(chosen, memories(chosen))
     with waiting(f"generating {chosen.name}"):
         paths = write(chosen, output)
     for path in paths:
         typer.echo(path)
-    typer.echo(f"{sum(memory.bits for memory in memories(chosen))} bits in {len(memories(chosen))} memories")
 
 
 @app.command()

@@ -81,3 +81,26 @@ def simulation_tables(config, checked, batch):
     for unit, own in utilisation(config, counters).items():
         table.add_row(unit, *(f"{own[phase]:.1%}" if phase in own else "" for phase in passes))
     console.print(table)
+
+
+def memory_table(config, memories):
+    """What a core keeps in memory: bits by category, and what each unit's gradients would need either way."""
+    console = Console()
+    table = Table(title=f"{config.name}: memory, bits")
+    table.add_column("category")
+    table.add_column("memories", justify="right")
+    table.add_column("bits", justify="right")
+    for category in dict.fromkeys(memory.category for memory in memories):
+        own = [memory.bits for memory in memories if memory.category == category]
+        table.add_row(category, str(len(own)), f"{sum(own):,}")
+    table.add_row("all", str(len(memories)), f"{sum(memory.bits for memory in memories):,}")
+    console.print(table)
+    table = Table(title="errors, input spikes and gradients of each unit, bits")
+    for column in ("unit", "kind", "from a history", "in a memory", "chosen"):
+        table.add_column(column, justify="right" if column[0] in "fi" else "left")
+    for unit in config.units:
+        if unit.stored:
+            bits = unit.gradient_bits
+            history = "" if unit.kind == "conv" or unit.velocity_width else f"{bits['history']:,}"
+            table.add_row(unit.path, unit.kind, history, f"{bits['memory']:,}", unit.gradient)
+    console.print(table)

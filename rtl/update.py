@@ -284,7 +284,9 @@ class UpdatePath(wiring.Component):
         ]
         if late:
             m.d.comb += [
-                self.velocity_write_en.eq(s[5].valid & s[5].used), self.velocity_write_address.eq(s[5].weight_base + s[5].row)]
+                self.velocity_write_en.eq(s[5].valid & s[5].used),
+                self.velocity_write_address.eq(s[5].weight_base + s[5].row),
+            ]
 
         base = config.update.shift + (config.input.fraction if unit.static else 0)
         for lane in range(unit.lanes):

@@ -6,12 +6,12 @@ from importlib.metadata import version
 import torch
 
 from ..gen.generate import generate
+from ..golden.checkpoint import state_from
 from ..golden.data import load_dataset
 from ..golden.memories import memories
 from ..golden.model import Golden, initial_state
 from .report import Pictures, write_report
 from .summary import cycles, traffic, utilisation
-from ..golden.checkpoint import state_from
 from .training import train_rtl
 
 __all__ = ["run_demo"]

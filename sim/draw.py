@@ -91,7 +91,8 @@ def _try(r, spatial):
             "error": {"width": r.randint(8, 14), "fraction": r.randint(2, 6)}},
         "update": {
             "multiplier": r.choice([1, 1, 3, 5]), "shift": r.randint(0, 7), "decay_samples": r.choice([0, 2, 3]),
-            "decay_limit": r.randint(0, 2), "momentum": r.choice([None, None, momentum]), "rounding": r.choice(["nearest", "stochastic"]),
+            "decay_limit": r.randint(0, 2), "momentum": r.choice([None, None, momentum]),
+            "rounding": r.choice(["nearest", "stochastic"]),
             "seed": r.randint(1, 65535)},
         "initial": {"gain": r.choice([1.0, 2.0, 4.0]), "seed": r.randint(0, 999)},
         "hardware": {"sample_slots": r.randint(1, 3), "spike_slots": r.randint(1, 2)},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spikeloom.gen import presets
-from spikeloom.golden.checkpoint import save_arrays, state_arrays
+from spikeloom.golden.checkpoint import save_arrays, state_arrays, state_from
 from spikeloom.golden.data import load_dataset
 from spikeloom.golden.model import initial_state
 from spikeloom.sim.build import build
@@ -13,7 +13,6 @@ from spikeloom.sim.cosim import Batch, cosimulate
 from spikeloom.sim.predict import Prediction
 from spikeloom.sim.run import Simulation
 from spikeloom.sim.sweep import check, stimulus
-from spikeloom.golden.checkpoint import state_from
 
 
 @pytest.mark.parametrize("seed", [5, 10, 11, 20, 27])
