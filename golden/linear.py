@@ -25,15 +25,16 @@ def columns(unit, inputs):
 
 
 def _spread(unit, windows):
-    """Sum of values of windows, (steps, pixels of output, ...), over all windows of an input: (steps, n_in)."""
+    """Sum of values of windows, (..., pixels of output, inputs of a window), over all windows of an input."""
     height, width, channels = unit.shape_in
     kernel, stride, padding, (rows, across, _) = unit.kernel, unit.stride, unit.padding, unit.shape_out
+    lead = windows.shape[:-2]
     windows = windows.reshape(-1, rows, across, kernel, kernel, channels)
     total = windows.new_zeros(len(windows), height + 2 * padding, width + 2 * padding, channels)
     for ky in range(kernel):
         for kx in range(kernel):
             total[:, ky:ky + rows * stride:stride, kx:kx + across * stride:stride] += windows[..., ky, kx, :]
-    return total[:, padding:padding + height, padding:padding + width].reshape(len(total), -1)
+    return total[:, padding:padding + height, padding:padding + width].reshape(*lead, -1)
 
 
 def input_sums(unit, inputs, weights):
@@ -57,23 +58,24 @@ def input_sums(unit, inputs, weights):
 
 
 def output_sums(unit, errors, weights):
-    """Sum over the neurons that every input reaches, the sum of equation (4): int64 (steps, n_in).
+    """Sum over the neurons that every input reaches, the sum of equation (4): int64 (..., n_in).
 
-    `errors` (steps, n_out), `weights` as for `input_sums`.
+    `errors` (..., n_out), `weights` as for `input_sums`.
     """
     if unit.pool:
-        own = (errors * unit.pool_weight).reshape(len(errors), unit.pixels, 1, -1)
-        return _spread(unit, own.expand(-1, -1, unit.fan_in, -1))
+        own = (errors * unit.pool_weight).reshape(*errors.shape[:-1], unit.pixels, 1, -1)
+        return _spread(unit, own.expand(*own.shape[:-2], unit.fan_in, -1).flatten(-2))
     bound = unit.most_taps * unit.channels << (unit.weight_width + unit.error_width - 2)
     if unit.kind == "dense":
         return exact_matmul(errors, weights.T, bound)
-    return _spread(unit, exact_matmul(errors.reshape(len(errors), unit.pixels, -1), weights.T, bound))
+    return _spread(unit, exact_matmul(errors.reshape(*errors.shape[:-1], unit.pixels, -1), weights.T, bound))
 
 
 def gradient(unit, inputs, errors):
     """Sum over steps and windows of equation (7): int64 (fan_in, channels).
 
-    `inputs` (steps, n_in), `errors` (steps, n_out); the values of a static frame are one step, with the summed error.
+    `inputs` (..., n_in), `errors` (..., n_out) of steps and samples; for static frames, their values and the errors
+    summed over the steps.
     """
     seen = columns(unit, inputs).reshape(-1, unit.fan_in)
     return exact_matmul(seen.T, errors.reshape(-1, unit.channels), 1 << (unit.gradient_width - 1))

@@ -84,7 +84,7 @@ class SampleTrace(NamedTuple):
 def visited_rows(unit, inputs):
     """Rows of the weight matrix that an update visits, ascending: those with an active input; with momentum, all.
 
-    `inputs` are the spikes (steps, n_in) of the update period, or the values (n_in,) of a static frame.
+    `inputs` are the spikes (..., n_in) of the update period, or the values of static frames.
     """
     if unit.velocity_width:
         return torch.arange(unit.fan_in)
@@ -139,16 +139,17 @@ class Golden:
         return shift_floor(input_sums(unit, inputs, self._weights(place)), -unit.align)
 
     def _spike_error(self, unit, place, errors):
-        """Errors of the spikes below `unit` (steps, n_in): the sum of equation (4)."""
+        """Errors of the spikes below `unit` (steps, samples, n_in): the sum of equation (4)."""
         dot = output_sums(unit, errors, self._weights(place))
         return saturate(shift_nearest(dot, self.config.numbers.weight.fraction), unit.error_width)
 
     def _update(self, unit, place, inputs, errors):
-        """Equation (7) over one update period, and the deferred update of the weights."""
-        if unit.static:
-            total = gradient(unit, inputs.unsqueeze(0), errors.sum(0, keepdim=True))
-        else:
-            total = gradient(unit, inputs, errors)
+        """Equation (7) over one update period and all samples, and the deferred update of the weights.
+
+        Spikes `inputs` (steps, samples, n_in), or values (samples, n_in) of static frames; `errors` (steps, samples,
+        n_out).
+        """
+        total = gradient(unit, inputs, errors.sum(0) if unit.static else errors)
         momentum = self.config.update.momentum
         if momentum:
             velocity = self.state.velocities[place]
@@ -175,47 +176,56 @@ class Golden:
         random[rows] = drawn.reshape(len(rows), words * unit.lanes)[:, :unit.channels]
         return random
 
-    def _backward(self, block, first, label, history):
-        """Errors (steps, n_out) of every unit of `block` that has any, for one interval, by place in the block."""
+    def _backward(self, block, first, target, history):
+        """Errors (steps, samples, n_out) of every unit of `block` that has any, for one interval, by place in the block."""
         config, errors, delta = self.config, {}, None
         for unit in reversed([unit for unit in block.units if unit.learns]):
             codes, fired = history[first + unit.index]
             if unit.classifier:
                 # Equation (3): the same error in every step of the interval, in units of one spike.
-                delta = fired.sum(0, dtype=torch.int64)
-                delta[label] -= config.time.interval
+                delta = fired.sum(0, dtype=torch.int64).sub_(target)
                 delta = (delta << config.numbers.error.fraction).unsqueeze(0)
             errors[unit.index] = neuron.error_steps(delta, codes, fired, config)
             if not unit.bottom and block.units[unit.index - 1].learns:
                 delta = self._spike_error(unit, first + unit.index, errors[unit.index])
         return errors
 
-    @torch.inference_mode()  # no bookkeeping of gradients: with small tensors it is a quarter of the time
     def run(self, frame, label=None, *, train=False, record=False):
-        """One sample, exactly as the core computes it.
+        """One sample on its own: `run_batch` with a batch of one."""
+        trace, = self.run_batch(frame.unsqueeze(0), [0 if label is None else label], train=train, record=record)
+        return trace
+
+    @torch.inference_mode()  # no bookkeeping of gradients: with small tensors it is a quarter of the time
+    def run_batch(self, frames, labels, *, train=False, record=False):
+        """One batch of samples, exactly as the core computes it (Algorithm 1).
 
         Parameters
         ----------
-        frame : torch.Tensor
-            Input values, integers, shape (input.size,).
-        label : int
-            Class of the sample; needed to train.
+        frames : torch.Tensor
+            Input values, integers, shape (samples, input.size).
+        labels : sequence of int
+            Class of each sample; looked at to train.
         train : bool
-            Whether the weights learn from it.
+            Whether the weights learn from them.
         record : bool
-            Whether the trace keeps the weights after each update.
+            Whether the traces keep the weights after each update.
 
         Returns
         -------
-        SampleTrace
+        list of SampleTrace
         """
         config, units = self.config, self.config.units
         period = config.time.update_period
-        frame = frame.to(torch.int64)
-        u = [torch.zeros(unit.n_out, dtype=torch.int64) for unit in units]
+        frames, samples = frames.to(torch.int64), len(frames)
+        target = torch.zeros(samples, config.network.classes, dtype=torch.int64)
+        for own, label in zip(target, labels):
+            own[label] = config.time.interval
+        if samples == 1:  # an axis less is faster
+            frames, target = frames[0], target[0]
+        u = [torch.zeros(*frames.shape[:-1], unit.n_out, dtype=torch.int64) for unit in units]
         traces = [([], [], [], [], []) for _ in units]  # potentials, spikes, codes, errors, weights
         for interval in range(config.intervals):
-            below, history = frame.unsqueeze(0), []
+            below, history = frames.unsqueeze(0), []
             for place, unit in enumerate(units):
                 potentials = neuron.lif_steps(u[place], self._current(unit, place, below), config)
                 u[place] = potentials[-1]
@@ -229,43 +239,51 @@ class Golden:
                 continue
             for block in config.blocks:
                 first = units.index(block.units[0])
-                for place, errors in self._backward(block, first, label, history).items():
+                for place, errors in self._backward(block, first, target, history).items():
                     traces[first + place][3].append(errors)
             if (interval + 1) % period == 0:
-                self._update_all(frame, traces, period)
+                self._update_all(frames, traces, period)
                 if record:
                     for place in range(len(units)):
                         traces[place][4].append(self.state.weights[place].clone())
         if train:
-            self._count_sample()
-        return self._trace(frame, traces, train)
+            self._count_samples(samples)
+        return self._traces(frames, traces, train)
 
-    def _update_all(self, frame, traces, period):
+    def _update_all(self, frames, traces, period):
         source = None
         for place, unit in enumerate(self.config.units):
-            inputs = frame if unit.static else source
+            inputs = frames if unit.static else source
             if unit.stored:
                 self._update(unit, place, inputs, torch.cat(traces[place][3][-period:]))
             if not unit.classifier:
                 source = torch.cat(traces[place][1][-period:])
 
-    def _count_sample(self):
-        update, since, shift = self.config.update, self.state.since_decay + 1, self.state.shift
-        if update.decay_samples and since == update.decay_samples:
-            since, shift = 0, min(shift + 1, update.shift + update.decay_limit)
+    def _count_samples(self, samples):
+        update, since, shift = self.config.update, self.state.since_decay + samples, self.state.shift
+        if update.decay_samples and since >= update.decay_samples:
+            since, shift = since - update.decay_samples, min(shift + 1, update.shift + update.decay_limit)
         self.state = self.state._replace(shift=shift, since_decay=since if update.decay_samples else 0)
 
-    def _trace(self, frame, traces, train):
-        units, source = [], None
-        for unit, (potentials, fired, codes, errors, weights) in zip(self.config.units, traces):
-            fired = torch.cat(fired)
-            inputs = frame if unit.static else source
-            units.append(UnitTrace(inputs, torch.cat(potentials), fired, torch.cat(codes),
-                                   torch.cat(errors) if errors else None, weights))
+    def _traces(self, frames, traces, train):
+        """A `SampleTrace` for each sample."""
+        alone = frames.dim() == 1
+        found, source = [[]] if alone else [[] for _ in frames], None
+
+        def of(sample, values, axis=1):
+            return values if values is None or alone else values.select(axis, sample)
+
+        for unit, (*parts, weights) in zip(self.config.units, traces):
+            potentials, fired, codes, errors = (torch.cat(part) if part else None for part in parts)
+            for sample, units in enumerate(found):
+                inputs = of(sample, frames, 0) if unit.static else of(sample, source)
+                units.append(UnitTrace(inputs, *(of(sample, part) for part in (potentials, fired, codes, errors)),
+                                       weights))
             if not unit.classifier:
                 source = fired
-        counts = units[-1].spikes.sum(0)
-        return SampleTrace(units, counts, int(counts.argmax()), train)
+        counts = fired.sum(0).reshape(len(found), -1)
+        return [SampleTrace(units, own, prediction, train)
+                for units, own, prediction in zip(found, counts, counts.argmax(1).tolist())]
 
     @torch.inference_mode()
     def infer(self, frames):
