@@ -249,7 +249,7 @@ class Config(Section):
 
     def replace(self, **sections):
         """A validated copy; each keyword is a section, as a dict of the fields that change (a surrogate of
-        another shape: all of them), or a whole value.
+        another shape: all of them; of `input`, one of shape and size), or a whole value.
 
         Raises
         ------
@@ -259,7 +259,11 @@ class Config(Section):
         data = self.model_dump()
         for key, value in sections.items():
             old = data[key]
-            merge = isinstance(value, dict) and isinstance(old, dict) and value.get("shape") in (None, old.get("shape"))
+            merge = isinstance(value, dict) and isinstance(old, dict)
+            if merge and key == "input" and value.keys() & {"shape", "size"}:
+                old = {name: kept for name, kept in old.items() if name not in ("shape", "size")}
+            elif merge and key == "surrogate":
+                merge = value.get("shape") in (None, old["shape"])
             data[key] = {**old, **value} if merge else value
         return parse(data)
 

@@ -213,6 +213,17 @@ def test_replace_changes_only_what_it_names():
         config.replace(time={"interval": 3})
 
 
+@pytest.mark.parametrize("changes, shape, size", [
+    ({"size": 7}, (1, 1, 7), 7),
+    ({"shape": [2, 3, 4]}, (2, 3, 4), 24),
+    ({"bits": 5}, (1, 1, 6), 6),
+])
+def test_replace_of_the_input(changes, shape, size):
+    # Size and shape follow from each other: the one that is not named goes with the old one.
+    config = small().replace(input=changes)
+    assert (config.input.shape, config.input.size, config.input.bits) == (shape, size, changes.get("bits", 3))
+
+
 def test_replace_with_another_surrogate():
     # Fields of the shape that was there before have no meaning in the new one.
     assert small().replace(surrogate={"shape": "table", "bin": 0.5, "values": [3, 1]}).surrogate_codes == (3, 1)
