@@ -271,7 +271,8 @@ class Config(Section):
 def _path(location):
     """Field name of a pydantic location, without the tag that it puts behind a union of tables."""
     parts = [str(part) for part in location]
-    tags = {2} if parts[:1] == ["layers"] else {1 + parts.index(name) for name in ("leak", "surrogate") if name in parts}
+    tags = {2} if parts[:1] == ["layers"] else {
+        1 + parts.index(name) for name in ("leak", "surrogate") if name in parts}
     return [part for place, part in enumerate(parts) if place not in tags]
 
 

@@ -73,7 +73,8 @@ def output_sums(unit, errors, weights):
 def gradient(unit, inputs, errors):
     """Sum over steps and windows of equation (7): int64 (fan_in, channels).
 
-    `inputs` (steps, n_in) and `errors` (steps, n_out); the values of a static frame are one step, with the summed error.
+    `inputs` (steps, n_in) and `errors` (steps, n_out); the values of a static frame are one step, with the summed
+    error.
     """
     seen = columns(unit, inputs).reshape(-1, unit.fan_in)
     return exact_matmul(seen.T, errors.reshape(-1, unit.channels), 1 << (unit.gradient_width - 1))

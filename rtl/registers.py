@@ -233,7 +233,8 @@ class RegisterPort(wiring.Component):
                 with m.If(at(region)):
                     m.d.comb += [
                         settled.eq(0), block.select.eq(region.unit), block.access_en.eq(perform),
-                        block.access_address.eq(place[lane_bits:] if len(place) > lane_bits else 0), block.access_lane.eq(place[:lane_bits]),
+                        block.access_address.eq(place[lane_bits:] if len(place) > lane_bits else 0),
+                        block.access_lane.eq(place[:lane_bits]),
                     ]
                     with m.If(collect & ~write):
                         m.d.sync += answer.eq(block.access_read.as_signed())

@@ -145,7 +145,8 @@ class EventScan(wiring.Component):
         ]
 
         # Addresses without `offset`: of this bitmap word, of the row, of the step, of the word.
-        here, row, step, origin = (Signal.like(self.address, name=name) for name in ("here", "row", "step_at", "origin"))
+        here, row, step, origin = (
+            Signal.like(self.address, name=name) for name in ("here", "row", "step_at", "origin"))
         m.d.comb += self.address.eq(here + self.offset)
         with m.If(self.fetch):
             m.d.sync += [
