@@ -10,7 +10,7 @@ import torch
 from .linear import columns
 from .schedule import Passes
 
-__all__ = ["passes_and_counters"]
+__all__ = ["batch_passes_and_counters", "passes_and_counters"]
 
 
 @cache
@@ -89,6 +89,22 @@ def _taps(unit):
     return torch.outer(down, across).flatten().repeat_interleave(unit.shape_in[2])
 
 
+def batch_passes_and_counters(config, traces):
+    """The same of all samples of a batch: a list of passes, and the sum of the counters."""
+    passes, total = zip(*(passes_and_counters(config, trace) for trace in traces))
+    counters = {name: sum(own.get(name, 0) for own in total) for name in total[0]}
+    if len(traces) > 1 and traces[0].train:
+        # Weights move once for all.
+        for place, unit in enumerate(config.units):
+            if unit.stored:
+                inputs = [(trace.units[place].inputs != 0).reshape(-1, unit.n_in) for trace in traces]
+                counters |= {f"{unit.path}.{name}": value for name, value in _apply(config, unit, inputs).items()}
+                asked = counters[f"{unit.path}.error.read.update"]
+                for operation in ("read", "write"):
+                    counters[f"{unit.path}.gradient.{operation}.update"] += asked
+    return list(passes), counters
+
+
 def passes_and_counters(config, trace):
     """Operations of every pass, and the counters that one sample adds.
 
@@ -118,6 +134,21 @@ def passes_and_counters(config, trace):
         words = block.layers[-1].words * config.time.steps
         counters |= {f"{block.name}.output.queue.{operation}.forward": words for operation in ("write", "read")}
     return passes, counters
+
+
+def _apply(config, unit, inputs):
+    """Counters of the passes that move the weights, after all samples of a batch; `inputs` of each (steps, n_in)."""
+    period, repeat, touched = config.time.update_period, unit.channel_words, False
+    for own in inputs:
+        active = own.expand(config.intervals, -1) if unit.static else own.reshape(config.intervals, -1, unit.n_in).any(1)
+        active = active.reshape(-1, period, unit.n_in).any(1)
+        touched = columns(unit, active).any(1) | touched
+    rows, words = int(touched.sum()) * repeat, unit.weight_depth * len(touched)
+    counters = {"gradient.read.update": words, "gradient.write.update": rows}
+    if unit.velocity_width:
+        rows = unit.fan_in * repeat * len(touched)
+        counters |= {"velocity.read.update": words, "velocity.write.update": rows}
+    return counters | {"weight.read.update": rows, "weight.write.update": rows}
 
 
 class _Walk:
@@ -219,24 +250,14 @@ class _Walk:
     def _accumulate(self):
         """Event by event in every interval, into the gradient memory; the rows that were touched once per period."""
         unit, repeat = self.unit, self.unit.channel_words
-        period = self.config.time.update_period
         taps = _bitmap(unit, self.inputs * _taps(unit)) * repeat
         operations = taps.reshape(len(taps), unit.bitmap.words, -1).sum(2)
         asked = sum(self._per_interval(operations))
-        history = self.inputs.expand(self.intervals, -1) if unit.static else \
-            self.inputs.reshape(self.intervals, -1, unit.n_in).any(1)
-        history = history.reshape(self.intervals // period, period, unit.n_in).any(1)
-        touched = rows = int(columns(unit, history).any(1).sum()) * repeat
-        depth = unit.weight_depth
-        if unit.velocity_width:
-            rows = unit.fan_in * repeat * len(history)
-            self.counters |= {"velocity.read.update": depth * len(history), "velocity.write.update": rows}
-        self._update_counters(asked, rows)
-        self.counters |= {
-            "gradient.read.update": asked + depth * len(history),
-            "gradient.write.update": asked + touched,
-            "input.read.update": unit.bitmap.words * unit.frames * self.intervals,
-        }
+        self._update_counters(asked, 0)
+        self.counters |= _apply(self.config, unit, [self.inputs])
+        self.counters["gradient.read.update"] += asked
+        self.counters["gradient.write.update"] += asked
+        self.counters["input.read.update"] = unit.bitmap.words * unit.frames * self.intervals
         return self._per_interval(operations.clamp(min=1).sum(1).clamp(min=2))
 
     def _update_counters(self, operations, rows):

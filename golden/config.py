@@ -155,6 +155,11 @@ class Config(Section):
             if unit.pool and not 0 < unit.pool_weight < 1 << (self.numbers.weight.width - 1):
                 reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average",
                        self.numbers.weight.fraction)
+        batch = self.update.batch
+        if self.hardware.sample_slots < batch:
+            reject("hardware.sample_slots", f"must hold a batch of {batch} samples", self.hardware.sample_slots)
+        if self.update.decay_samples % batch:
+            reject("update.decay_samples", f"must be a multiple of update.batch = {batch}", self.update.decay_samples)
         momentum = self.update.momentum
         if momentum and momentum.width + momentum.shift > 60:
             reject("update.momentum.width", f"must be at most {60 - momentum.shift}", momentum.width)
@@ -257,7 +262,7 @@ class Config(Section):
 
     def replace(self, **sections):
         """A validated copy; each keyword is a section, as a dict of the fields that change (a surrogate of
-        another shape: all of them), or a whole value.
+        another shape: all of them; of `input`, one of shape and size), or a whole value.
 
         Raises
         ------
@@ -267,7 +272,11 @@ class Config(Section):
         data = self.model_dump()
         for key, value in sections.items():
             old = data[key]
-            merge = isinstance(value, dict) and isinstance(old, dict) and value.get("shape") in (None, old.get("shape"))
+            merge = isinstance(value, dict) and isinstance(old, dict)
+            if merge and key == "input" and value.keys() & {"shape", "size"}:
+                old = {name: kept for name, kept in old.items() if name not in ("shape", "size")}
+            elif merge and key == "surrogate":
+                merge = value.get("shape") in (None, old["shape"])
             data[key] = {**old, **value} if merge else value
         return parse(data)
 

@@ -48,8 +48,9 @@ def memories(config):
                 found.append(Memory(f"{path}.velocity_store", "momentum", unit.weight_depth,
                                     unit.lanes * unit.velocity_width, "as the weights: velocity of each"))
             found.append(Memory(
-                f"{path}.potential_store", f"{classifier}potential", unit.words, unit.lanes * unit.potential_width,
-                "pixel * words + word: potential of channel word * lanes + i after the interval, before its reset"))
+                f"{path}.potential_store", f"{classifier}potential", unit.batch * unit.words,
+                unit.lanes * unit.potential_width,
+                "(sample * pixels + pixel) * words + word: potential of channel word * lanes + i after the interval, before its reset"))
             if unit.learns:
                 found += [
                     Memory(f"{path}.window_store", "history", unit.words * unit.steps,
@@ -65,13 +66,13 @@ def memories(config):
                     "as the weights: whether the row was active, then the gradient of each lane"))
             if unit.classifier:
                 width = unit.lanes * (config.time.steps.bit_length() + unit.steps.bit_length())
-                found.append(Memory(f"{path}.count_store", "classifier count", unit.words, width,
-                                    "word: spikes of the sample per lane, then spikes of the interval per lane"))
+                found.append(Memory(f"{path}.count_store", "classifier count", unit.batch * unit.words, width,
+                                    "sample * words + word: spikes of the sample per lane, then spikes of the interval per lane"))
         if not block.last:
             width = top.lanes + (config.network.classes - 1).bit_length() + 1
             found.append(Memory(f"{block.name}.queue", "history", max(2, top.words * top.steps), width,
                                 "queue of the spikes of one interval with label and mode"))
-    in_flight = 1 + len(config.blocks) + (len(config.blocks) - 1) * (hardware.spike_slots + 1)
+    in_flight = config.update.batch + len(config.blocks) + (len(config.blocks) - 1) * (hardware.spike_slots + 1)
     found.append(Memory("begun", "bookkeeping", in_flight, 32, "queue of the cycles in which samples began"))
     return found
 

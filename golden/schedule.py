@@ -16,6 +16,7 @@ __all__ = [
     "Passes",
     "Phase",
     "Schedule",
+    "Times",
     "accumulate_cycles",
     "accumulate_depth",
     "apply_cycles",
@@ -114,6 +115,15 @@ class Phase(NamedTuple):
     last: int
 
 
+class Times(NamedTuple):
+    """When a sample began, was reported, had arrived completely, and its result was taken."""
+
+    begin: int
+    end: int
+    arrival: int
+    accepted: int
+
+
 class Schedule:
     """Walks through samples and says when everything happens. Cycle 0 is the first after reset.
 
@@ -127,8 +137,6 @@ class Schedule:
     ----------
     counters : dict of str to int
         Predicted counters of the sequencers and the cycles of each unit's passes.
-    arrived, accepted : int
-        Cycles in which the last value of the last sample and its result were taken.
     phases : list of Phase
     """
 
@@ -141,8 +149,8 @@ class Schedule:
                       for block in blocks]
         self._taken = [0] * len(blocks)        # last spike word of the interval before left the queue in this cycle
         self._released = [[] for _ in blocks]  # cycles in which input slots became free, oldest first
-        self._samples = self.arrived = 0
-        self.accepted = -1
+        self._samples = self._arrivals = self._intervals = 0
+        self._arrived, self._accepted = 0, -1
 
     def _count(self, name, amount):
         self.counters[name] = self.counters.get(name, 0) + amount
@@ -153,59 +161,74 @@ class Schedule:
 
     def next_arrival(self):
         """Cycle in which the last value of the next sample is accepted if the source never waits."""
-        begin = max(self.arrived + 1 if self._samples else 0,
-                    self._room(0, self.config.hardware.sample_slots, self._samples))
+        begin = max(self._arrived + 1 if self._arrivals else 0,
+                    self._room(0, self.config.hardware.sample_slots, self._arrivals))
         return begin + self.config.input.size - 1
 
     def sample(self, passes, *, train, arrival=None, accepted=None):
-        """Schedule one sample.
+        """Schedule a sample that is a batch of its own: begin and end of its `batch`."""
+        times, = self.batch([passes], train=train, arrivals=[arrival], accepted=[accepted])
+        return times.begin, times.end
+
+    def batch(self, batch, *, train, arrivals=None, accepted=None):
+        """Schedule one batch.
 
         Parameters
         ----------
-        passes : list of list of Passes
-            Per unit of the network, per interval.
+        batch : list of list of list of Passes
+            Per sample, unit of the network, and interval.
         train : bool
-        arrival : int, optional
-            Cycle in which its last value was accepted; `next_arrival` by default.
-        accepted : int, optional
-            Cycle in which the result was taken; by default at once.
+        arrivals : list of int or None, optional
+            Cycles in which the last value of each sample was accepted; None for `next_arrival`.
+        accepted : list of int or None, optional
+            Cycles in which each result was taken; None for at once.
 
         Returns
         -------
-        begin, end : int
+        list of Times
             Cycle of the first dispatch, and of the completed report; the result says ``end - begin``.
         """
-        config = self.config
-        arrival = self.next_arrival() if arrival is None else arrival
-        self.arrived = arrival
+        config, samples = self.config, len(batch)
+        arrivals = [self._arrive(arrival) for arrival in arrivals or [None] * samples]
+        accepted = accepted or [None] * samples
         period = config.time.update_period
-        begin = end = None
+        begins, ends = [None] * samples, [None] * samples
         for interval in range(config.intervals):
-            ready = arrival + 1 if interval == 0 else 0
-            period_ends = (interval + 1) % period == 0
-            for number, block in enumerate(config.blocks):
-                free = self._free[number]
-                start = max(free, ready, self._taken[number] + 1 if not block.last else 0)
-                self._count(f"{block.name}.wait.input", max(0, ready - free))
-                if not block.last:
-                    self._count(f"{block.name}.wait.output", start - max(free, ready))
-                if number == 0 and interval == 0:
-                    begin = start
-                last, spikes = self._passes(block, interval, start, passes, train, period_ends)
-                if not block.last:
-                    ready = self._hand_over(number, interval, spikes) + 1
-                elif interval == config.intervals - 1:
-                    last = end = self._report(block, last, accepted)
-                self._free[number] = last + 1
-        self._samples += 1
-        return begin, end
+            for sample, passes in enumerate(batch):
+                ready = arrivals[sample] + 1 if interval == 0 else 0
+                period_ends = (interval + 1) % period == 0 and sample == samples - 1
+                for number, block in enumerate(config.blocks):
+                    free = self._free[number]
+                    start = max(free, ready, self._taken[number] + 1 if not block.last else 0)
+                    self._count(f"{block.name}.wait.input", max(0, ready - free))
+                    if not block.last:
+                        self._count(f"{block.name}.wait.output", start - max(free, ready))
+                    if number == 0 and interval == 0:
+                        begins[sample] = start
+                    last, spikes = self._passes(block, interval, sample, start, passes, train, period_ends)
+                    if not block.last:
+                        ready = self._hand_over(number, spikes) + 1
+                    elif interval == config.intervals - 1:
+                        last = ends[sample] = self._report(block, sample, last, accepted[sample])
+                        accepted[sample] = self._accepted
+                    self._free[number] = last + 1
+                    if block.units[0].static and interval == config.intervals - 1 and sample == samples - 1:
+                        self._released[number] += [self._computed] * samples
+                self._intervals += 1
+        self._samples += samples
+        return [Times(*own) for own in zip(begins, ends, arrivals, accepted)]
 
-    def _passes(self, block, interval, start, passes, train, period_ends):
+    def _arrive(self, arrival):
+        self._arrived = self.next_arrival() if arrival is None else arrival
+        self._arrivals += 1
+        return self._arrived
+
+    def _passes(self, block, interval, sample, start, passes, train, period_ends):
         """Passes of one interval; the cycle in which the last ends, and in which the last spikes are out."""
         first = self.config.units.index(block.units[0])
         now = start
         for place, unit in enumerate(block.units):
-            now = self._phase(block, interval, "forward", place, now,
+            now = self._phase(block, interval, sample, "forward", place, now,
                               forward_cycles(unit, passes[first + place][interval].forward))
             if place == len(block.units) - 2:
                 spikes = now
@@ -214,18 +237,18 @@ class Schedule:
             begin = now
             for place, unit in reversed([own for own in enumerate(block.units) if own[1].learns]):
                 above = None if unit.classifier else block.units[place + 1]
-                now = self._phase(block, interval, "backward", place, now,
+                now = self._phase(block, interval, sample, "backward", place, now,
                                   backward_cycles(unit, above, passes[first + place][interval].backward))
             self._count(f"{block.name}.cycles.backward", now - begin)
             updates = {place: self._update(unit, passes[first + place][interval].update, period_ends)
                        for place, unit in enumerate(block.units)}
-            ends = [self._phase(block, interval, "update", place, now, cycles)
+            ends = [self._phase(block, interval, sample, "update", place, now, cycles)
                     for place, cycles in updates.items() if cycles]
             if ends:
                 self._count(f"{block.name}.cycles.update", max(ends) - now)
                 now = max(ends)
-        bottom = block.units[0]
-        if interval == self.config.intervals - 1 if bottom.static else period_ends or bottom.accumulates:
+        self._computed, bottom = now, block.units[0]
+        if not bottom.static and (period_ends or bottom.accumulates):
             self._released[block.index].append(now)
         return now, spikes
 
@@ -237,16 +260,16 @@ class Schedule:
             return accumulate_cycles(unit, operations) + (apply_cycles(unit) if period_ends else 0)
         return update_cycles(unit, operations) if period_ends else 0
 
-    def _phase(self, block, interval, kind, place, before, cycles):
+    def _phase(self, block, interval, sample, kind, place, before, cycles):
         self._count(f"{block.units[place].path}.cycles.{kind}", cycles)
         if self.log:
-            self.phases.append(Phase(block.index, self._samples, interval, kind, place, before + 1, before + cycles))
+            self.phases.append(Phase(block.index, self._samples + sample, interval, kind, place, before + 1, before + cycles))
         return before + cycles
 
-    def _hand_over(self, number, interval, written):
+    def _hand_over(self, number, written):
         """Cycle in which the block after `number` accepts the last spike word of the interval."""
         config, top = self.config, self.config.blocks[number].layers[-1]
-        index = self._samples * config.intervals + interval
+        index = self._intervals
         period = config.blocks[number + 1].units[0].frames // config.time.interval
         taken = written + QUEUE_LATENCY
         if index % period == 0:
@@ -255,14 +278,14 @@ class Schedule:
         self._taken[number] = taken
         return taken
 
-    def _report(self, block, last, accepted):
-        waits = max(0, self.accepted + 1 - (last + 2))
+    def _report(self, block, sample, last, accepted):
+        waits = max(0, self._accepted + 1 - (last + 2))
         cycles = report_cycles(block.classifier)
         self._count(f"{block.name}.wait.result", waits)
         self._count(f"{block.name}.cycles.report", cycles)
         end = last + waits + cycles
         if self.log:
             interval = self.config.intervals - 1
-            self.phases.append(Phase(block.index, self._samples, interval, "report", -1, last + 1, end))
-        self.accepted = end + 1 if accepted is None else accepted
+            self.phases.append(Phase(block.index, self._samples + sample, interval, "report", -1, last + 1, end))
+        self._accepted = end + 1 if accepted is None else accepted
         return end

@@ -337,12 +337,17 @@ class Update(Section):
     The gradient is an integer in units of the last error bit; the factor ``2 / (N_c k^2)`` of the loss belongs to
     the rate. Every `decay_samples` trained samples the shift grows by one, `decay_limit` times at most. With
     `momentum`, the velocity stands for the gradient.
+
+    Gradients are summed over a `batch` of samples: the core computes an interval of one after the other, keeps the
+    potentials of all, and moves the weights once (Algorithm 1). The samples of a batch train together or not at all;
+    the mode of the first counts.
     """
 
     multiplier: Annotated[int, Field(ge=1, le=255)] = 1
     shift: Shift
     decay_samples: Annotated[int, Field(ge=0, le=(1 << 31) - 1)] = 0
     decay_limit: Annotated[int, Field(ge=0, le=16)] = 0
+    batch: Annotated[int, Field(ge=1, le=1024)] = 1
     momentum: Momentum | None = None
     rounding: Literal["nearest", "stochastic"] = "nearest"
     seed: Annotated[int, Field(ge=1, le=65535)] = 1
@@ -371,7 +376,7 @@ class Hardware(Section):
     Attributes
     ----------
     sample_slots : int
-        Samples that the input buffer holds; with 2 or more, one arrives while another is computed.
+        Samples that the input buffer holds: a batch at least; with more, others arrive while it is computed.
     spike_slots : int
         Update periods that the spike buffer between two blocks holds; with 1, a block waits for the next one.
     counters : bool
@@ -382,7 +387,7 @@ class Hardware(Section):
         Where each memory lives.
     """
 
-    sample_slots: Annotated[int, Field(ge=1, le=16)] = 2
+    sample_slots: Annotated[int, Field(ge=1, le=2048)] = 2
     spike_slots: Annotated[int, Field(ge=1, le=16)] = 2
     counters: bool = True
     counter_bits: Annotated[int, Field(ge=16, le=64)] = 48

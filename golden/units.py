@@ -59,6 +59,8 @@ class Unit:
         Whether its weights are computed from a seed instead of stored.
     steps, update_steps : int
         Steps of one interval, ``k``, and between two weight updates.
+    batch : int
+        Samples whose gradients are summed, and whose potentials are kept.
     align : int
         Left shift from the summed weights to the potential's fraction; negative is a floored right shift.
     multiplier_width : int
@@ -91,6 +93,7 @@ class Unit:
     random: bool
     steps: int
     update_steps: int
+    batch: int
     align: int
     multiplier_width: int
     velocity_width: int
@@ -273,7 +276,7 @@ class Unit:
     @property
     def gradient_width(self):
         """Bits of the exact gradient of one weight over one update period."""
-        return self.error_width + clog2(self.update_steps * self.pixels) + self.input_bits
+        return self.error_width + clog2(self.update_steps * self.pixels * self.batch) + self.input_bits
 
     @property
     def scaled_width(self):
@@ -335,8 +338,8 @@ def build_blocks(config):
         if unit.kind != "dense" or not unit.stored:
             return unit
         bits = unit.gradient_bits
-        # With momentum every weight moves, and a pass over all of them there must be.
-        memory = unit.velocity_width > 0 or layer.gradient == "memory" or \
+        # With momentum every weight moves, and a pass over all of them there must be; of a batch, no history is kept.
+        memory = unit.velocity_width > 0 or unit.batch > 1 or layer.gradient == "memory" or \
             (layer.gradient == "auto" and bits["memory"] < bits["history"])
         return replace(unit, accumulates=memory)
 
@@ -352,7 +355,7 @@ def build_blocks(config):
             lanes=granule if pool else layer.lanes, granule=granule, accumulates=layer.kind == "conv", random=False,
             weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
             error_width=numbers.error.width, potential_width=numbers.potential.width,
-            input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
+            input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps, batch=config.update.batch,
             align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length(),
             velocity_width=config.update.momentum.width if config.update.momentum and not pool else 0)
 

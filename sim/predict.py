@@ -2,7 +2,7 @@
 
 import torch
 
-from ..golden.activity import passes_and_counters
+from ..golden.activity import batch_passes_and_counters
 from ..golden.counters import block_counters, unit_counters
 from ..golden.model import Golden
 from ..golden.schedule import Schedule
@@ -34,7 +34,7 @@ class Prediction:
         self.config, self.keep = config, keep
         self.model = Golden(config, state)
         self.schedule = Schedule(config, log=keep)
-        self._counters, self.results, self.traces = {}, [], []
+        self._counters, self._batch, self.results, self.traces = {}, [], [], []
 
     @property
     def counters(self):
@@ -46,16 +46,23 @@ class Prediction:
         return {name: min(value, top) for name, value in found.items()}
 
     def sample(self, frame, label, train, *, arrival=None, accepted=None):
-        """Compute and schedule one sample; `arrival` and `accepted` as in `Schedule.sample`."""
-        trace = self.model.run(torch.as_tensor(frame), int(label), train=bool(train), record=self.keep)
-        passes, counters = passes_and_counters(self.config, trace)
+        """Take one sample; with the last of a batch, compute and schedule the batch.
+
+        `arrival` and `accepted` as in `Schedule.batch`; the mode of the first sample counts for its batch.
+        """
+        self._batch.append((torch.as_tensor(frame), int(label), bool(train), arrival, accepted))
+        if len(self._batch) < self.config.update.batch:
+            return
+        frames, labels, trains, arrivals, accepted = zip(*self._batch)
+        self._batch = []
+        traces = self.model.run_batch(torch.stack(frames), labels, train=trains[0], record=self.keep)
+        passes, counters = batch_passes_and_counters(self.config, traces)
         for name, amount in counters.items():
             self._counters[name] = self._counters.get(name, 0) + amount
-        begin, end = self.schedule.sample(passes, train=bool(train), arrival=arrival, accepted=accepted)
-        self.results.append({"prediction": trace.prediction, "spike counts": trace.counts.tolist(),
-                             "label": int(label), "train": int(train), "cycle count": end - begin,
-                             "cycle of arrival": self.schedule.arrived,
-                             "cycle of the result": self.schedule.accepted})
+        times = self.schedule.batch(passes, train=trains[0], arrivals=list(arrivals), accepted=list(accepted))
+        for trace, label, own in zip(traces, labels, times):
+            self.results.append({"prediction": trace.prediction, "spike counts": trace.counts.tolist(),
+                                 "label": label, "train": int(trains[0]), "cycle count": own.end - own.begin,
+                                 "cycle of arrival": own.arrival, "cycle of the result": own.accepted})
         if self.keep:
-            self.traces.append(trace)
-        return trace
+            self.traces += traces

@@ -3,12 +3,18 @@
 import copy
 
 import torch
+from amaranth.hdl import Module
 from amaranth.sim import Simulator
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from spikeloom.golden.config import parse
+from spikeloom.golden.sections import AvgPool, Conv, Dense
+from spikeloom.golden.units import output_shape
+from spikeloom.rtl.store import Store
 
-__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "frames", "patterns", "simulate", "small"]
+__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "frames", "load", "patterns", "scan_memory",
+           "simulate", "small", "spatial_configs", "spatial_units"]
 
 #: Two blocks of one layer; layer and classifier words that are not full; a frame in one bitmap word.
 BASE = {
@@ -50,7 +56,9 @@ def document(**changes):
     """`BASE` as a document of its own; a dict changes the fields it names, a surrogate or another value replaces."""
     made = copy.deepcopy(BASE)
     for name, value in changes.items():
-        merge = isinstance(value, dict) and "shape" not in value
+        if name == "input" and "shape" in value:
+            made["input"].pop("size")
+        merge = isinstance(value, dict) and not (name == "surrogate" and "shape" in value)
         made[name] = {**made.get(name, {}), **value} if merge else value
     return made
 
@@ -76,15 +84,10 @@ def _surrogates(draw, fraction):
     return {"shape": kind, "bin": _power(draw, -fraction, 1), "values": values, "shift": draw(st.integers(-1, 4))}
 
 
-@st.composite
-def configs(draw):
-    """Random small configurations, valid by construction, lively enough that spikes and errors occur."""
+def _rest(draw, *, weight_fraction=1, **network):
+    """A `Config` of what is left to choose once layers, blocks and input are there."""
     interval, intervals = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 4]))
     period = draw(st.sampled_from([p for p in (1, 2, 4) if intervals % p == 0]))
-    depth = draw(st.integers(1, 3))
-    sizes = draw(st.lists(st.one_of(st.integers(1, 20), st.integers(33, 40)), min_size=depth, max_size=depth))
-    layers = [{"neurons": n, "lanes": draw(st.integers(1, min(n, 5)))} for n in sizes]
-    ends = [*sorted(draw(st.sets(st.integers(1, depth - 1)))), depth] if depth > 1 else [1]
     classes = draw(st.integers(2, 5))
     leak = draw(st.one_of(
         st.integers(0, 8).flatmap(lambda s: st.fixed_dictionaries(
@@ -102,17 +105,84 @@ def configs(draw):
     stochastic = draw(st.booleans())
     return small(
         time={"steps": interval * intervals, "interval": interval, "update_period": period},
-        input={"size": draw(st.integers(1, 70)), "bits": draw(st.integers(1, 4)), "fraction": draw(st.integers(0, 3))},
-        layers=layers, network={"block_length": None, "block_ends": ends, "classes": classes},
+        input={**network["input"], "bits": draw(st.integers(1, 4)), "fraction": draw(st.integers(0, 3))},
+        layers=network["layers"],
+        network={"block_length": None, "block_ends": _ends(draw, len(network["layers"])), "classes": classes},
         classifier={"lanes": draw(st.integers(1, classes))}, neuron=neuron,
         surrogate=draw(_surrogates(fraction)),
-        numbers={"weight": {"width": weight, "fraction": draw(st.integers(1, weight - 1))},
+        numbers={"weight": {"width": weight, "fraction": draw(st.integers(weight_fraction, weight - 1))},
                  "potential": {"width": fraction + draw(st.integers(2, 4)), "fraction": fraction},
                  "error": {"width": error + draw(st.integers(3, 6)), "fraction": error}},
         update={"multiplier": draw(st.integers(1, 5)), "shift": draw(st.integers(0, 8)),
                 "decay_samples": draw(st.integers(0, 2)), "decay_limit": draw(st.integers(0, 2)),
                 "rounding": "stochastic" if stochastic else "nearest", "seed": draw(st.integers(1, 65535))},
         initial={"gain": draw(st.sampled_from([1.0, 4.0, 16.0])), "seed": draw(st.integers(0, 99))})
+
+
+def _ends(draw, depth):
+    return [*sorted(draw(st.sets(st.integers(1, depth - 1)))), depth] if depth > 1 else [1]
+
+
+@st.composite
+def configs(draw):
+    """Random small configurations of dense layers, lively enough that spikes and errors occur."""
+    depth = draw(st.integers(1, 3))
+    sizes = draw(st.lists(st.one_of(st.integers(1, 20), st.integers(33, 40)), min_size=depth, max_size=depth))
+    layers = [{"neurons": n, "lanes": draw(st.integers(1, min(n, 5)))} for n in sizes]
+    return _rest(draw, layers=layers, input={"size": draw(st.integers(1, 70))})
+
+
+def _reaches(length, kernel, stride, padding):
+    """Whether windows fit into `length` inputs and leave none out."""
+    left = length + 2 * padding - kernel
+    return left >= 0 and left // stride * stride - padding + kernel >= length
+
+
+def _window(draw, shape, *, sizes, most_padding):
+    """Kernel, stride and padding that suit `shape`, or None."""
+    own = [(k, s, p) for k in sizes for s in range(1, k + 1) for p in range(min(k, most_padding + 1))
+           if all(_reaches(length, k, s, p) for length in shape[:2])]
+    return draw(st.sampled_from(own)) if own else None
+
+
+@st.composite
+def _spatial_layers(draw, shape):
+    """One to four layers over an input of `shape`, at least one of them with weights."""
+    layers = []
+    for _ in range(draw(st.sampled_from([1, 2, 3, 3, 4]))):
+        kind = draw(st.sampled_from(["conv", "avg_pool", "conv", "avg_pool", "dense"]))
+        window = _window(draw, shape, sizes=(2, 3) if kind == "avg_pool" else (1, 2, 3),
+                         most_padding=2 if kind == "conv" else 0)
+        if kind == "avg_pool" and window:
+            layers.append(AvgPool(kind=kind, size=window[0], stride=window[1]))
+        elif kind == "dense" and layers:
+            neurons = draw(st.integers(1, 9))
+            layers.append(Dense(neurons=neurons, lanes=draw(st.integers(1, min(neurons, 5)))))
+        else:
+            kernel, stride, padding = window or (1, 1, 0)
+            channels = draw(st.sampled_from([1, 2, 3, 5, 6, 34]))
+            layers.append(Conv(kind="conv", channels=channels, kernel=kernel, stride=stride, padding=padding,
+                               lanes=draw(st.integers(1, min(channels, 5)))))
+        shape = output_shape(layers[-1], shape)
+    assume(any(layer.kind != "avg_pool" for layer in layers))
+    return [layer.model_dump() for layer in layers]
+
+
+@st.composite
+def spatial_configs(draw):
+    """Random small configurations with convolutions and pooling."""
+    shape = draw(st.tuples(*[st.sampled_from([1, 2, 4, 5, 6, 7])] * 2, st.sampled_from([1, 1, 2, 3, 5])))
+    # An average over nine inputs needs three fraction bits.
+    return _rest(draw, layers=draw(_spatial_layers(shape)), input={"shape": shape}, weight_fraction=3)
+
+
+@st.composite
+def spatial_units(draw, kinds=("conv", "avg_pool", "dense")):
+    """A random unit of one of `kinds`, and the `Config` that it belongs to."""
+    config = draw(spatial_configs())
+    units = [unit for unit in config.units if unit.kind in kinds]
+    assume(units)
+    return config, draw(st.sampled_from(units))
 
 
 def frames(config, count, seed=0):
@@ -135,3 +205,67 @@ def simulate(dut, *testbenches, clocked=True):
     for bench in testbenches:
         sim.add_testbench(bench)
     sim.run()
+
+
+async def load(ctx, store, memory):
+    """Fill a `Store`."""
+    ctx.set(store.write_en, -1)
+    for address, word in enumerate(memory):
+        ctx.set(store.write_address, address)
+        ctx.set(store.write, word)
+        await ctx.tick()
+    ctx.set(store.write_en, 0)
+
+
+def scan_memory(scan, memory, *, base, observe, ends, limit, runs=1, drive=None):
+    """Let `scan` read bitmaps in a memory, `runs` times in one simulation.
+
+    Parameters
+    ----------
+    scan : Component
+        Has `start`, `base`, `fetch`, `address`, `bits` and `valid`.
+    memory : list of int
+    base : int
+    observe : callable
+        ``(ctx)``: what an operation is like, while `valid`.
+    ends : callable
+        ``(ctx)``: whether this is the last cycle.
+    limit : int
+        Cycles after which to give up.
+    drive : callable, optional
+        ``(m)`` adds what else drives the scan.
+
+    Returns
+    -------
+    list of tuple
+        Per run, operations by cycle since `start`, the addresses read, and the last cycle.
+    """
+    m, results = Module(), []
+    m.submodules.scan = scan
+    m.submodules.store = store = Store(width=len(scan.bits), depth=len(memory))
+    m.d.comb += [store.read_en.eq(scan.fetch), store.read_address.eq(scan.address), scan.bits.eq(store.read)]
+    if drive is not None:
+        drive(m)
+
+    async def bench(ctx):
+        await load(ctx, store, memory)
+        for _ in range(runs):
+            operations, addresses, cycle, ended = {}, [], 0, False
+            ctx.set(scan.start, 1)
+            ctx.set(scan.base, base)
+            while not ended:
+                if ctx.get(scan.fetch):
+                    addresses.append(ctx.get(scan.address))
+                if ctx.get(scan.valid):
+                    operations[cycle] = observe(ctx)
+                ended = ends(ctx)
+                await ctx.tick()
+                ctx.set(scan.start, 0)
+                ctx.set(scan.base, 0)
+                cycle += 1
+                assert cycle < limit, "the scan does not end"
+            results.append((operations, addresses, cycle - 1))
+            assert not ctx.get(scan.valid)
+
+    simulate(m, bench)
+    return results

@@ -1,20 +1,44 @@
 """Operations and counters against loops that walk every word, step, group and bit as the hardware does."""
 
 from collections import Counter
+from itertools import product
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.golden.activity import passes_and_counters
 from spikeloom.golden.model import Golden
 from spikeloom.golden.schedule import Passes
-from strategies import configs, frames, small
+from strategies import configs, frames, small, spatial_configs
 
 
 def lanes_of(unit, word):
-    return min(unit.lanes, unit.n_out - word * unit.lanes)
+    """Lanes of an output word that hold a neuron."""
+    return min(unit.lanes, unit.channels - word % unit.channel_words * unit.lanes)
+
+
+def windows_of(unit):
+    """Inputs (indices) under every output pixel, tap by tap; all channels of a tap together."""
+    height, width, channels = unit.shape_in
+    if unit.kind == "dense":
+        return [[list(range(pixel * channels, (pixel + 1) * channels)) for pixel in range(height * width)]]
+    return [[[(y * width + x) * channels + channel for channel in range(channels)]
+             for y in range(begin_y, begin_y + unit.kernel) if 0 <= y < height
+             for x in range(begin_x, begin_x + unit.kernel) if 0 <= x < width]
+            for begin_y in range(-unit.padding, unit.shape_out[0] * unit.stride - unit.padding, unit.stride)
+            for begin_x in range(-unit.padding, unit.shape_out[1] * unit.stride - unit.padding, unit.stride)]
+
+
+def words_of(unit):
+    """Bitmap word of every input."""
+    _, width, channels = unit.shape_in
+    if unit.kind == "dense":
+        pitch = -(-channels // unit.granule) * unit.granule
+        return [(i // channels * pitch + i % channels) // unit.bitmap.scan_width for i in range(unit.n_in)]
+    return [unit.bitmap.position(i // channels // width, i // channels % width, i % channels) // unit.bitmap.scan_width
+            for i in range(unit.n_in)]
 
 
 class Walk:
@@ -24,22 +48,36 @@ class Walk:
         self.config, self.unit, self.trace = config, config.units[place], trace
         self.above = None if self.unit.classifier else config.units[place + 1]
         self.k, self.seen = config.time.interval, trace.units[place]
-        self.counts, self.asked = Counter(), Counter()
+        self.windows, self.word = windows_of(self.unit), words_of(self.unit)
+        self.learns = trace.train and self.unit.learns
+        self.counts, self.asked, self.touched = Counter(), Counter(), set()
+        if self.above:
+            # Output pixels that each neuron reaches.
+            self.reach = Counter(i for window in windows_of(self.above) for tap in window for i in tap)
         self.passes = [self.interval(i) for i in range(config.intervals)]
 
-    def rows(self, step, group):
-        """Fan-in indices of the set bits of one bitmap word; a frame is the same in every step."""
-        inputs = self.seen.inputs if self.unit.static else self.seen.inputs[step]
-        low = group * self.unit.scan_width
-        return [row for row in range(low, min(low + self.unit.scan_width, self.unit.n_in)) if inputs[row]]
+    def steps(self, number, intervals=1):
+        """Steps whose inputs are read for `intervals` intervals; a frame is the same in every step."""
+        return [0] if self.unit.static else range(number * self.k, (number + intervals) * self.k)
+
+    def active(self, step, inputs):
+        """Which of `inputs` are set."""
+        values = self.seen.inputs if self.unit.static else self.seen.inputs[step]
+        return [i for i in inputs if values[i]]
 
     def interval(self, number):
         period = self.config.time.update_period
-        forward = self.forward(number)
-        if not self.trace.train:
-            return Passes(forward, 0, 0)
         ends = (number + 1) % period == 0
-        return Passes(forward, self.backward(number), self.update(number + 1 - period) if ends else 0)
+        forward = self.forward(number)
+        backward = self.backward(number) if self.learns else 0
+        if not self.learns or self.unit.pool:
+            return Passes(forward, backward, 0)
+        if not self.unit.accumulates:
+            return Passes(forward, backward, self.update(number + 1 - period) if ends else 0)
+        update = self.accumulate(number)
+        if ends:
+            self.apply()
+        return Passes(forward, backward, update)
 
     def forward(self, number):
         unit, counts, operations = self.unit, self.counts, 0
@@ -49,56 +87,81 @@ class Walk:
             if number < self.config.intervals - 1:
                 counts["potential.write.forward"] += 1
             # A frame is summed once for all steps; behind it the neurons take them all, two cycles each.
-            for step in range(number * self.k, (number + 1) * self.k)[:1 if unit.static else None]:
-                own = 0
-                for group in range(unit.groups):
-                    counts["input.read.forward"] += 1
-                    rows = self.rows(step, group)
-                    own += max(1, len(rows))
-                    for _ in rows:
-                        counts["weight.read.forward"] += 1
-                        counts["value.read.forward"] += 1
-                        counts["adds.forward"] += lanes_of(unit, word)
-                operations += max(2 * self.k if unit.static else 2, own)
-            counts["window.write.forward"] += self.k * self.trace.train
+            for step in self.steps(number):
+                sums = self.pool_sum if unit.pool else self.sum
+                operations += max(2 * self.k if unit.static else 2, sums(word, step))
+            counts["window.write.forward"] += self.k * self.learns
             counts["count.write.forward"] += 1
             counts["count.read.forward"] += number > 0
         return operations
 
+    def sum(self, word, step):
+        """Operations of one word: every bitmap word under its window, every set bit of the window in it."""
+        unit, counts, operations = self.unit, self.counts, 0
+        inputs = [i for tap in self.windows[word // unit.channel_words] for i in tap]
+        for bitmap_word in sorted({self.word[i] for i in inputs}):
+            counts["input.read.forward"] += 1
+            events = self.active(step, [i for i in inputs if self.word[i] == bitmap_word])
+            operations += max(1, len(events))
+            for _ in events:
+                counts["weight.read.forward"] += 1
+                counts["value.read.forward"] += 1
+                counts["adds.forward"] += lanes_of(unit, word)
+        return operations
+
+    def pool_sum(self, word, step):
+        """Operations of one word of a pool: every tap, whose spikes are added at once."""
+        unit, counts = self.unit, self.counts
+        window, first = self.windows[word // unit.channel_words], word % unit.channel_words * unit.lanes
+        for tap in window:
+            counts["input.read.forward"] += 1
+            if self.active(step, tap[first:first + unit.lanes]):
+                counts["value.read.forward"] += 1
+                counts["adds.forward"] += lanes_of(unit, word)
+        return len(window)
+
     def backward(self, number):
         unit, counts, operations = self.unit, self.counts, 0
         for word in range(unit.words):
+            pixel, group = divmod(word, unit.channel_words)
+            first = pixel * unit.channels + group * unit.lanes
             for step in range(number * self.k, (number + 1) * self.k):
                 counts["window.read.backward"] += 1
                 own = 0
-                for lane in range(lanes_of(unit, word) if self.above else 0):
-                    if not self.seen.codes[step, word * unit.lanes + lane]:
-                        continue
-                    for above_word in range(self.above.words):  # one request each
-                        own += 1
-                        self.asked["weight.read.backward"] += 1
-                        self.asked["error.read.backward"] += 1
-                        self.asked["adds.backward"] += lanes_of(self.above, above_word)
+                for neuron in range(first, first + lanes_of(unit, word) if self.above else first):
+                    if self.seen.codes[step, neuron]:
+                        own += self.ask(neuron)
                 operations += max(2, own)
                 if not unit.static:
                     counts["error.write.backward"] += 1
             if unit.static:
-                # Errors of a frame are summed up over the update period, in place.
+                # Errors of a frame are summed in place: over the interval, or over all of the update period.
                 counts["error.write.backward"] += 1
-                counts["error.read.backward"] += number % self.config.time.update_period > 0
+                counts["error.read.backward"] += not unit.accumulates and number % self.config.time.update_period > 0
             counts["count.read.backward"] += 1
         return operations
 
+    def ask(self, neuron):
+        """Requests of one neuron: a word of the unit above each."""
+        above, asked, requests = self.above, self.asked, 0
+        for _ in range(self.reach[neuron]):
+            for word in [0] if above.pool else range(above.channel_words):
+                requests += 1
+                asked["error.read.backward"] += 1
+                asked["weight.read.backward"] += not above.pool
+                asked["adds.backward"] += 1 if above.pool else lanes_of(above, word)
+        return requests
+
     def update(self, first):
+        """Row by row, over the errors of an update period."""
         unit, counts, operations = self.unit, self.counts, 0
-        steps = range(first * self.k, (first + self.config.time.update_period) * self.k)
-        steps = steps[:1] if unit.static else steps
-        for group in range(unit.groups):
-            active = Counter()
-            for step in steps:
+        for bitmap_word in range(unit.bitmap.words):
+            inputs = [i for i in range(unit.n_in) if self.word[i] == bitmap_word]
+            visited = Counter()
+            for step in self.steps(first, self.config.time.update_period):
                 counts["input.read.update"] += 1
-                active.update(self.rows(step, group))
-            for visits in active.values():
+                visited.update(self.active(step, inputs))
+            for visits in visited.values():
                 for word in range(unit.words):
                     counts["weight.read.update"] += 1
                     counts["weight.write.update"] += 1
@@ -108,11 +171,45 @@ class Walk:
                     operations += visits
         return operations
 
+    def accumulate(self, number):
+        """Event by event: every weight word that an input meets, through every tap."""
+        unit, counts, operations = self.unit, self.counts, 0
+        for step in self.steps(number):
+            own = 0
+            for bitmap_word in range(unit.bitmap.words):
+                counts["input.read.update"] += 1
+                events = 0
+                for i in self.active(step, [i for i in range(unit.n_in) if self.word[i] == bitmap_word]):
+                    y, x = divmod(i // unit.shape_in[2], unit.shape_in[1])
+                    for out_y, out_x in product(range(unit.shape_out[0]), range(unit.shape_out[1])):
+                        tap = y + unit.padding - out_y * unit.stride, x + unit.padding - out_x * unit.stride
+                        if not all(0 <= place < unit.kernel for place in tap):
+                            continue
+                        for word in range(unit.channel_words):
+                            events += 1
+                            counts["gradient.read.update"] += 1
+                            counts["gradient.write.update"] += 1
+                            counts["error.read.update"] += 1
+                            counts["value.read.update"] += 1
+                            counts["adds.update"] += lanes_of(unit, word)
+                            self.touched.add((*tap, i % unit.shape_in[2], word))
+                own += max(1, events)
+            operations += max(2, own)
+        return operations
+
+    def apply(self):
+        """All words of the gradient memory; those that were touched move a weight and are cleared."""
+        unit, counts = self.unit, self.counts
+        counts["gradient.read.update"] += unit.weight_depth
+        for name in ("gradient.write.update", "weight.read.update", "weight.write.update"):
+            counts[name] += len(self.touched)
+        self.touched = set()
+
     def finish(self, requests):
         """The unit's counters; `requests` are those of the unit below."""
         unit, counts = self.unit, self.counts
-        words = self.config.time.steps * -(-unit.n_in // unit.granule)
-        counts["input.write.forward"] = unit.groups if unit.static else words
+        granules = unit.shape_in[0] * unit.shape_in[1] * -(-unit.shape_in[2] // unit.granule)
+        counts["input.write.forward"] = unit.bitmap.words if unit.static else self.config.time.steps * granules
         if unit.static:
             counts["value.write.forward"] = unit.n_in
         if unit is self.config.units[-1]:
@@ -153,6 +250,12 @@ def test_equals_the_walk(config, train):
     check(config, train)
 
 
+@settings(max_examples=100)
+@given(spatial_configs(), st.booleans())
+def test_equals_the_walk_over_images(config, train):
+    check(config, train)
+
+
 @pytest.mark.parametrize("train", [False, True])
 def test_equals_the_walk_with_many_words(train):
     # More than one bitmap word everywhere, the last of each not full.
@@ -160,6 +263,17 @@ def test_equals_the_walk_with_many_words(train):
         time={"steps": 6, "interval": 3, "update_period": 2}, input={"size": 70}, classifier={"lanes": 2},
         layers=[{"neurons": 67, "lanes": 3}, {"neurons": 41, "lanes": 4}, {"neurons": 35, "lanes": 35}],
         network={"classes": 5, "block_length": None, "block_ends": [2, 3]}, initial={"gain": 4.0}), train)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_equals_the_walk_with_wide_pixels(train):
+    # Pixels of more than one bitmap word, below a pool and below a convolution; a pool that serves.
+    check(small(
+        time={"steps": 4, "interval": 2, "update_period": 2}, input={"shape": (4, 5, 35)}, initial={"gain": 4.0},
+        layers=[{"kind": "conv", "channels": 37, "kernel": 3, "padding": 1, "lanes": 5},
+                {"kind": "avg_pool", "size": 2, "stride": 1},
+                {"kind": "conv", "channels": 34, "kernel": 2, "lanes": 17}],
+        network={"block_length": 2}, classifier={"lanes": 2}), train)
 
 
 def test_by_hand():

@@ -14,7 +14,12 @@ from strategies import document, small
 POTENTIAL = "must be a multiple of 2**-6 in 2**-6 .. 31.984375 (numbers.potential)"
 WIDTH = "must be a power of two in 0.03125 .. 4096"
 ENDS = "must rise and end with the last layer, 2"
+VANISHES = "in height and width, or nothing is left of the layer"
 ONE = {"neurons": 4, "lanes": 2}
+
+
+def cut(length, window, left):
+    return f"must reach all {length} inputs: with {window} the last {left} would be cut off"
 
 
 def leak(**rule):
@@ -35,6 +40,19 @@ def rectangle(width):
 
 def stochastic(**changes):
     return {"update": {"rounding": "stochastic", **changes}}
+
+
+def spatial(*layers, shape=(5, 6, 2), **changes):
+    """Layers over an image, in one block."""
+    return {"input": {"shape": list(shape)}, "layers": list(layers), "network": {"block_length": 1}, **changes}
+
+
+def conv(**changes):
+    return {"kind": "conv", "channels": 3, "kernel": 3, "lanes": 2, **changes}
+
+
+def pool(**changes):
+    return {"kind": "avg_pool", "size": 2, **changes}
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -71,17 +89,50 @@ def stochastic(**changes):
                                        "not {'block_length': 1, 'block_ends': [2]}"),
     ({"network": {"block_length": None}}, "network must have exactly one of block_length and block_ends, "
                                           "not {'block_length': None, 'block_ends': None}"),
-    ({"network": {"block_length": 3}}, "network.block_length must be at most the 2 layers, not 3"),
+    ({"network": {"block_length": 3}}, "network.block_length must be at most the 2 layers with weights, not 3"),
     (ends(), f"network.block_ends {ENDS}, not []"),
     (ends(1), f"network.block_ends {ENDS}, not [1]"),
     (ends(2, 1), f"network.block_ends {ENDS}, not [2, 1]"),
     (ends(1, 1, 2), f"network.block_ends {ENDS}, not [1, 1, 2]"),
     (ends(1, 3), f"network.block_ends {ENDS}, not [1, 3]"),
+    # convolutions and pooling
+    (spatial({**ONE, "kind": "max_pool"}), "layers.0.kind must be one of 'dense', 'conv', 'avg_pool', not 'max_pool'"),
+    (spatial(conv(neurons=3)), "layers.0.neurons is not a known field, its value was 3"),
+    (spatial(conv(), pool(lanes=2)), "layers.1.lanes is not a known field, its value was 2"),
+    (spatial(conv(lanes=4)), "layers.0.lanes must be at most the 3 channels it serves, not 4"),
+    (spatial(conv(stride=4)), "layers.0.stride must be at most the kernel, 3, not 4"),
+    (spatial(conv(padding=3)), "layers.0.padding must be below the kernel, 3, not 3"),
+    (spatial(conv(kernel=32)), "layers.0.kernel: input should be less than or equal to 31, not 32"),
+    (spatial(conv(), pool(size=2, stride=3)), "layers.1.stride must be at most the size, 2, not 3"),
+    (spatial(conv(), pool(size=1)), "layers.1.size: input should be greater than or equal to 2, not 1"),
+    (spatial(conv(kernel=6)), f"layers.0.kernel must be at most the 5 inputs {VANISHES}, not 6"),
+    (spatial(conv(kernel=8, padding=1)), f"layers.0.kernel must be at most the 5 inputs and 2 of padding {VANISHES}, "
+                                         "not 8"),
+    (spatial(conv(), pool(size=4)), f"layers.1.size must be at most the 3 inputs {VANISHES}, not 4"),
+    (spatial(conv(), ONE, conv()), f"layers.2.kernel must be at most the 1 inputs {VANISHES}, not 3"),
+    (spatial(conv(stride=2)), f"layers.0.stride {cut(6, 'kernel 3 and padding 0', 1)}, not 2"),
+    (spatial(conv(stride=3, padding=1), shape=(7, 6, 1)),
+     f"layers.0.stride {cut(6, 'kernel 3 and padding 1', 1)}, not 3"),
+    (spatial(conv(stride=3)), f"layers.0.stride {cut(5, 'kernel 3 and padding 0', 2)}, not 3"),
+    (spatial(pool(), conv(kernel=2)), f"layers.0.stride {cut(5, 'size 2 and padding 0', 1)}, not 2"),
+    (spatial(pool(), shape=(2, 4, 1)), "layers must hold a layer with weights, not ['avg_pool']"),
+    (spatial(conv(), pool(size=3, stride=1), network={"block_length": 2}),
+     "network.block_length must be at most the 1 layers with weights, not 2"),
+    (spatial(conv(), pool(size=3, stride=1), network={"block_length": None, "block_ends": [1]}),
+     f"network.block_ends {ENDS}, not [1]"),
+    (spatial(conv(), pool(size=3, stride=1), numbers={"weight": {"width": 8, "fraction": 2}}),
+     "numbers.weight.fraction must hold 1 / 9, the weight of an average, not 2"),
+    (spatial(pool(size=4, stride=1), conv(kernel=2), numbers={"weight": {"width": 8, "fraction": 2}}),
+     "numbers.weight.fraction must hold 1 / 16, the weight of an average, not 2"),
+    (spatial(conv(), input={"shape": [5, 6, 2], "size": 61}),
+     "input.size must be left out or be the 60 values of input.shape, not 61"),
+    (spatial(conv(), shape=(5, 6)), "input.shape.2 is required and missing"),
+    (spatial(conv(), shape=(5, 0, 2)), "input.shape.1: input should be greater than or equal to 1, not 0"),
+    (spatial(conv(), shape=(5, 6, 2.0)), "input.shape.2: input should be a valid integer, not 2.0"),
     # neuron
     (leak(form="multiply", multiplier=257, shift=8), "neuron.leak.multiplier must be at most 2**shift = 256, not 257"),
     (leak(form="shift", shift=0), "neuron.leak.shift: input should be greater than or equal to 1, not 0"),
-    (leak(form="exp"), "neuron.leak: input tag 'exp' found using 'form' does not match any of the expected tags: "
-                       "'multiply', 'shift', not {'form': 'exp'}"),
+    (leak(form="exp"), "neuron.leak.form must be one of 'multiply', 'shift', not 'exp'"),
     ({"neuron": {"reset": "zero"}}, "neuron.reset_error must be false when neuron.reset is 'zero', not True"),
     ({"neuron": {"reset": "none"}}, "neuron.reset_error must be false when neuron.reset is 'none', not True"),
     *(({"neuron": {field: value}}, f"neuron.{field} {POTENTIAL}, not {value!r}")
@@ -138,12 +189,17 @@ def test_one_error_per_rule(changes, message):
     {"neuron": {"threshold": 1}},                                             # TOML writes a whole number without point
     {"neuron": {"reset": "none", "reset_error": False, "reset_amount": 0.3}},  # unused: not checked
     rectangle(2.0**-5), rectangle(4096.0), stochastic(shift=15),
+    spatial(conv(kernel=5)),                                                  # one row of outputs is left
+    spatial(conv(kernel=9, padding=2)),                                       # of a window that ends in the padding
+    spatial(conv(stride=2, padding=1)),                                       # five inputs: the last window ends there
+    spatial(conv(), pool(size=3, stride=1), numbers={"weight": {"width": 8, "fraction": 3}}),  # 8 / 9
+    spatial(conv(), input={"shape": [5, 6, 2], "size": 60}),
 ])
 def test_edges_are_valid(changes):
     parse(document(**changes))
 
 
-@pytest.mark.parametrize("path", ["time", "time.steps", "input.size", "layers", "network.classes", "classifier",
+@pytest.mark.parametrize("path", ["time", "time.steps", "input.bits", "layers", "network.classes", "classifier",
                                   "neuron.leak", "neuron.threshold", "surrogate", "numbers.error", "update.shift"])
 def test_missing_key(path):
     data = document()
@@ -153,6 +209,13 @@ def test_missing_key(path):
         place = place[section]
     del place[key]
     with pytest.raises(ConfigError, match=f"^{re.escape(path)} is required and missing$"):
+        parse(data)
+
+
+def test_input_has_shape_or_size():
+    data = document()
+    del data["input"]["size"]
+    with pytest.raises(ConfigError, match=r"^input must have shape or size, not None$"):
         parse(data)
 
 
@@ -213,6 +276,17 @@ def test_replace_changes_only_what_it_names():
         config.replace(time={"interval": 3})
 
 
+@pytest.mark.parametrize("changes, shape, size", [
+    ({"size": 7}, (1, 1, 7), 7),
+    ({"shape": [2, 3, 4]}, (2, 3, 4), 24),
+    ({"bits": 5}, (1, 1, 6), 6),
+])
+def test_replace_of_the_input(changes, shape, size):
+    # Size and shape follow from each other: the one that is not named goes with the old one.
+    config = small().replace(input=changes)
+    assert (config.input.shape, config.input.size, config.input.bits) == (shape, size, changes.get("bits", 3))
+
+
 def test_replace_with_another_surrogate():
     # Fields of the shape that was there before have no meaning in the new one.
     assert small().replace(surrogate={"shape": "table", "bin": 0.5, "values": [3, 1]}).surrogate_codes == (3, 1)
@@ -234,20 +308,65 @@ def test_derived_sizes():
     assert (config.intervals, config.update_steps) == (6, 6)
     assert [(block.name, block.last, len(block.layers)) for block in config.blocks] == [
         ("block0", False, 2), ("block1", True, 1)]
-    fields = ["path", "static", "bottom", "n_in", "n_out", "granule", "frames", "words", "last_lanes", "scan_width",
-              "groups", "last_inputs", "weight_depth", "align"]
+    fields = ["path", "static", "bottom", "n_in", "n_out", "granule", "frames", "words", "last_lanes", "weight_depth",
+              "align"]
     assert [tuple(getattr(unit, field) for field in fields) for unit in config.units] == [
-        ("block0.layer0", True, True, 40, 33, 1, 1, 9, 1, 32, 2, 8, 360, -4),
-        ("block0.layer1", False, False, 33, 21, 4, 6, 5, 1, 32, 2, 1, 165, 0),
-        ("block0.classifier", False, False, 21, 10, 5, 6, 3, 2, 40, 1, 21, 63, 0),
-        ("block1.layer0", False, True, 21, 7, 5, 6, 1, 7, 40, 1, 21, 21, 0),
-        ("block1.classifier", False, False, 7, 10, 7, 6, 3, 2, 7, 1, 7, 21, 0),
+        ("block0.layer0", True, True, 40, 33, 1, 1, 9, 1, 360, -4),
+        ("block0.layer1", False, False, 33, 21, 4, 6, 5, 1, 165, 0),
+        ("block0.classifier", False, False, 21, 10, 5, 6, 3, 2, 63, 0),
+        ("block1.layer0", False, True, 21, 7, 5, 6, 1, 7, 21, 0),
+        ("block1.classifier", False, False, 7, 10, 7, 6, 3, 2, 21, 0),
     ]
+    fields = ["scan_width", "words", "groups", "partial"]
+    assert [tuple(getattr(unit.bitmap, field) for field in fields) for unit in config.units] == [
+        (32, 2, 2, 8), (32, 2, 2, 1), (40, 1, 1, 21), (40, 1, 1, 21), (7, 1, 1, 7)]
     widths = ["sum_width", "current_width", "dot_width", "history_width", "gradient_width", "scaled_width"]
     assert [tuple(getattr(unit, width) for width in widths) for unit in config.units[:2]] == [
         (10 + 5 + 6, 21, 10 + 12 + 6, 12 + 3, 12 + 3 + 5, 20 + 3 + 2),
         (10 + 6, 16, 10 + 12 + 5, 12, 12 + 3, 15 + 3 + 2),
     ]
+
+
+def test_derived_sizes_of_images():
+    """An image of 7 by 5, a convolution, its pool in the same block, a convolution of its own, by hand."""
+    config = small(
+        input={"shape": [7, 5, 2], "bits": 3, "fraction": 1},
+        layers=[conv(channels=6, lanes=4, padding=1), pool(size=3, stride=2), conv(channels=40, kernel=2, lanes=8)])
+    fields = ["path", "kind", "learns", "serves", "accumulates", "bottom"]
+    assert [tuple(getattr(unit, field) for field in fields) for unit in config.units] == [
+        ("block0.layer0", "conv", True, False, True, True), ("block0.layer1", "avg_pool", True, True, False, False),
+        ("block0.classifier", "dense", True, True, False, False), ("block1.layer0", "conv", True, False, True, True),
+        ("block1.classifier", "dense", True, True, False, False)]
+    fields = ["shape_in", "shape_out", "lanes", "granule", "words", "last_lanes", "fan_in", "fan_rows", "weight_depth"]
+    # What a lane does not hold leaves a gap: 6 channels on 4 lanes take 8 bits of a pixel.
+    assert [tuple(getattr(unit, field) for field in fields) for unit in config.units] == [
+        ((7, 5, 2), (7, 5, 6), 4, 1, 70, 2, 18, 18, 36),
+        ((7, 5, 6), (3, 2, 6), 4, 4, 12, 2, 9, 8 * 8 + 6, 0),
+        ((3, 2, 6), (1, 1, 3), 2, 4, 2, 1, 36, 5 * 8 + 6, 2 * 46),
+        ((3, 2, 6), (2, 1, 40), 8, 4, 10, 8, 24, 3 * 8 + 6, 5 * 30),
+        ((2, 1, 40), (1, 1, 3), 2, 8, 2, 1, 80, 80, 160)]
+    layer, average = config.units[:2]
+    assert (average.pool_weight, layer.most_taps, average.most_taps) == (7, 9, 4)  # 64 / 9
+    assert (layer.sum_width, average.sum_width) == (10 + 3 + 5, 10 + 4)
+    assert (layer.gradient_width, layer.dot_width, average.dot_width) == (12 + 7 + 3, 10 + 12 + 6, 10 + 12 + 2)
+
+
+C, P = conv(kernel=1), pool(stride=1)
+
+
+@pytest.mark.parametrize("layers, network, sizes", [
+    ([C, C, C], {"block_length": 1}, [1, 1, 1]),
+    ([C, C, C], {"block_length": 2}, [2, 1]),
+    ([C, P, C, P, P, C], {"block_length": 1}, [2, 3, 1]),   # a pool belongs to what is below
+    ([C, P, C, P, P, C], {"block_length": 2}, [5, 1]),
+    ([C, P, C, P, P, C], {"block_length": 3}, [6]),
+    ([P, C, P], {"block_length": 1}, [3]),                  # unless nothing is
+    ([P, P, C, ONE], {"block_length": 1}, [3, 1]),
+    ([C, P, C], {"block_length": None, "block_ends": [1, 3]}, [1, 2]),
+])
+def test_blocks(layers, network, sizes):
+    config = parse(document(**spatial(*layers, network=network)))
+    assert [len(block.layers) for block in config.blocks] == sizes
 
 
 @pytest.mark.parametrize("surrogate, codes, bits, bin_shift, gain_shift", [

@@ -4,48 +4,70 @@
 from typing import NamedTuple
 
 import pytest
-from amaranth.hdl import Module
-from hypothesis import given
+from amaranth.hdl import Array, Signal
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.rtl.scan import EventScan
-from spikeloom.rtl.store import Store
-from strategies import simulate
+from strategies import scan_memory
 
 
 class Shape(NamedTuple):
-    """Parameters of a scan, and where it begins; its memory has a few words around what it visits."""
+    """Parameters of a scan, and what its surroundings tell it."""
 
-    words: int
     steps: int
-    groups: int
     width: int
-    partial: int
-    repeat: int = 1
+    rectangles: tuple     # per word: rows, groups, and the offset in each group
+    masks: tuple          # per word, row and group; repeats
+    repeats: tuple        # operations of an event, by its index; repeats
+    rows: int = 1
+    groups: int = 1
+    group_pitch: int = 1
+    row_pitch: int = 0
+    step_pitch: int = 1
     minimum: int = 2
+    whole: bool = False
     mute: bool = False
     backward: bool = False
-    before: int = 0
+    base: int = 0
 
     @property
-    def visited(self):
-        return self.steps * (self.words if self.backward else self.groups)
+    def words(self):
+        return len(self.rectangles)
+
+    def reads(self):
+        """(word, step, row, group, address, number of its mask), in order."""
+        place = self.base
+        for word, (rows, groups, offsets) in enumerate(self.rectangles):
+            for step in range(self.steps):
+                for row in range(rows):
+                    for group in range(groups):
+                        address = place if self.backward else (
+                            self.base + step * self.step_pitch + row * self.row_pitch + group * self.group_pitch)
+                        mask = (word * self.rows + row) * self.groups + group
+                        yield word, step, row, group, address + offsets[group], mask % len(self.masks)
+                        place -= 1
 
     @property
     def depth(self):
-        return self.before + self.visited + 1
+        return max(address for *_, address, _ in self.reads()) + 2
 
-    @property
-    def base(self):
-        return self.before + (self.visited - 1 if self.backward else 0)
+
+def plain(width, words=1, groups=1, **options):
+    """A scan like that of a dense layer: all bits of all groups count, one operation per event."""
+    masks = ((1 << width) - 1,)
+    return Shape(width=width, groups=groups, rectangles=((1, groups, (0,) * groups),) * words, masks=masks,
+                 repeats=(1,), **{"steps": 1, "step_pitch": groups, **options})
 
 
 class Operation(NamedTuple):
-    """Outputs of one cycle; where it carries no event, its place is None."""
+    """Outputs of one cycle; `address` and `seen` are those of its bitmap word."""
 
     word: int
     step: int
-    event: tuple | None  # group, index, repeat_first, repeat_last
+    index: int | None
+    address: int
+    seen: int | None
     first: bool
     last: bool
     word_first: bool
@@ -53,101 +75,124 @@ class Operation(NamedTuple):
     final: bool
 
 
+class Read(NamedTuple):
+    row: int
+    group: int
+    ends_step: bool
+    ends_word: bool
+
+
 def expected_scan(shape, memory):
-    """Operations and read addresses, from the loops of the docstring."""
-    operations, addresses = [], []
-    for word in range(shape.words):
-        for step in range(shape.steps):
-            events = []
-            for group in range(shape.groups):
-                offset = word * shape.steps + step if shape.backward else step * shape.groups + group
-                address = shape.base - offset if shape.backward else shape.base + offset
-                addresses.append(address)
-                part = word == 0 if shape.backward else group == shape.groups - 1
-                width = 0 if shape.mute else shape.partial if part else shape.width
-                hits = [(group, index, turn == 0, turn == shape.repeat - 1) for index in range(width)
-                        if memory[address] >> index & 1 for turn in range(shape.repeat)]
-                events += hits or [None]
-            events += [None] * (shape.minimum - len(events))
-            ends = {"word_first": step == 0, "word_last": step == shape.steps - 1}
-            for place, event in enumerate(events):
-                last = place == len(events) - 1
-                operations.append(Operation(
-                    word, step, event, place == 0, last, **ends,
-                    final=last and ends["word_last"] and word == shape.words - 1))
-    return operations, addresses
+    """Operations and reads, from the loops of the docstring."""
+    operations, addresses, reads = [], [], []
+    last_read = {(word, step): place for place, (word, step, *_) in enumerate(shape.reads())}
+    steps = {}
+    for place, (word, step, row, group, address, mask) in enumerate(shape.reads()):
+        addresses.append(address)
+        ends = place == last_read[word, step]
+        reads.append(Read(row, group, ends, ends and step == shape.steps - 1))
+        bits = 0 if shape.mute else memory[address] & shape.masks[mask]
+        events = [index for index in range(shape.width) if bits >> index & 1
+                  for _ in range(shape.repeats[index % len(shape.repeats)])]
+        if shape.whole:
+            events = events[:1]
+        steps.setdefault((word, step), []).extend(
+            (index, address, bits if shape.whole else None) for index in events or [None])
+    for (word, step), events in steps.items():
+        # What fills up a step comes behind its last bitmap word.
+        events += [(None, events[-1][1], 0 if shape.whole else None)] * (shape.minimum - len(events))
+        ends = {"word_first": step == 0, "word_last": step == shape.steps - 1}
+        for place, event in enumerate(events):
+            last = place == len(events) - 1
+            operations.append(Operation(
+                word, step, *event, place == 0, last, **ends,
+                final=last and ends["word_last"] and word == shape.words - 1))
+    return operations, addresses, reads
 
 
 def rtl_scan(shape, memory, *, limit, runs=1):
-    """For each of `runs` scans in one simulation: operations by cycle since `start` and read addresses."""
-    m = Module()
-    options = {name: getattr(shape, name) for name in ("words", "steps", "groups", "width", "partial", "repeat",
-                                                       "minimum", "mute", "backward", "depth")}
-    m.submodules.scan = scan = EventScan(**options)
-    m.submodules.store = store = Store(width=shape.width, depth=shape.depth)
-    m.d.comb += [store.read_en.eq(scan.fetch), store.read_address.eq(scan.address), scan.bits.eq(store.read)]
-    results = []
+    """For each of `runs` scans in one simulation: operations by cycle since `start`, addresses, and reads."""
+    names = ("steps", "rows", "groups", "group_pitch", "row_pitch", "step_pitch", "width", "minimum", "whole", "mute",
+             "backward")
+    scan = EventScan(words=shape.words, depth=len(memory), tag=range(len(memory)),
+                     **{name: getattr(shape, name) for name in names})
+    reads = []
+
+    def drive(m):
+        # As a unit drives it: by the word being read, and for `stay` by the event.
+        word, turn = Signal(range(shape.words + 1)), Signal(8)
+        with m.If(scan.start):
+            m.d.sync += word.eq(0)
+        with m.Elif(scan.read_word):
+            m.d.sync += word.eq(word + 1)
+        with m.If(scan.valid & scan.event):
+            m.d.sync += turn.eq(turn + 1)
+            with m.If(~scan.stay):
+                m.d.sync += turn.eq(0)
+
+        offsets = [offset for *_, own in shape.rectangles for offset in own]
+        place = (word * shape.rows + scan.read_row) * shape.groups + scan.read_group
+        m.d.comb += [
+            scan.last_row.eq(Array(rows - 1 for rows, *_ in shape.rectangles)[word]),
+            scan.last_group.eq(Array(groups - 1 for _, groups, _ in shape.rectangles)[word]),
+            scan.offset.eq(Array(offsets)[word * shape.groups + scan.read_group]),
+            scan.mask.eq(Array(shape.masks)[place % len(shape.masks)]),
+            scan.tag_in.eq(scan.address),
+            scan.stay.eq(turn != Array(shape.repeats)[scan.index % len(shape.repeats)] - 1),
+        ]
 
     def observe(ctx):
-        group, index, first, last = (ctx.get(signal) for signal in (
-            scan.group, scan.index, scan.repeat_first, scan.repeat_last))
-        event = (group, index, bool(first), bool(last)) if ctx.get(scan.event) else None
-        return Operation(ctx.get(scan.word), ctx.get(scan.step), event, *(
+        index = ctx.get(scan.index) if ctx.get(scan.event) else None
+        seen = ctx.get(scan.seen) if shape.whole else None
+        return Operation(ctx.get(scan.word), ctx.get(scan.step), index, ctx.get(scan.tag), seen, *(
             bool(ctx.get(signal)) for signal in (scan.first, scan.last, scan.word_first, scan.word_last, scan.final)))
 
-    async def bench(ctx):
-        ctx.set(store.write_en, 1)
-        for address, bits in enumerate(memory):
-            ctx.set(store.write_address, address)
-            ctx.set(store.write, bits)
-            await ctx.tick()
-        ctx.set(store.write_en, 0)
-        for _ in range(runs):
-            operations, addresses, cycle = {}, [], 0
-            ctx.set(scan.start, 1)
-            ctx.set(scan.base, shape.base)
-            while not any(operation.final for operation in operations.values()):
-                if ctx.get(scan.fetch):
-                    addresses.append(ctx.get(scan.address))
-                if ctx.get(scan.valid):
-                    operations[cycle] = observe(ctx)
-                await ctx.tick()
-                ctx.set(scan.start, 0)
-                ctx.set(scan.base, 0)
-                cycle += 1
-                assert cycle < limit, "the scan does not end"
-            results.append((operations, addresses))
-            assert not ctx.get(scan.valid)
+    def ends(ctx):
+        if ctx.get(scan.fetch):
+            reads.append(Read(ctx.get(scan.read_row), ctx.get(scan.read_group), bool(ctx.get(scan.read_step)),
+                              bool(ctx.get(scan.read_word))))
+        return bool(ctx.get(scan.valid & scan.final))
 
-    simulate(m, bench)
-    return results
+    found = scan_memory(scan, memory, base=shape.base, observe=observe, ends=ends, limit=limit, runs=runs, drive=drive)
+    return [(operations, addresses) for operations, addresses, _ in found], reads
 
 
 def check(shape, memory, runs=1):
-    operations, addresses = expected_scan(shape, memory)
+    operations, addresses, reads = expected_scan(shape, memory)
     # Start in cycle 0, first read in 1, first operation in 3, then one in every cycle.
     expected = {3 + place: operation for place, operation in enumerate(operations)}
-    assert rtl_scan(shape, memory, limit=len(operations) + 20, runs=runs) == [(expected, addresses)] * runs
+    found = rtl_scan(shape, memory, limit=len(operations) + 20, runs=runs)
+    assert found == ([(expected, addresses)] * runs, reads * runs)
     return operations
 
 
 @st.composite
 def scans(draw, **fixed):
     backward = fixed.get("backward", False)
-    width = draw(st.integers(1, 6))
-    shape = Shape(words=draw(st.integers(1, 3)), steps=draw(st.integers(1, 3)),
-                  groups=1 if backward else draw(st.integers(1, 3)), width=width,
-                  partial=draw(st.integers(1, width)), before=draw(st.integers(0, 3)), **fixed)
-    # Empty words are as frequent as all others together; bits beyond `partial` hold anything.
+    words, width = draw(st.integers(1, 3)), draw(st.integers(1, 6))
+    rows, groups = (1, 1) if backward else (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    rectangles = tuple(
+        (draw(st.integers(1, rows)), draw(st.integers(1, groups)),
+         (0,) if backward else tuple(draw(st.lists(st.integers(0, 4), min_size=groups, max_size=groups))))
+        for _ in range(words))
+    some = st.lists(st.integers(0, (1 << width) - 1), min_size=1, max_size=7)
+    steps = draw(st.integers(1, 3))
+    shape = Shape(
+        steps=steps, width=width, rectangles=rectangles, rows=rows, groups=groups, masks=tuple(draw(some)),
+        repeats=tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))),
+        group_pitch=draw(st.integers(0, 2)), row_pitch=draw(st.integers(0, 5)), step_pitch=draw(st.integers(0, 7)),
+        base=draw(st.integers(0, 3)) + (words * steps - 1 if backward else 0), **fixed)
+    # Empty words are as frequent as all others together.
     word = st.one_of(st.just(0), st.integers(0, (1 << width) - 1))
     return shape, draw(st.lists(word, min_size=shape.depth, max_size=shape.depth))
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"minimum": 3}, {"minimum": 10}, {"backward": True}, {"backward": True, "repeat": 2},
-    {"backward": True, "repeat": 3}, {"backward": True, "mute": True},
+    {}, {"minimum": 3}, {"minimum": 10}, {"whole": True}, {"whole": True, "minimum": 4}, {"mute": True},
+    {"backward": True}, {"backward": True, "minimum": 5}, {"backward": True, "mute": True},
 ], ids=lambda options: "-".join(f"{name}{int(value)}" for name, value in options.items()) or "forward")
 def test_every_event_in_its_cycle(options):
+    @settings(max_examples=20)
     @given(scans(**options))
     def check_random(drawn):
         check(*drawn, runs=2)
@@ -157,38 +202,57 @@ def test_every_event_in_its_cycle(options):
 
 @pytest.mark.parametrize("memory, operations", [
     ([0b0000, 0b0000], 2),      # two empty words fill the two operations that a step takes
-    ([0b1111, 0b1111], 4 + 2),  # the last two of the second word are beyond `partial`
+    ([0b1111, 0b1111], 4 + 2),  # the last two of the second word do not count
     ([0b1111, 0b1100], 4 + 1),  # nothing valid in it, but it was read
     ([0b0000, 0b0001], 1 + 1),
 ])
 def test_operations_of_a_step(memory, operations):
-    shape = Shape(words=1, steps=1, groups=2, width=4, partial=2)
+    shape = plain(4, groups=2)._replace(masks=(0b1111, 0b0011))
     assert len(check(shape, [*memory, 0])) == operations
 
 
 def test_a_lone_event_is_followed_by_an_empty_operation():
-    operations = check(Shape(words=1, steps=1, groups=1, width=4, partial=4), [0b0100, 0])
-    assert [(op.event, op.first, op.last) for op in operations] == [
-        ((0, 2, True, True), True, False), (None, False, True)]
+    operations = check(plain(4), [0b0100, 0])
+    assert [(op.index, op.first, op.last) for op in operations] == [(2, True, False), (None, False, True)]
 
 
 def test_a_step_takes_its_minimum():
-    shape = Shape(words=2, steps=1, groups=2, width=4, partial=4, minimum=6)
-    operations = check(shape, [0b0011, 0b0001, 0])
-    assert [op.event is None for op in operations] == [False] * 3 + [True] * 3 + [False] * 3 + [True] * 3
+    operations = check(plain(4, words=2, groups=2, minimum=6), [0b0011, 0b0001, 0])
+    assert [op.index is None for op in operations] == [False] * 3 + [True] * 3 + [False] * 3 + [True] * 3
+
+
+def test_an_event_stays():
+    # Bit 0 takes one operation, bit 1 three, bit 2 one again.
+    operations = check(plain(3)._replace(repeats=(1, 3)), [0b111, 0])
+    assert [op.index for op in operations] == [0, 1, 1, 1, 2]
+
+
+def test_a_whole_word_is_one_operation():
+    operations = check(plain(4, groups=3, whole=True), [0b1010, 0b0000, 0b1111, 0])
+    assert [(op.index, op.seen) for op in operations] == [(1, 0b1010), (None, 0), (0, 0b1111)]
+
+
+def test_rectangles_of_two_words():
+    """An image of three rows of two bitmap words; windows of two rows and one word, and of one row and two words."""
+    shape = plain(2, words=2)._replace(
+        rows=2, groups=2, row_pitch=2, steps=2, step_pitch=6, base=1,
+        rectangles=((2, 1, (1, 1)), (1, 2, (4, 4))))
+    memory = [0] + [0b01] * 12 + [0]
+    assert [op.address for op in check(shape, memory)] == [
+        1 + 1, 1 + 3, 7 + 1, 7 + 3,
+        1 + 4, 1 + 5, 7 + 4, 7 + 5]
 
 
 @pytest.mark.parametrize("changes, message", [
     ({"words": 0}, "words must be positive, not 0"),
     ({"steps": 0}, "steps must be positive, not 0"),
+    ({"rows": 0}, "rows must be positive, not 0"),
     ({"groups": 0}, "groups must be positive, not 0"),
     ({"width": 0}, "width must be positive, not 0"),
-    ({"repeat": 0}, "repeat must be positive, not 0"),
     ({"minimum": 1}, "minimum must be at least 2, not 1"),
-    ({"partial": 0}, r"partial must be in 1\.\.4, not 0"),
-    ({"partial": 5}, r"partial must be in 1\.\.4, not 5"),
-    ({"groups": 2, "backward": True}, "groups must be 1 in a backward scan, not 2"),
+    ({"groups": 2, "backward": True}, "rows and groups must be 1 in a backward scan, not 1 and 2"),
+    ({"rows": 3, "backward": True}, "rows and groups must be 1 in a backward scan, not 3 and 1"),
 ])
 def test_constructor_errors(changes, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
-        EventScan(**{"words": 1, "steps": 1, "groups": 1, "width": 4, "partial": 4, "depth": 4, **changes})
+        EventScan(**{"words": 1, "steps": 1, "groups": 1, "width": 4, "depth": 4, **changes})

@@ -5,14 +5,12 @@ import random
 from typing import NamedTuple
 
 import pytest
-from amaranth.hdl import Module
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeloom.golden.schedule import UPDATE_DEPTH, update_cycles
-from spikeloom.rtl.store import Store
 from spikeloom.rtl.update import UpdateScan
-from strategies import simulate, small
+from strategies import scan_memory, small
 
 
 class Operation(NamedTuple):
@@ -33,63 +31,32 @@ def unit_of(n_in, lanes_below, *, classes=3, lanes=2, steps=1, period=1):
 
 
 def expected_scan(unit, base, memory):
-    operations, addresses = [], []
-    for group in range(unit.groups):
-        addresses += [base + step * unit.groups + group for step in range(unit.frames)]
+    operations, addresses, layout = [], [], unit.bitmap
+    for group in range(layout.words):
+        addresses += [base + step * layout.words + group for step in range(unit.frames)]
         history = [memory[address] for address in addresses[-unit.frames:]]
-        for bit in range(unit.last_inputs if group == unit.groups - 1 else unit.scan_width):
+        for bit in range(min(layout.scan_width, unit.fan_rows - group * layout.scan_width)):
             steps = [step for step in range(unit.frames) if history[step] >> bit & 1]
             operations += [
-                Operation(group * unit.scan_width + bit, step, word * unit.n_in, word * unit.frames,
+                Operation(group * layout.scan_width + bit, step, word * unit.fan_rows, word * unit.frames,
                           step == steps[0], step == steps[-1], word != unit.words - 1)
                 for word in range(unit.words) for step in steps]
     return operations, addresses
-
-
-def rtl_scan(unit, base, memory, *, limit, runs=1):
-    """Per run: operations and read addresses in order, and the cycle of `finish` counted from `start`."""
-    m = Module()
-    m.submodules.scan = scan = UpdateScan(unit, depth=len(memory))
-    m.submodules.store = store = Store(width=unit.scan_width, depth=len(memory))
-    m.d.comb += [store.read_en.eq(scan.fetch), store.read_address.eq(scan.address), scan.bits.eq(store.read)]
-    results = []
-
-    async def bench(ctx):
-        ctx.set(store.write_en, 1)
-        for address, bits in enumerate(memory):
-            ctx.set(store.write_address, address)
-            ctx.set(store.write, bits)
-            await ctx.tick()
-        ctx.set(store.write_en, 0)
-        for _ in range(runs):
-            operations, addresses, cycle, finish = [], [], 0, None
-            ctx.set(scan.start, 1)
-            ctx.set(scan.base, base)
-            while finish is None:
-                if ctx.get(scan.fetch):
-                    addresses.append(ctx.get(scan.address))
-                if ctx.get(scan.valid):
-                    fields = (ctx.get(getattr(scan, name)) for name in Operation._fields)
-                    operations.append(Operation(*fields))
-                if ctx.get(scan.finish):
-                    finish = cycle
-                await ctx.tick()
-                ctx.set(scan.start, 0)
-                ctx.set(scan.base, 0)
-                cycle += 1
-                assert cycle < limit, "the scan does not end"
-            results.append((operations, addresses, finish))
-
-    simulate(m, bench)
-    return results
 
 
 def check(unit, base, memory, runs=1):
     operations, addresses = expected_scan(unit, base, memory)
     # The pass ends UPDATE_DEPTH cycles after `finish`, and counts its first and its last cycle.
     finish = update_cycles(unit, len(operations)) - UPDATE_DEPTH - 1
-    assert finish == 1 + unit.groups * (unit.frames + 2) + len(operations)
-    assert rtl_scan(unit, base, memory, limit=finish + 10, runs=runs) == [(operations, addresses, finish)] * runs
+    assert finish == 1 + unit.bitmap.words * (unit.frames + 2) + len(operations)
+    scan = UpdateScan(unit, depth=len(memory))
+
+    def observe(ctx):
+        return Operation(*(ctx.get(getattr(scan, name)) for name in Operation._fields))
+
+    found = scan_memory(scan, memory, base=base, runs=runs, observe=observe, ends=lambda ctx: ctx.get(scan.finish),
+                        limit=finish + 10)
+    assert [(list(own.values()), *rest) for own, *rest in found] == [(operations, addresses, finish)] * runs
     return operations
 
 
@@ -101,9 +68,21 @@ def test_rows_in_order(data):
         steps=data.draw(st.integers(1, 3)), period=data.draw(st.integers(1, 2)))
     base, source = data.draw(st.integers(0, 3)), random.Random(data.draw(st.integers(0, 999)))
     density = data.draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
-    memory = [sum((source.random() < density) << bit for bit in range(unit.scan_width))
-              for _ in range(base + unit.frames * unit.groups + 1)]
+    memory = [sum((source.random() < density) << bit for bit in range(unit.bitmap.scan_width))
+              for _ in range(base + unit.frames * unit.bitmap.words + 1)]
     check(unit, base, memory, runs=2)
+
+
+@pytest.mark.parametrize("channels, lanes, fan_rows, rows", [
+    (5, 4, 21, [0, 3, 4, 8, 16, 20]),  # three pixels of eight bits; the last one ends before its granule does
+    (3, 3, 9, [0, 3, 4, 8]),
+])
+def test_rows_of_pixels(channels, lanes, fan_rows, rows):
+    """Behind an image every pixel begins with a granule; bits behind the last channel do not count."""
+    unit = small(input={"shape": [1, 3, 1]}, time={"steps": 1, "interval": 1}, classifier={"lanes": 3},
+                 layers=[{"kind": "conv", "channels": channels, "kernel": 1, "lanes": lanes}]).units[-1]
+    assert unit.fan_rows == fan_rows < unit.bitmap.scan_width
+    assert [op.row for op in check(unit, 0, [sum(1 << row for row in [*rows, fan_rows])])] == rows
 
 
 def test_static_rows():
