@@ -20,12 +20,15 @@ class Context:
         self.label = Signal(range(config.network.classes))
         self.train = Signal()
         self.interval = Signal(range(max(2, config.intervals)))
+        self.sample = Signal(range(max(2, config.update.batch)))  # of the batch
+        self.batch_ends = Signal()  # its last sample
+        self.computed = Signal.like(self.sample)  # the same until the next begins, so also while it is reported
         self.offset = Signal(range(max(2, config.update_steps)))  # first step of the interval in the update period
         self.first, self.last, self.period_ends = Signal(), Signal(), Signal()
         self.ready = Signal()  # memories are cleared
         self.out_free = Signal()  # the spikes of the interval before have left
         self.queue_written, self.queue_read = Signal(), Signal()
-        self.dispatch, self.interval_ends, self.sample_ends = Signal(), Signal(), Signal()
+        self.dispatch, self.interval_ends, self.samples_end = Signal(), Signal(), Signal()
         self.forward, self.backward, self.updating, self.report = Signal(), Signal(), Signal(), Signal()
 
 
@@ -128,6 +131,7 @@ class BlockCore(wiring.Component):
         m.d.comb += [
             context.first.eq(context.interval == 0),
             context.last.eq(context.interval == self.config.intervals - 1),
+            context.batch_ends.eq(context.sample == self.config.update.batch - 1),
             context.period_ends.eq(context.offset == self.config.update_steps - self.config.time.interval),
             context.ready.eq(Cat(core.ready for core in self.units if core.unit.stored).all()),
         ]
@@ -163,11 +167,11 @@ class BlockCore(wiring.Component):
         for core in units:
             m.d.comb += [
                 core.first_interval.eq(context.first), core.last_interval.eq(context.last),
-                core.train.eq(context.train), core.decays.eq(self.decays),
+                core.train.eq(context.train), core.decays.eq(self.decays), core.sample.eq(context.computed),
                 core.offset.eq(0 if core.unit.accumulates else context.offset),
             ]
             if core.unit.stored:
-                m.d.comb += core.apply.eq(context.period_ends)
+                m.d.comb += core.apply.eq(context.period_ends & context.batch_ends)
         for below, core, store in zip(units, units[1:], self.stores):
             m.d.comb += [
                 store.write_en.eq(below.spikes_valid), store.write.eq(below.spikes),
@@ -284,7 +288,10 @@ class BlockCore(wiring.Component):
                     self.begins.eq(dispatch & context.first),
                 ]
                 with m.If(dispatch):
-                    m.d.sync += [context.label.eq(buffer.label), context.train.eq(buffer.train)]
+                    m.d.sync += [context.label.eq(buffer.label), context.computed.eq(context.sample)]
+                    # The first sample of a batch decides for all, in every interval.
+                    with m.If(context.first & (context.sample == 0)):
+                        m.d.sync += context.train.eq(buffer.train)
                     enter("Forward0")
 
             # Forward -- unit after unit, each through all steps of the interval.
@@ -335,17 +342,20 @@ class BlockCore(wiring.Component):
                     with m.If(result.done):
                         m.next = "Wait"
 
+        # An interval of every sample of the batch, then the next interval.
         with m.If(interval_ends):
-            m.d.sync += [context.interval.eq(context.interval + 1), context.offset.eq(
-                context.offset + config.time.interval)]
-            with m.If(context.last):
-                m.d.sync += context.interval.eq(0)
-            with m.If(context.period_ends):
-                m.d.sync += context.offset.eq(0)
-        m.d.comb += context.sample_ends.eq(interval_ends & context.last)
+            m.d.sync += context.sample.eq(context.sample + 1)
+            with m.If(context.batch_ends):
+                m.d.sync += [context.sample.eq(0), context.interval.eq(context.interval + 1), context.offset.eq(
+                    context.offset + config.time.interval)]
+                with m.If(context.last):
+                    m.d.sync += context.interval.eq(0)
+                with m.If(context.period_ends):
+                    m.d.sync += context.offset.eq(0)
+        m.d.comb += context.samples_end.eq(interval_ends & context.last & context.batch_ends)
         bottom = units[0].unit
         if bottom.static:
-            m.d.comb += buffer.release.eq(context.sample_ends)
+            m.d.comb += [buffer.release.eq(context.samples_end), buffer.sample.eq(context.sample)]
         else:
             m.d.comb += [
                 buffer.release.eq(interval_ends & (1 if bottom.accumulates else context.period_ends)),
@@ -361,10 +371,10 @@ class BlockCore(wiring.Component):
             m.d.sync += self.since_decay.eq(self.access_data)
         if not update.decay_samples:
             return
-        with m.If(context.sample_ends & context.train):
-            m.d.sync += self.since_decay.eq(self.since_decay + 1)
-            with m.If(self.since_decay >= update.decay_samples - 1):
-                m.d.sync += self.since_decay.eq(0)
+        with m.If(context.samples_end & context.train):
+            m.d.sync += self.since_decay.eq(self.since_decay + update.batch)
+            with m.If(self.since_decay >= update.decay_samples - update.batch):
+                m.d.sync += self.since_decay.eq(self.since_decay - (update.decay_samples - update.batch))
                 if update.decay_limit:
                     with m.If(self.decays < update.decay_limit):
                         m.d.sync += self.decays.eq(self.decays + 1)

@@ -50,10 +50,12 @@ class FrameBuffer(wiring.Component):
     Members
     -------
     i : In(stream.Signature(sample_layout(config)))
+    sample : In
+        Which of the oldest samples, of the batch that is computed.
     available, label, train : Out
-        Of the oldest sample.
+        Of that sample.
     release : In(1)
-        Free its slot.
+        Free the slots of a whole batch.
     base : Out
         Its first bitmap word.
     read_en, read_address, bits : bitmap read port.
@@ -69,6 +71,7 @@ class FrameBuffer(wiring.Component):
         self.depth = self.slots * unit.bitmap.words
         super().__init__({
             "i":             In(stream.Signature(sample_layout(config))),
+            "sample":        In(range(max(2, config.update.batch))),
             "available":     Out(1),
             "label":         Out(range(config.network.classes)),
             "train":         Out(1),
@@ -93,7 +96,8 @@ class FrameBuffer(wiring.Component):
         m.submodules.values = values = Store(
             width=unit.input_bits, depth=self.depth * layout.scan_width, style=style)
 
-        used = Signal(slots)
+        batch = self.config.update.batch
+        used = Signal(range(slots + 1))
         labels = Signal(data.ArrayLayout(range(self.config.network.classes), slots))
         trains = Signal(slots)
         fill, drain = Signal(range(max(2, slots))), Signal(range(max(2, slots)))
@@ -112,7 +116,7 @@ class FrameBuffer(wiring.Component):
         slot_base = Signal(range(max(2, self.depth)))
         first = self.i.payload.first
         m.d.comb += [
-            self.i.ready.eq(~used.bit_select(fill, 1)),
+            self.i.ready.eq(used != slots),
             take.eq(self.i.valid & self.i.ready),
             *(mine.eq(Mux(first, 0, counter)) for mine, counter in zip(now, counters)),
             slot_base.eq(fill * layout.words),
@@ -138,18 +142,22 @@ class FrameBuffer(wiring.Component):
         with m.If(complete):
             m.d.sync += [
                 *(counter.eq(0) for counter in counters),
-                used.bit_select(fill, 1).eq(1), labels[fill].eq(self.i.payload.label),
+                labels[fill].eq(self.i.payload.label),
                 trains.bit_select(fill, 1).eq(self.i.payload.train),
             ]
             _advance(m, fill, slots)
-        with m.If(self.release):
-            m.d.sync += used.bit_select(drain, 1).eq(0)
-            _advance(m, drain, slots)
+        m.d.sync += used.eq(used + complete - Mux(self.release, batch, 0))
+        if slots > batch:
+            with m.If(self.release):
+                m.d.sync += drain.eq(Mux(drain >= slots - batch, drain - (slots - batch), drain + batch))
 
+        # The slot of the sample: `sample` behind the oldest, around the end of the ring.
+        slot, ahead = Signal(range(max(2, slots))), Signal(range(slots + batch))
         m.d.comb += [
-            self.available.eq(used.bit_select(drain, 1)),
-            self.label.eq(labels[drain]), self.train.eq(trains.bit_select(drain, 1)),
-            self.base.eq(drain * layout.words),
+            ahead.eq(drain + self.sample), slot.eq(Mux(ahead >= slots, ahead - slots, ahead)),
+            self.available.eq(used > self.sample),
+            self.label.eq(labels[slot]), self.train.eq(trains.bit_select(slot, 1)),
+            self.base.eq(slot * layout.words),
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address),
             self.bits.eq(bitmaps.read),
             values.read_en.eq(self.value_en), values.read_address.eq(self.value_address),

@@ -65,6 +65,8 @@ class UnitCore(wiring.Component):
         Whether an update period ends; whether the unit can begin at all (a memory is cleared after reset).
     label, decays : In
         Class of the sample (classifier only); learning-rate halvings.
+    sample : In
+        Its place in the batch: where its potentials and counts are kept.
     input_en, input_address, input_bits : read port of the input bitmaps.
     input_written : In(1)
         A part of a bitmap is written: for the counter.
@@ -98,6 +100,7 @@ class UnitCore(wiring.Component):
             "train":          In(1),
             "offset":         In(range(max(2, unit.history_steps))),
             "decays":         In(range(max(2, config.update.decay_limit + 1))),
+            "sample":         In(range(max(2, unit.batch))),
             "input_en":       Out(1),
             "input_address":  Out(range(max(2, depth))),
             "input_bits":     In(unit.bitmap.scan_width),
@@ -206,11 +209,13 @@ class UnitCore(wiring.Component):
     def _potentials(self, m, forward):
         unit = self.unit
         m.submodules.potential_store = potentials = Store(
-            width=unit.lanes * unit.potential_width, depth=unit.words, style=self.config.hardware.memory.potential)
+            width=unit.lanes * unit.potential_width, depth=unit.batch * unit.words,
+            style=self.config.hardware.memory.potential)
+        first = self.sample * unit.words if unit.batch > 1 else 0
         m.d.comb += [
-            potentials.read_en.eq(forward.stored_en), potentials.read_address.eq(forward.stored_address),
+            potentials.read_en.eq(forward.stored_en), potentials.read_address.eq(first + forward.stored_address),
             forward.stored.eq(potentials.read),
-            potentials.write_en.eq(forward.keep_en), potentials.write_address.eq(forward.keep_address),
+            potentials.write_en.eq(forward.keep_en), potentials.write_address.eq(first + forward.keep_address),
             potentials.write.eq(forward.out_potentials.as_value()),
         ]
 
@@ -402,7 +407,8 @@ class UnitCore(wiring.Component):
             "total": data.ArrayLayout(self.count_bits, unit.lanes),
             "recent": data.ArrayLayout(steps.bit_length(), unit.lanes),
         })
-        m.submodules.count_store = store = Store(width=layout.size, depth=unit.words)
+        m.submodules.count_store = store = Store(width=layout.size, depth=unit.batch * unit.words)
+        first = self.sample * unit.words if unit.batch > 1 else 0
         read = data.View(layout, store.read)
         write = Signal(layout)
         # The total of the intervals before is needed with the last step of a word, and read with its first.
@@ -410,10 +416,10 @@ class UnitCore(wiring.Component):
         m.d.comb += [
             resume.eq(forward.stored_en),
             store.read_en.eq(resume | backward.own_en | self.count_en),
-            store.read_address.eq(Mux(self.count_en, self.count_word,
-                                      Mux(backward.own_en, backward.own_word, forward.stored_address))),
+            store.read_address.eq(first + Mux(self.count_en, self.count_word, Mux(
+                backward.own_en, backward.own_word, forward.stored_address))),
             store.write_en.eq(forward.out_valid & forward.out_word_last),
-            store.write_address.eq(forward.out_word),
+            store.write_address.eq(first + forward.out_word),
             store.write.eq(write.as_value()),
             self.counts.eq(read.total.as_value()),
         ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
+import torch
 
 from ..golden.model import visited_rows
 
@@ -135,27 +136,41 @@ def _expected(config, place, samples):
     """Events of one unit in the order of the RTL: by kind, for all samples."""
     unit, k, period = config.units[place], config.time.interval, config.time.update_period
     forward, backward, update = [], [], []
-    for number, trace in enumerate(samples):
-        seen = trace.units[place]
-        # Cause before effect: the first of them that differs is reported.
-        kept = {"potential": _words(unit, seen.potentials), "spike": _words(unit, seen.spikes.long()),
-                "window": _words(unit, seen.codes)}
-        errors = _words(unit, seen.errors) if seen.errors is not None else None
+    batch = config.update.batch
+    for first in range(0, len(samples), batch):
+        own = [_sample_events(config, place, first + b, samples[first + b].units[place]) for b in range(batch)]
         for interval in range(config.intervals):
-            base, within = interval * k, 0 if unit.accumulates else interval % period * k
-            forward += [_Event(number, word, t, {name: lists[word][base + t] for name, lists in kept.items()})
-                        for word in range(unit.words) for t in range(k)]
-            if errors is None:
-                continue
-            backward += [_Event(number, word, within + t, {"error": errors[word][base + t]})
-                         for word in reversed(range(unit.words)) for t in reversed(range(k))]
-            if (interval + 1) % period == 0 and unit.stored:
-                active = seen.inputs if unit.static else seen.inputs[base + k - period * k:base + k]
+            for before, behind in own:
+                forward += before[interval]
+                backward += behind[interval]
+            if samples[first].train and (interval + 1) % period == 0 and unit.stored:
+                group = [samples[first + b].units[place] for b in range(batch)]
+                base = (interval + 1) * k
+                active = torch.stack([seen.inputs if unit.static else seen.inputs[base - period * k:base]
+                                      for seen in group])
                 rows = visited_rows(unit, active).tolist()
-                weights = _words(unit, seen.weights[interval // period])
-                update += [_Event(number, word, None, {"weight": weights[word][row]}, row=unit.fan_address(row))
-                           for row in rows for word in range(unit.channel_words)]
+                weights = _words(unit, group[0].weights[interval // period])
+                update += [_Event(first + batch - 1, word, None, {"weight": weights[word][row]},
+                                  row=unit.fan_address(row)) for row in rows for word in range(unit.channel_words)]
     return {"F": forward, "B": backward, "U": update}
+
+
+def _sample_events(config, place, number, seen):
+    """Forward and backward events of one sample, by interval."""
+    unit, k, period = config.units[place], config.time.interval, config.time.update_period
+    forward, backward = [], []
+    # Cause before effect: the first of them that differs is reported.
+    kept = {"potential": _words(unit, seen.potentials), "spike": _words(unit, seen.spikes.long()),
+            "window": _words(unit, seen.codes)}
+    errors = _words(unit, seen.errors) if seen.errors is not None else None
+    for interval in range(config.intervals):
+        base, within = interval * k, 0 if unit.accumulates else interval % period * k
+        forward.append([_Event(number, word, t, {name: lists[word][base + t] for name, lists in kept.items()})
+                        for word in range(unit.words) for t in range(k)])
+        backward.append([] if errors is None else [
+            _Event(number, word, within + t, {"error": errors[word][base + t]})
+            for word in reversed(range(unit.words)) for t in reversed(range(k))])
+    return forward, backward
 
 
 def _event_difference(unit, want, have):

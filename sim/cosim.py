@@ -72,6 +72,10 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
     SimulationError
         If the model cannot be built or run.
     """
+    for batch in batches:
+        if len(batch.labels) % config.update.batch:
+            raise ValueError(f"samples of a run must be a multiple of update.batch = {config.update.batch}, "
+                             f"not {len(batch.labels)}")
     model = build(config, root=root, waves=waves, fast=not cycle_level, text=text)
     prediction = Prediction(config, state, keep=cycle_level)
     folder.mkdir(parents=True, exist_ok=True)

@@ -53,6 +53,7 @@ def _try(r, spatial):
     if spatial:
         shape = {"shape": (r.randint(1, 9), r.randint(1, 9), r.choice([1, 1, 2, 3]))}
 
+    batch = r.choice([1, 1, 1, 2, 4])
     classes = r.choice([2, 3, 7, 10, 13])
     reset = r.choice(["subtract", "subtract", "subtract-before-leak", "zero", "none"])
     fraction = r.choice([4, 6, 8])
@@ -90,12 +91,13 @@ def _try(r, spatial):
             "potential": {"width": potential_fraction + r.randint(2, 6), "fraction": potential_fraction},
             "error": {"width": r.randint(8, 14), "fraction": r.randint(2, 6)}},
         "update": {
-            "multiplier": r.choice([1, 1, 3, 5]), "shift": r.randint(0, 7), "decay_samples": r.choice([0, 2, 3]),
+            "multiplier": r.choice([1, 1, 3, 5]), "shift": r.randint(0, 7), "batch": batch,
+            "decay_samples": r.choice([0, 2, 3]) * batch,
             "decay_limit": r.randint(0, 2), "momentum": r.choice([None, None, momentum]),
             "rounding": r.choice(["nearest", "stochastic"]),
             "seed": r.randint(1, 65535)},
         "initial": {"gain": r.choice([1.0, 2.0, 4.0]), "seed": r.randint(0, 999)},
-        "hardware": {"sample_slots": r.randint(1, 3), "spike_slots": r.randint(1, 2)},
+        "hardware": {"sample_slots": batch - 1 + r.randint(1, 3), "spike_slots": r.randint(1, 2)},
     }
 
 

@@ -60,9 +60,9 @@ class Prediction:
         for name, amount in counters.items():
             self._counters[name] = self._counters.get(name, 0) + amount
         times = self.schedule.batch(passes, train=trains[0], arrivals=list(arrivals), accepted=list(accepted))
-        for trace, label, own in zip(traces, labels, times):
+        for trace, target, own in zip(traces, labels, times):
             self.results.append({"prediction": trace.prediction, "spike counts": trace.counts.tolist(),
-                                 "label": label, "train": int(trains[0]), "cycle count": own.end - own.begin,
+                                 "label": target, "train": int(trains[0]), "cycle count": own.end - own.begin,
                                  "cycle of arrival": own.arrival, "cycle of the result": own.accepted})
         if self.keep:
             self.traces += traces

@@ -20,8 +20,11 @@ def stimulus(config, seed, samples=4):
     """Random batches: training, inference, training; frames of any density, labels of any class."""
     random = np.random.default_rng(seed)
     batches = []
-    for train in (True, False, random.random(2 * samples) < 0.5):
-        samples = np.size(train) if np.size(train) > 1 else samples
+    batch = config.update.batch
+    count = -(-samples // batch) * batch
+    mixed = (random.random(2 * count // batch) < 0.5).repeat(batch)  # a batch trains, or does not
+    for train in (True, False, mixed):
+        samples = np.size(train) if np.size(train) > 1 else count
         shape = samples, config.input.size
         frames = random.integers(0, 1 << config.input.bits, shape) * (random.random(shape) < random.random())
         batches.append(Batch(frames, random.integers(0, config.network.classes, samples), train))

@@ -183,7 +183,9 @@ class Walk:
                     y, x = divmod(i // unit.shape_in[2], unit.shape_in[1])
                     for out_y, out_x in product(range(unit.shape_out[0]), range(unit.shape_out[1])):
                         tap = y + unit.padding - out_y * unit.stride, x + unit.padding - out_x * unit.stride
-                        if not all(0 <= place < unit.kernel for place in tap):
+                        if unit.kind == "dense":
+                            tap = y, x  # one window over everything
+                        elif not all(0 <= place < unit.kernel for place in tap):
                             continue
                         for word in range(unit.channel_words):
                             events += 1
