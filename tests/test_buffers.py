@@ -12,6 +12,7 @@ from spikeloom.rtl.buffers import FrameBuffer, SpikeBuffer, SpikeStore
 from strategies import patterns, simulate, small
 
 IDLE = 1000  # cycles after which a testbench that sees nothing happen gives up
+CONV = {"kind": "conv", "channels": 2, "kernel": 1, "lanes": 1}
 
 
 class Sample(NamedTuple):
@@ -77,8 +78,24 @@ async def pulse(ctx, signal):
     ctx.set(signal, 0)
 
 
-def frame_buffer(size, slots):
-    config = small(input={"size": size, "bits": 3}, hardware={"sample_slots": slots}, network={"classes": 5})
+def places(unit):
+    """Bit of every input in the bitmap words of a step."""
+    if unit.kind == "dense":
+        return [unit.fan_address(i) for i in range(unit.n_in)]
+    _, width, channels = unit.shape_in
+    return [unit.bitmap.position(i // channels // width, i // channels % width, i % channels) for i in range(unit.n_in)]
+
+
+def picked(unit, words):
+    """The bits that belong to inputs, of the bitmap words of one step."""
+    return [words[place // unit.bitmap.scan_width] >> place % unit.bitmap.scan_width & 1 for place in places(unit)]
+
+
+def frame_buffer(shape, slots):
+    """Of a dense layer over so many values, or of a convolution over an image."""
+    image = {"input": {"shape": shape, "bits": 3}, "layers": [CONV]} if isinstance(shape, tuple) else \
+        {"input": {"size": shape, "bits": 3}}
+    config = small(**image, hardware={"sample_slots": slots}, network={"classes": 5})
     return FrameBuffer(config, config.units[0])
 
 
@@ -96,10 +113,10 @@ def rtl_frames(dut, payloads, count, pattern="1", consumer="1"):
             while not next(turn):
                 await ctx.tick()
             base = ctx.get(dut.base)
-            words = await read(ctx, dut.read_en, dut.read_address, dut.bits, range(base, base + unit.groups))
-            values = await read(ctx, dut.value_en, dut.row, dut.value, range(unit.n_in))
-            bits = [words[row // unit.scan_width] >> row % unit.scan_width & 1 for row in range(unit.n_in)]
-            seen.append((values, bits, ctx.get(dut.label), ctx.get(dut.train)))
+            words = await read(ctx, dut.read_en, dut.read_address, dut.bits, range(base, base + unit.bitmap.words))
+            values = await read(ctx, dut.value_en, dut.value_address, dut.value,
+                                [base * unit.bitmap.scan_width + place for place in places(unit)])
+            seen.append((values, picked(unit, words), ctx.get(dut.label), ctx.get(dut.train)))
             await pulse(ctx, dut.release)
         seen.append(ctx.get(dut.fault))
 
@@ -111,20 +128,24 @@ def expected_frames(samples, fault=0):
     return [(s.values, [int(v != 0) for v in s.values], s.label, s.train) for s in samples] + [fault]
 
 
+#: One bitmap word and several; images whose pixels share words, and whose pixels have words of their own.
+SHAPES = [1, 31, 32, 33, 70, (3, 1, 1), (2, 3, 2), (3, 13, 3), (2, 20, 3), (1, 40, 1), (2, 2, 32), (2, 2, 33), (1, 1, 70)]
+
+
 @st.composite
 def samples(draw, size):
-    count = draw(st.integers(1, 6))
-    value = st.one_of(st.just(0), st.integers(0, 7))
-    return [Sample(draw(st.lists(value, min_size=size, max_size=size)), draw(st.integers(0, 4)),
-                   draw(st.integers(0, 1))) for _ in range(count)]
+    source = random.Random(draw(st.integers(0, 999)))
+    return [Sample([source.choice([0, source.randrange(8)]) for _ in range(size)], source.randrange(5),
+                   source.randrange(2)) for _ in range(draw(st.integers(1, 5)))]
 
 
 @settings(max_examples=25)
-@given(st.data(), st.sampled_from([1, 2, 31, 32, 33, 70]), st.integers(1, 3), patterns, patterns)
-def test_frames_arrive_whole(data, size, slots, producer, consumer):
-    sent = data.draw(samples(size))
+@given(st.data(), st.sampled_from(SHAPES), st.integers(1, 3), patterns, patterns)
+def test_frames_arrive_whole(data, shape, slots, producer, consumer):
+    dut = frame_buffer(shape, slots)
+    sent = data.draw(samples(dut.unit.n_in))
     payloads = [beat for sample in sent for beat in beats(sample)]
-    assert rtl_frames(frame_buffer(size, slots), payloads, len(sent), producer, consumer) == expected_frames(sent)
+    assert rtl_frames(dut, payloads, len(sent), producer, consumer) == expected_frames(sent)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
@@ -184,36 +205,58 @@ def test_wrong_framing_is_reported_and_survived(payloads, expected):
     assert rtl_frames(frame_buffer(6, 2), payloads, len(expected)) == expected_frames(expected, fault=1)
 
 
-def test_recovery_in_a_later_bitmap_word():
-    # The broken sample reached the second word; the new one must start in the first.
-    long = Sample([7] * 40, 1, 0)
-    good = Sample([0, 1] * 20, 3, 1)
-    payloads = beats(long)[:36] + beats(good)
-    assert rtl_frames(frame_buffer(40, 2), payloads, 1) == expected_frames([good], fault=1)
+@pytest.mark.parametrize("shape, reached", [
+    (40, 36),
+    ((2, 20, 1), 19), ((2, 20, 1), 20), ((2, 20, 1), 27),   # a pixel before, at and behind the end of an image row
+    ((1, 2, 35), 33), ((1, 2, 35), 35), ((1, 2, 35), 50),   # in each of a pixel's two words
+])
+def test_recovery_in_a_later_bitmap_word(shape, reached):
+    # The broken sample reached a later word; the new one must start in the first.
+    dut = frame_buffer(shape, 2)
+    long = Sample([7] * dut.unit.n_in, 1, 0)
+    good = Sample([place % 2 for place in range(dut.unit.n_in)], 3, 1)
+    assert rtl_frames(dut, beats(long)[:reached] + beats(good), 1) == expected_frames([good], fault=1)
 
 
-def spike_config(neurons, lanes, steps, period, slots):
+def spike_config(neurons, lanes, steps, period, slots, *, pixels=None, kind="dense"):
+    """Two blocks: `neurons` of a dense layer, or at each of `pixels`, below a layer of `kind`."""
+    below = {"neurons": neurons, "lanes": lanes}
+    if pixels:
+        below = {"kind": "conv", "channels": neurons, "kernel": 1, "lanes": lanes}
     return small(time={"steps": 2 * steps * period, "interval": steps, "update_period": period},
-                 layers=[{"neurons": neurons, "lanes": lanes}, {"neurons": 2, "lanes": 1}],
+                 input={"shape": (*(pixels or (1, 6)), 1), "bits": 1, "fraction": 0},
+                 layers=[below, CONV if kind == "conv" else {"neurons": 2, "lanes": 1}],
                  network={"classes": 4}, hardware={"spike_slots": slots})
+
+
+def granules(unit, spikes):
+    """Spikes of one step as they arrive: `granule` channels of one pixel at a time."""
+    channels = unit.shape_in[2]
+    return [[spikes[pixel + channel] if channel < channels else 0 for channel in range(first, first + unit.granule)]
+            for pixel in range(0, unit.n_in, channels) for first in range(0, channels, unit.granule)]
+
+
+def number(bits):
+    return sum(bit << place for place, bit in enumerate(bits))
 
 
 def test_spike_store_packs_words():
     """Nine lanes: four words make a bitmap of 36 bits; the second bitmap holds the rest."""
     config = spike_config(60, 9, 2, 1, 1)
     unit = config.blocks[1].units[0]
-    dut, seen = SpikeStore(config, unit, slots=2), []
-    assert (unit.scan_width, unit.groups, dut.parts, dut.depth) == (36, 2, 4, 8)
+    dut, seen, ends = SpikeStore(config, unit, slots=2), [], []
+    assert (unit.bitmap.scan_width, unit.bitmap.words, unit.bitmap.parts, dut.depth) == (36, 2, 4, 8)
 
     async def bench(ctx):
         ctx.set(dut.write_en, 1)
         for slot in range(2):
-            for step in range(2):
-                for word in range(7):
+            for word in range(7):
+                for step in range(2):
                     ctx.set(dut.write_slot, slot)
                     ctx.set(dut.write_step, step)
-                    ctx.set(dut.write_word, word)
+                    ctx.set(dut.write_last, step == 1)
                     ctx.set(dut.write, 1 + word + 7 * step + 16 * slot)
+                    ends.append(ctx.get(dut.write_ends))
                     await ctx.tick()
         ctx.set(dut.write_en, 0)
         seen.extend(await read(ctx, dut.read_en, dut.read_address, dut.bits, range(8)))
@@ -222,55 +265,56 @@ def test_spike_store_packs_words():
     assert seen == [sum((1 + word + 7 * step + 16 * slot) % 512 << 9 * (word - 4 * group)
                         for word in range(4 * group, min(4 * group + 4, 7)))
                     for slot in range(2) for step in range(2) for group in range(2)]
+    assert ends == ([0] * 12 + [1, 1]) * 2
 
 
-@settings(max_examples=25)
-@given(neurons=st.integers(1, 70), lanes=st.integers(1, 12), steps=st.integers(1, 3), period=st.integers(1, 3),
-       slots=st.integers(1, 3), seed=st.integers(0, 999), producer=patterns, consumer=patterns)
-def test_spikes_arrive_whole(*, neurons, lanes, steps, period, slots, seed, producer, consumer):
-    """Intervals of several update periods: contents while a period is complete, label and mode of each interval."""
-    config = spike_config(neurons, min(lanes, neurons), steps, period, slots)
+@settings(max_examples=40)
+@given(neurons=st.one_of(st.integers(1, 12), st.integers(30, 70)), lanes=st.integers(1, 12), steps=st.integers(1, 3),
+       period=st.integers(1, 2), slots=st.integers(1, 3), seed=st.integers(0, 999), producer=patterns,
+       consumer=patterns, pixels=st.sampled_from([None, None, (1, 1), (2, 1), (2, 3), (1, 9)]),
+       kind=st.sampled_from(["dense", "conv"]))
+def test_spikes_arrive_whole(*, neurons, lanes, steps, period, slots, seed, producer, consumer, pixels, kind):
+    """Intervals of several update periods: contents while a slot is complete, label and mode of each interval."""
+    config = spike_config(neurons, min(lanes, neurons), steps, period, slots, pixels=pixels, kind=kind)
     unit, source = config.blocks[1].units[0], random.Random(seed)
     dut, seen = SpikeBuffer(config, unit), []
-    words = -(-unit.n_in // unit.granule)
-    # periods[p][t] are the spikes of step t, as a number with one bit per neuron
-    periods = [[source.getrandbits(unit.n_in) for _ in range(unit.frames)] for _ in range(slots + 2)]
-    tags = [{"label": source.randrange(4), "train": source.randrange(2)} for _ in periods]
-    mask = (1 << unit.granule) - 1
-    payloads = [{"spikes": spikes[interval * steps + step] >> word * unit.granule & mask, **tag}
-                for spikes, tag in zip(periods, tags)
-                for interval in range(period) for word in range(words) for step in range(steps)]
+    layout, intervals = unit.bitmap, unit.frames // steps
+    assert intervals == (1 if kind == "conv" else period)
+    # slots_sent[p][t] are the spikes of step t
+    slots_sent = [[[source.randrange(2) for _ in range(unit.n_in)] for _ in range(unit.frames)]
+                  for _ in range(slots + 2)]
+    tags = [{"label": source.randrange(4), "train": source.randrange(2)} for _ in slots_sent]
+    payloads = [{"spikes": number(bits), **tag} for spikes, tag in zip(slots_sent, tags)
+                for begin in range(0, unit.frames, steps)
+                for word in zip(*(granules(unit, own) for own in spikes[begin:begin + steps])) for bits in word]
 
     async def feed(ctx):
         await send(ctx, dut.i, payloads, producer)
 
     async def block(ctx):
         turn = willing(consumer)
-        for _ in periods:
+        for _ in slots_sent:
             base = ctx.get(dut.base)
-            for interval in range(period):
+            for interval in range(intervals):
                 await until(ctx, dut.available)
                 while not next(turn):
                     await ctx.tick()
                 seen.append({"label": ctx.get(dut.label), "train": ctx.get(dut.train)})
                 await pulse(ctx, dut.take)
                 # As the forward pass reads it: the interval just taken, while the next may be arriving.
-                first = base + interval * steps * unit.groups
-                seen.append(await rows_of(ctx, range(first, first + steps * unit.groups)))
-            seen.append(await rows_of(ctx, range(base, base + unit.frames * unit.groups)))
+                seen.append(await steps_of(ctx, base + interval * steps * layout.words, steps))
+            seen.append(await steps_of(ctx, base, unit.frames))
             await pulse(ctx, dut.release)
         assert not ctx.get(dut.available)
 
-    async def rows_of(ctx, addresses):
-        found = await read(ctx, dut.read_en, dut.read_address, dut.bits, addresses)
-        rows = [found[step:step + unit.groups] for step in range(0, len(found), unit.groups)]
-        valid = (1 << unit.n_in) - 1
-        return [sum(bits << place * unit.scan_width for place, bits in enumerate(row)) & valid for row in rows]
+    async def steps_of(ctx, first, count):
+        found = await read(ctx, dut.read_en, dut.read_address, dut.bits, range(first, first + count * layout.words))
+        return [picked(unit, found[begin:begin + layout.words]) for begin in range(0, len(found), layout.words)]
 
     simulate(dut, feed, block)
     expected = []
-    for spikes, tag in zip(periods, tags):
-        for interval in range(period):
+    for spikes, tag in zip(slots_sent, tags):
+        for interval in range(intervals):
             expected += [tag, spikes[interval * steps:(interval + 1) * steps]]
         expected.append(spikes)
     assert seen == expected
