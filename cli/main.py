@@ -79,6 +79,8 @@ def simulate(
     from .show import progress, simulation_tables
 
     chosen = presets.find(config)
+    if samples % chosen.update.batch:
+        raise ConfigError(f"--samples must be a multiple of update.batch = {chosen.update.batch}, not {samples}")
     chosen_data = load_dataset(data, chosen)
     frames, labels = (chosen_data.train_frames, chosen_data.train_labels) if train else \
         (chosen_data.test_frames, chosen_data.test_labels)

@@ -20,9 +20,9 @@ class _Bar:
     def __call__(self, done):
         self._bar.update(self._task, completed=done)
 
-    def step(self):
-        """One more thing done."""
-        self._bar.advance(self._task)
+    def step(self, count=1):
+        """`count` more things done."""
+        self._bar.advance(self._task, count)
 
     def say(self, text):
         """A line that stays."""

@@ -140,7 +140,8 @@ def _apply(config, unit, inputs):
     """Counters of the passes that move the weights, after all samples of a batch; `inputs` of each (steps, n_in)."""
     period, repeat, touched = config.time.update_period, unit.channel_words, False
     for own in inputs:
-        active = own.expand(config.intervals, -1) if unit.static else own.reshape(config.intervals, -1, unit.n_in).any(1)
+        active = own.expand(config.intervals, -1) if unit.static else \
+            own.reshape(config.intervals, -1, unit.n_in).any(1)
         active = active.reshape(-1, period, unit.n_in).any(1)
         touched = columns(unit, active).any(1) | touched
     rows, words = int(touched.sum()) * repeat, unit.weight_depth * len(touched)

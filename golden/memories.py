@@ -50,7 +50,8 @@ def memories(config):
             found.append(Memory(
                 f"{path}.potential_store", f"{classifier}potential", unit.batch * unit.words,
                 unit.lanes * unit.potential_width,
-                "(sample * pixels + pixel) * words + word: potential of channel word * lanes + i after the interval, before its reset"))
+                "(sample * pixels + pixel) * words + word: potential of channel word * lanes + i after the interval, "
+                "before its reset"))
             if unit.learns:
                 found += [
                     Memory(f"{path}.window_store", "history", unit.words * unit.steps,
@@ -67,7 +68,7 @@ def memories(config):
             if unit.classifier:
                 width = unit.lanes * (config.time.steps.bit_length() + unit.steps.bit_length())
                 found.append(Memory(f"{path}.count_store", "classifier count", unit.batch * unit.words, width,
-                                    "sample * words + word: spikes of the sample per lane, then spikes of the interval per lane"))
+                                    "sample * words + word: spikes of the sample per lane, then of the interval"))
         if not block.last:
             width = top.lanes + (config.network.classes - 1).bit_length() + 1
             found.append(Memory(f"{block.name}.queue", "history", max(2, top.words * top.steps), width,

@@ -177,7 +177,7 @@ class Golden:
         return random
 
     def _backward(self, block, first, target, history):
-        """Errors (steps, samples, n_out) of every unit of `block` that has any, for one interval, by place in the block."""
+        """Errors (steps, samples, n_out) of every unit of `block` that has any, for one interval, by its place."""
         config, errors, delta = self.config, {}, None
         for unit in reversed([unit for unit in block.units if unit.learns]):
             codes, fired = history[first + unit.index]

@@ -263,7 +263,8 @@ class Schedule:
     def _phase(self, block, interval, sample, kind, place, before, cycles):
         self._count(f"{block.units[place].path}.cycles.{kind}", cycles)
         if self.log:
-            self.phases.append(Phase(block.index, self._samples + sample, interval, kind, place, before + 1, before + cycles))
+            self.phases.append(
+                Phase(block.index, self._samples + sample, interval, kind, place, before + 1, before + cycles))
         return before + cycles
 
     def _hand_over(self, number, written):

@@ -39,14 +39,18 @@ class Progress(NamedTuple):
     history: tuple = ()
 
 
-def plan(samples, epochs, seed, progress):
-    """Chunks that are left of `epochs` epochs over `samples` samples, as a list."""
-    chunks = []
+def plan(samples, epochs, seed, progress, batch=1):
+    """Chunks that are left of `epochs` epochs over `samples` samples, as a list.
+
+    Every epoch has whole batches only: the last samples of its order may be left out.
+    """
+    total, chunks, length = samples, [], max(CHUNK // batch, 1) * batch
+    samples = samples // batch * batch
     for epoch in range(progress.epoch, epochs):
-        order = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(samples)
+        order = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(total)
         start = progress.position if epoch == progress.epoch else 0
-        for first in range(start, samples, CHUNK):
-            last = min(first + CHUNK, samples)
+        for first in range(start, samples, length):
+            last = min(first + length, samples)
             chunks.append(Chunk(epoch, first, last, order[first:last], last == samples))
     return chunks
 
@@ -105,7 +109,7 @@ def train(config, data, epochs, path, *, seed=0, tick=None):
     seed : int
         Of the order of the samples; that of the checkpoint wins.
     tick : callable, optional
-        Called after every sample.
+        Called with the number of samples after every batch.
 
     Yields
     ------
@@ -113,14 +117,17 @@ def train(config, data, epochs, path, *, seed=0, tick=None):
         After every chunk.
     """
     state, progress, seed = resume(path, config, seed)
-    model, samples = Golden(config, state), len(data.train_labels)
-    for chunk in plan(samples, epochs, seed, progress):
+    model, batch = Golden(config, state), config.update.batch
+    samples = len(data.train_labels) // batch * batch
+    for chunk in plan(len(data.train_labels), epochs, seed, progress, batch):
         correct = 0
-        for index in chunk.order:
-            label = int(data.train_labels[index])
-            correct += model.run(torch.from_numpy(data.train_frames[index]), label, train=True).prediction == label
+        for first in range(0, len(chunk.order), batch):
+            own = chunk.order[first:first + batch]
+            labels = data.train_labels[own].tolist()
+            traces = model.run_batch(torch.from_numpy(data.train_frames[own]), labels, train=True)
+            correct += sum(trace.prediction == label for trace, label in zip(traces, labels))
             if tick:
-                tick()
+                tick(len(own))
         progress = advance(progress, chunk, samples, correct,
                            lambda: accuracy(model, data.test_frames, data.test_labels))
         save(path, config, model.state, progress, seed)

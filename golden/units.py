@@ -355,7 +355,8 @@ def build_blocks(config):
             lanes=granule if pool else layer.lanes, granule=granule, accumulates=layer.kind == "conv", random=False,
             weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
             error_width=numbers.error.width, potential_width=numbers.potential.width,
-            input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps, batch=config.update.batch,
+            input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
+            batch=config.update.batch,
             align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length(),
             velocity_width=config.update.momentum.width if config.update.momentum and not pool else 0)
 

@@ -64,7 +64,7 @@ class Core(wiring.Component):
         # When each sample that is still in the cascade began; no more fit than every block and every buffer can hold.
         now = Signal(64)
         m.d.sync += now.eq(now + 1)
-        in_flight = self.config.update.batch + len(blocks) + sum(self.config.hardware.spike_slots + 1 for _ in blocks[1:])
+        in_flight = self.config.update.batch + len(blocks) + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
         m.submodules.begun = begun = fifo.SyncFIFO(width=CYCLE_BITS, depth=in_flight)
         m.d.comb += [
             begun.w_data.eq(now), begun.w_en.eq(blocks[0].begins), begun.r_en.eq(blocks[-1].reported),

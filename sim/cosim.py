@@ -39,7 +39,7 @@ class Checked(NamedTuple):
 
     def correct(self, labels):
         """How many predictions of the core were right."""
-        return int((self.rows[:, 0] == labels).sum())
+        return int((self.rows[:len(labels), 0] == labels).sum())
 
 
 def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, seed=0, waves=False, sample_pause=0,

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from ..golden.checkpoint import state_from
 from ..golden.training import Progress, advance, plan, resume, save
 from .cosim import Batch, Checked, cosimulate
@@ -42,8 +44,12 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, t
         At the first difference.
     """
     state, progress, seed = resume(path, config, seed)
-    chunks, samples = plan(len(data.train_labels), epochs, seed, progress), len(data.train_labels)
-    test = Batch(data.test_frames, data.test_labels, False)
+    batch = config.update.batch
+    chunks = plan(len(data.train_labels), epochs, seed, progress, batch)
+    samples = len(data.train_labels) // batch * batch
+    # The core takes whole batches: the last sample once more, as often as needed, and not counted.
+    filled = np.append(np.arange(len(data.test_labels)), [-1] * (-len(data.test_labels) % batch))
+    test = Batch(data.test_frames[filled], data.test_labels[filled], False)
     batches = [test] if test_first else []
     for chunk in chunks:
         batches.append(Batch(data.train_frames[chunk.order], data.train_labels[chunk.order], True))
