@@ -181,8 +181,12 @@ class _Walk:
         frames = self.intervals if unit.static else 1  # how often a static frame is read
         events, operations, read = (_pool_forward if unit.pool else _forward)(unit, self.inputs)
         per_pixel = 1 if unit.pool else unit.channel_words
-        granules = unit.bitmap.words if unit.static else \
-            steps * unit.shape_in[0] * unit.shape_in[1] * -(-unit.shape_in[2] // unit.granule)
+        if unit.events:
+            granules = int(self.inputs.sum())
+        elif unit.static:
+            granules = unit.bitmap.words
+        else:
+            granules = steps * unit.shape_in[0] * unit.shape_in[1] * -(-unit.shape_in[2] // unit.granule)
         if unit.pool:
             lanes = torch.full((unit.channel_words,), unit.lanes)
             lanes[-1] = unit.last_lanes

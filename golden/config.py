@@ -156,7 +156,7 @@ class Config(Section):
                 reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average",
                        self.numbers.weight.fraction)
         batch = self.update.batch
-        if self.hardware.sample_slots < batch:
+        if self.input.kind == "frame" and self.hardware.sample_slots < batch:
             reject("hardware.sample_slots", f"must hold a batch of {batch} samples", self.hardware.sample_slots)
         if self.update.decay_samples % batch:
             reject("update.decay_samples", f"must be a multiple of update.batch = {batch}", self.update.decay_samples)

@@ -34,7 +34,8 @@ def memories(config):
                        bottom.bitmap.scan_width, "slot * words + word: which values are not zero"),
             ]
         else:
-            found.append(_spikes(f"{block.name}.buffer.store.bitmaps", bottom, hardware.spike_slots))
+            path = f"{block.name}.buffer.bitmaps" if bottom.events else f"{block.name}.buffer.store.bitmaps"
+            found.append(_spikes(path, bottom, hardware.spike_slots))
         for unit in block.units:
             path, classifier = f"{block.name}.{unit.name}", "classifier " if unit.classifier else ""
             if unit is not bottom:

@@ -202,7 +202,8 @@ class Golden:
         Parameters
         ----------
         frames : torch.Tensor
-            Input values, integers, shape (samples, input.size).
+            Input values, integers, shape (samples, input.size); with events, the bits of every step, shape (samples, T,
+            input.size).
         labels : sequence of int
             Class of each sample; looked at to train.
         train : bool
@@ -216,16 +217,17 @@ class Golden:
         """
         config, units = self.config, self.config.units
         period = config.time.update_period
-        frames, samples = frames.to(torch.int64), len(frames)
+        samples = len(frames)
+        frames = frames.to(torch.int64) if config.units[0].static else frames.ne(0).transpose(0, 1)
         target = torch.zeros(samples, config.network.classes, dtype=torch.int64)
         for own, label in zip(target, labels):
             own[label] = config.time.interval
         if samples == 1:  # an axis less is faster
-            frames, target = frames[0], target[0]
-        u = [torch.zeros(*frames.shape[:-1], unit.n_out, dtype=torch.int64) for unit in units]
+            frames, target = frames.squeeze(-2), target[0]
+        u = [torch.zeros(*target.shape[:-1], unit.n_out, dtype=torch.int64) for unit in units]
         traces = [([], [], [], [], []) for _ in units]  # potentials, spikes, codes, errors, weights
         for interval in range(config.intervals):
-            below, history = frames.unsqueeze(0), []
+            below, history = self._input(frames, interval), []
             for place, unit in enumerate(units):
                 potentials = neuron.lif_steps(u[place], self._current(unit, place, below), config)
                 u[place] = potentials[-1]
@@ -242,7 +244,7 @@ class Golden:
                 for place, errors in self._backward(block, first, target, history).items():
                     traces[first + place][3].append(errors)
             if (interval + 1) % period == 0:
-                self._update_all(frames, traces, period)
+                self._update_all(frames, traces, period, interval)
                 if record:
                     for place in range(len(units)):
                         traces[place][4].append(self.state.weights[place].clone())
@@ -250,8 +252,14 @@ class Golden:
             self._count_samples(samples)
         return self._traces(frames, traces, train)
 
-    def _update_all(self, frames, traces, period):
-        source = None
+    def _input(self, frames, interval):
+        """What the first unit sees in one interval: values (1, ..., n_in) of a frame, or spikes (k, ..., n_in)."""
+        k = self.config.time.interval
+        return frames.unsqueeze(0) if self.config.units[0].static else frames[interval * k:(interval + 1) * k]
+
+    def _update_all(self, frames, traces, period, interval):
+        first = (interval + 1 - period) * self.config.time.interval
+        source = None if self.config.units[0].static else frames[first:first + period * self.config.time.interval]
         for place, unit in enumerate(self.config.units):
             inputs = frames if unit.static else source
             if unit.stored:
@@ -267,8 +275,10 @@ class Golden:
 
     def _traces(self, frames, traces, train):
         """A `SampleTrace` for each sample."""
-        alone = frames.dim() == 1
-        found, source = [[]] if alone else [[] for _ in frames], None
+        static = self.config.units[0].static
+        alone = frames.dim() == (1 if static else 2)
+        samples = 1 if alone else len(frames) if static else frames.shape[1]
+        found, source = [[] for _ in range(samples)], None if static else frames
 
         def of(sample, values, axis=1):
             return values if values is None or alone else values.select(axis, sample)
@@ -292,16 +302,20 @@ class Golden:
         Parameters
         ----------
         frames : torch.Tensor
-            (batch, input.size) integers.
+            As for `run_batch`.
         """
         config, last = self.config, len(self.config.units) - 1
         # The other blocks' classifiers only teach.
         wanted = [(place, unit) for place, unit in enumerate(config.units) if not unit.classifier or place == last]
         u = {place: torch.zeros(len(frames), unit.n_out, dtype=torch.int64) for place, unit in wanted}
         counts = torch.zeros_like(u[last])
-        below = frames.unsqueeze(0).to(torch.int64)
-        static = self._current(config.units[0], 0, below)
-        for _ in range(config.intervals):
+        if config.units[0].static:
+            frames = frames.to(torch.int64)
+            static = self._current(config.units[0], 0, frames.unsqueeze(0))
+        else:
+            frames = frames.ne(0).transpose(0, 1)
+        for interval in range(config.intervals):
+            below = None if config.units[0].static else self._input(frames, interval)
             for place, unit in wanted:
                 current = static if unit.static else self._current(unit, place, below)
                 potentials = neuron.lif_steps(u[place], current, config)

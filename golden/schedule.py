@@ -159,6 +159,19 @@ class Schedule:
         """First cycle in which the slot for item `index` accepts data."""
         return self._released[block][index - slots] + 1 if index >= slots else 0
 
+    def _event_arrival(self, items):
+        """Cycle in which the last of `items` items of the next interval is accepted if the source never waits.
+
+        A slot is cleared when it is free and the one before is full.
+        """
+        unit, period = self.config.units[0], self.config.units[0].frames // self.config.time.interval
+        slot, place = divmod(self._arrivals, period)
+        begin = self._arrived + 1 if self._arrivals else 0
+        if place == 0:
+            begin = max(begin, self._room(0, self.config.hardware.spike_slots, slot))
+            begin += unit.frames * unit.bitmap.words
+        return begin + items - 1
+
     def next_arrival(self):
         """Cycle in which the last value of the next sample is accepted if the source never waits."""
         begin = max(self._arrived + 1 if self._arrivals else 0,
@@ -170,7 +183,7 @@ class Schedule:
         times, = self.batch([passes], train=train, arrivals=[arrival], accepted=[accepted])
         return times.begin, times.end
 
-    def batch(self, batch, *, train, arrivals=None, accepted=None):
+    def batch(self, batch, *, train, arrivals=None, accepted=None, items=None):
         """Schedule one batch.
 
         Parameters
@@ -179,9 +192,12 @@ class Schedule:
             Per sample, unit of the network, and interval.
         train : bool
         arrivals : list of int or None, optional
-            Cycles in which the last value of each sample was accepted; None for `next_arrival`.
+            Cycles in which the last value of each sample was accepted; None for `next_arrival`. With events, a list of
+            the last cycles of its intervals for each sample.
         accepted : list of int or None, optional
             Cycles in which each result was taken; None for at once.
+        items : list of list of int, optional
+            With events: items of every interval of each sample, ends of steps included.
 
         Returns
         -------
@@ -189,13 +205,20 @@ class Schedule:
             Cycle of the first dispatch, and of the completed report; the result says ``end - begin``.
         """
         config, samples = self.config, len(batch)
-        arrivals = [self._arrive(arrival) for arrival in arrivals or [None] * samples]
+        arrivals = arrivals or [None] * samples
+        if items is None:
+            arrivals = [self._arrive(self.next_arrival() if own is None else own) for own in arrivals]
         accepted = accepted or [None] * samples
         period = config.time.update_period
         begins, ends = [None] * samples, [None] * samples
         for interval in range(config.intervals):
             for sample, passes in enumerate(batch):
-                ready = arrivals[sample] + 1 if interval == 0 else 0
+                if items is not None:
+                    own = arrivals[sample]
+                    ready = 1 + self._arrive(
+                        self._event_arrival(items[sample][interval]) if own is None else own[interval])
+                else:
+                    ready = arrivals[sample] + 1 if interval == 0 else 0
                 period_ends = (interval + 1) % period == 0 and sample == samples - 1
                 for number, block in enumerate(config.blocks):
                     free = self._free[number]
@@ -215,11 +238,13 @@ class Schedule:
                     if block.units[0].static and interval == config.intervals - 1 and sample == samples - 1:
                         self._released[number] += [self._computed] * samples
                 self._intervals += 1
+                if items is not None and interval == config.intervals - 1:
+                    arrivals[sample] = self._arrived
         self._samples += samples
         return [Times(*own) for own in zip(begins, ends, arrivals, accepted)]
 
     def _arrive(self, arrival):
-        self._arrived = self.next_arrival() if arrival is None else arrival
+        self._arrived = arrival
         self._arrivals += 1
         return self._arrived
 

@@ -74,22 +74,28 @@ class Time(Section):
 
 
 class Input(Section):
-    """Samples: static frames of unsigned integers (direct encoding), the same at every step.
+    """Samples: static frames of unsigned integers (direct encoding), the same at every step, or streams of events.
 
     Attributes
     ----------
+    kind : str
+        ``frame``, or ``events``: binary values in every step (Guo et al., III.C).
     shape : list of int
         Height, width and channels of a frame; values are in the order (y, x, channel).
     size : int
         Values of one sample; for a frame without height and width, given instead of `shape`.
     bits, fraction : int
-        Bits of a value, and how many of them are behind the binary point.
+        Bits of a value, and how many of them are behind the binary point; 1 and 0 for events.
+    bin_microseconds : int
+        Time window of one step of recorded events.
     """
 
+    kind: Literal["frame", "events"] = "frame"
     shape: Annotated[tuple[Count, Count, Count], Field(strict=False)] | None = None
     size: Count | None = None
-    bits: Annotated[int, Field(ge=1, le=16)]
+    bits: Annotated[int, Field(ge=1, le=16)] = 1
     fraction: Annotated[int, Field(ge=0, le=16)] = 0
+    bin_microseconds: Annotated[int, Field(ge=1, le=1 << 31)] = 20000
 
     @model_validator(mode="before")
     @classmethod
@@ -111,6 +117,8 @@ class Input(Section):
     def _there(self):
         if self.size is None:
             reject("input", "must have shape or size", None)
+        if self.kind == "events" and (self.bits, self.fraction) != (1, 0):
+            reject("input.bits", "must be 1 for events, and input.fraction 0", self.bits)
         return self
 
 

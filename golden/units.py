@@ -35,6 +35,8 @@ class Unit:
         Whether it is the local classifier.
     static : bool
         Whether its input is the frame itself, the same in every step.
+    events : bool
+        Whether its input is the stream of events.
     bottom : bool
         Whether it is the first of its block: no error leaves it downwards.
     learns : bool
@@ -74,6 +76,7 @@ class Unit:
     kind: str
     classifier: bool
     static: bool
+    events: bool
     bottom: bool
     learns: bool
     serves: bool
@@ -349,7 +352,8 @@ def build_blocks(config):
         pool, dense = layer.kind == "avg_pool", layer.kind == "dense"
         kernel = 0 if dense else layer.size if pool else layer.kernel
         return Unit(
-            block=block, index=index, kind=layer.kind, classifier=False, static=static, bottom=index == 0,
+            block=block, index=index, kind=layer.kind, classifier=False, static=static,
+            events=config.input.kind == "events" and block == index == 0, bottom=index == 0,
             learns=learns or not pool, serves=learns, shape_in=shape_in, shape_out=shape_out, kernel=kernel,
             stride=1 if dense else layer.stride or kernel, padding=layer.padding if layer.kind == "conv" else 0,
             lanes=granule if pool else layer.lanes, granule=granule, accumulates=layer.kind == "conv", random=False,
@@ -365,7 +369,8 @@ def build_blocks(config):
     for number, end in enumerate(ends):
         units = []
         for place, layer in enumerate(config.layers[start:end]):
-            units.append(choose(unit(number, place, layer, shape, granule, number == place == 0,
+            static = config.input.kind == "frame" and number == place == 0
+            units.append(choose(unit(number, place, layer, shape, granule, static,
                                      any(below.learns for below in units)), layer))
             shape, granule = units[-1].shape_out, units[-1].lanes
         ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)

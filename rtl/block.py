@@ -5,8 +5,9 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import WAIT_BITS, block_counters
-from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, sample_layout, spike_layout
+from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, spike_layout
 from .counters import CounterBank
+from .events import EventBuffer
 from .result import CYCLE_BITS, ResultUnit, result_layout
 from .unit import UnitCore
 
@@ -80,7 +81,8 @@ class BlockCore(wiring.Component):
     def __init__(self, config, block, *, seeds):
         self.config, self.block = config, block
         bottom, top = block.units[0], block.layers[-1]
-        self.buffer = FrameBuffer(config, bottom) if bottom.static else SpikeBuffer(config, bottom)
+        kind = FrameBuffer if bottom.static else EventBuffer if bottom.events else SpikeBuffer
+        self.buffer = kind(config, bottom)
         self.stores = [SpikeStore(config, unit, slots=1) for unit in block.units[1:]]
         depths = [self.buffer.depth, *(store.depth for store in self.stores)]
         self.units = [
@@ -89,8 +91,7 @@ class BlockCore(wiring.Component):
         self.names = block_counters(block) if config.hardware.counters else []
         most = max(len(self.names), *(len(unit.names) for unit in self.units))
         super().__init__({
-            "i": In(stream.Signature(sample_layout(config) if bottom.static
-                                     else spike_layout(config, bottom.granule))),
+            "i": In(stream.Signature(self.buffer.i.payload.shape())),
             "o": Out(stream.Signature(result_layout(config) if block.last else spike_layout(config, top.lanes))),
             "hold":           In(1),
             "idle":           Out(1),
@@ -124,7 +125,7 @@ class BlockCore(wiring.Component):
         for core, store in zip(self.units[1:], self.stores):
             m.submodules[f"{core.unit.name}_input"] = store
         wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
-        if self.block.units[0].static:
+        if self.block.index == 0:
             m.d.comb += self.fault.eq(self.buffer.fault)
 
         context = Context(self.config)

@@ -1,0 +1,134 @@
+"""Event input: the buffer of a first block whose samples are streams of events."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .store import Store
+from .taps import lookup
+
+__all__ = ["EventBuffer", "event_layout"]
+
+
+def event_layout(config):
+    """One event, or the end of a time step; label and mode are those of the sample and may be given with every item.
+
+    Fields
+    ------
+    y, x, channel : place of the event (channel: its polarity); an event that comes twice counts once
+    end : no event, but the end of a step; as many as there are steps make a sample
+    label : class of the sample, ignored without training
+    train : whether the weights learn from it
+    first : the first item of a sample
+    """
+    height, width, channels = config.input.shape
+    return data.StructLayout({
+        "y": range(max(2, height)), "x": range(max(2, width)), "channel": range(max(2, channels)), "end": 1,
+        "label": range(config.network.classes), "train": 1, "first": 1})
+
+
+class EventBuffer(wiring.Component):
+    """Ring of update periods, or of intervals where gradients are accumulated: events set bits in cleared memory.
+
+    Clears a free slot, one word per cycle, then accepts one item per cycle. An interval is available in the cycle after
+    the end of its last step was accepted; its slot stays taken until `release`. With batches, items come interval by
+    interval of one sample after another. `fault` is set, until reset, if `first` came in a wrong place.
+
+    Members
+    -------
+    i : In(stream.Signature(event_layout(config)))
+    available, label, train, take, release, base, read_en, read_address, bits : as `SpikeBuffer`
+    written : Out(1)
+        An event is written.
+    fault : Out(1)
+    """
+
+    def __init__(self, config, unit):
+        self.config, self.unit = config, unit
+        self.slots = config.hardware.spike_slots
+        self.depth = self.slots * unit.frames * unit.bitmap.words
+        super().__init__({
+            "i":            In(stream.Signature(event_layout(config))),
+            "available":    Out(1),
+            "label":        Out(range(config.network.classes)),
+            "train":        Out(1),
+            "take":         In(1),
+            "release":      In(1),
+            "base":         Out(range(max(2, self.depth))),
+            "read_en":      In(1),
+            "read_address": In(range(max(2, self.depth))),
+            "bits":         Out(unit.bitmap.scan_width),
+            "written":      Out(1),
+            "fault":        Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        unit, layout, slots, item = self.unit, self.unit.bitmap, self.slots, self.i.payload
+        length = unit.frames * layout.words
+        m.submodules.bitmaps = bitmaps = Store(
+            width=layout.scan_width, depth=self.depth, granule=1, style=self.config.hardware.memory.input)
+
+        used = Signal(range(slots + 1))
+        labels = Signal(data.ArrayLayout(range(self.config.network.classes), slots))
+        trains = Signal(slots)
+        fill, drain = Signal(range(max(2, slots))), Signal(range(max(2, slots)))
+        clearing, sweep = Signal(init=1), Signal(range(max(2, length)))
+        step, within = Signal(range(max(2, unit.frames))), Signal(range(max(2, unit.steps)))
+        intervals = Signal(range(slots * (unit.frames // unit.steps) + 1))
+        begun = Signal()  # an item of this sample was accepted
+        total = Signal(range(max(2, self.config.time.steps)))
+        accept, ends, interval_ends, slot_ends = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~clearing),
+            accept.eq(self.i.valid & self.i.ready), ends.eq(accept & item.end),
+            interval_ends.eq(ends & (within == unit.steps - 1)),
+            slot_ends.eq(ends & (step == unit.frames - 1)),
+            self.written.eq(accept & ~item.end),
+        ]
+
+        # Clear, then set bits.
+        places = [[layout.granule_place(x, channel) for channel in range(layout.granules)] for x in range(layout.width)]
+        slot_base = Signal(range(max(2, self.depth)))
+        word, bit = Signal(range(max(2, layout.groups))), Signal(range(max(2, layout.scan_width)))
+        m.d.comb += [
+            slot_base.eq(fill * length),
+            word.eq(lookup(m, item.x, [own[0][0] for own in places], name="pixel_word")
+                    + lookup(m, item.channel, [place[0] for place in places[0]], name="channel_word")),
+            bit.eq(lookup(m, item.x, [own[0][1] for own in places], name="pixel_bit")
+                   + lookup(m, item.channel, [place[1] for place in places[0]], name="channel_bit")),
+            bitmaps.write_en.eq(Mux(clearing, (used != slots).replicate(layout.scan_width), self.written << bit)),
+            bitmaps.write_address.eq(slot_base + Mux(
+                clearing, sweep, step * layout.words + item.y * layout.groups + word)),
+            bitmaps.write.eq(Mux(clearing, 0, ~0)),
+        ]
+        with m.If(clearing & (used != slots)):
+            m.d.sync += sweep.eq(sweep + 1)
+            with m.If(sweep == length - 1):
+                m.d.sync += [sweep.eq(0), clearing.eq(0)]
+
+        with m.If(accept):
+            m.d.sync += [
+                begun.eq(1), labels[fill].eq(item.label), trains.bit_select(fill, 1).eq(item.train)]
+            with m.If(item.first == begun):
+                m.d.sync += self.fault.eq(1)
+        with m.If(ends):
+            m.d.sync += [step.eq(step + 1), within.eq(within + 1), total.eq(total + 1)]
+            with m.If(total == self.config.time.steps - 1):
+                m.d.sync += [total.eq(0), begun.eq(0)]
+        with m.If(interval_ends):
+            m.d.sync += within.eq(0)
+        with m.If(slot_ends):
+            m.d.sync += [step.eq(0), clearing.eq(1), fill.eq(Mux(fill == slots - 1, 0, fill + 1))]
+        with m.If(self.release):
+            m.d.sync += drain.eq(Mux(drain == slots - 1, 0, drain + 1))
+        m.d.sync += [
+            used.eq(used + slot_ends - self.release), intervals.eq(intervals + interval_ends - self.take)]
+
+        m.d.comb += [
+            self.available.eq(intervals != 0),
+            self.label.eq(labels[drain]), self.train.eq(trains.bit_select(drain, 1)),
+            self.base.eq(drain * length),
+            bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address), self.bits.eq(bitmaps.read),
+        ]
+        return m
