@@ -57,8 +57,9 @@ def simulation_tables(config, checked, batch):
     table.add_row("right predictions", f"{right} ({right / total:.2%})")
     table.add_row("output spikes", f"{int(rows[:, 6:].sum())}")
     table.add_row("cycles per sample, mean", f"{rows[:, 3].mean():.1f}")
-    first = int(rows[0, 4]) - config.input.size + 1  # without pauses, the cycle of the first value
-    table.add_row("cycles, first value to last result", f"{int(rows[-1, 5]) - first + 1}")
+    if config.input.kind == "frame":
+        first = int(rows[0, 4]) - config.input.size + 1  # without pauses, the cycle of the first value
+        table.add_row("cycles, first value to last result", f"{int(rows[-1, 5]) - first + 1}")
     console.print(table)
     if not counters:
         return

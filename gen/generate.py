@@ -19,8 +19,8 @@ from ..golden.schedule import (
     forward_depth,
     report_cycles,
 )
-from ..rtl.buffers import sample_layout
 from ..rtl.core import Core
+from ..rtl.events import input_layout
 from ..rtl.registers import request_layout
 from ..rtl.result import result_layout
 
@@ -62,8 +62,8 @@ def sidecar(core: Core) -> dict:
         "ports": _ports(core),
         "streams": {
             "samples": {
-                "direction": "in", "fields": _fields(sample_layout(config)),
-                "rule": f"{config.input.size} values per sample; label and train are those given with the last value"},
+                "direction": "in", "fields": _fields(input_layout(config)),
+                "rule": _input_rule(config)},
             "results": {
                 "direction": "out", "fields": _fields(result_layout(config)),
                 "rule": f"one per sample, in order; counts has {config.network.classes} elements, class 0 lowest"},
@@ -102,6 +102,13 @@ def sidecar(core: Core) -> dict:
                 for unit, above in zip(config.units, [*config.units[1:], None])},
         },
     }
+
+
+def _input_rule(config):
+    if config.input.kind == "events":
+        return (f"events of {config.time.steps} steps per sample, each step closed by an end; label and train are "
+                "those given with the last item of an interval")
+    return f"{config.input.size} values per sample; label and train are those given with the last value"
 
 
 def _counter_path(config, name):

@@ -82,7 +82,7 @@ def load_dataset(name, config):
     if key not in SOURCES:
         forms = ", ".join(source.form for _, source in sorted(SOURCES.items()))
         raise DataError(f"data must be one of {forms}, not {name!r}")
-    source, kind = SOURCES[key], getattr(config.input, "kind", "frame")
+    source, kind = SOURCES[key], config.input.kind
     if (":" in source.form) != bool(path) or bool(colon) != bool(path):
         raise DataError(f"data must be written {source.form}, not {name!r}")
     if kind != source.kind:

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.lfsr import lane_seeds
 from .block import BlockCore
-from .buffers import sample_layout
+from .events import input_layout
 from .registers import RegisterMap, RegisterPort, request_layout
 from .result import CYCLE_BITS, result_layout
 
@@ -26,7 +26,7 @@ class Core(wiring.Component):
 
     Members
     -------
-    samples : In(stream.Signature(sample_layout(config)))
+    samples : In(stream.Signature(input_layout(config)))
     results : Out(stream.Signature(result_layout(config)))
     request : In(stream.Signature(request_layout(...)))
     response : Out(stream.Signature(32))
@@ -41,7 +41,7 @@ class Core(wiring.Component):
         self.blocks = [BlockCore(config, block, seeds=[seeds[unit.path] for unit in block.units])
                        for block in config.blocks]
         super().__init__({
-            "samples":  In(stream.Signature(sample_layout(config))),
+            "samples":  In(stream.Signature(input_layout(config))),
             "results":  Out(stream.Signature(result_layout(config))),
             "request":  In(stream.Signature(request_layout(self.map.address_bits))),
             "response": Out(stream.Signature(32)),

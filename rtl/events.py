@@ -1,13 +1,15 @@
 """Event input: the buffer of a first block whose samples are streams of events."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.units import clog2
+from .buffers import sample_layout
 from .store import Store
 from .taps import lookup
 
-__all__ = ["EventBuffer", "event_layout"]
+__all__ = ["EventBuffer", "event_layout", "input_layout"]
 
 
 def event_layout(config):
@@ -25,6 +27,11 @@ def event_layout(config):
     return data.StructLayout({
         "y": range(max(2, height)), "x": range(max(2, width)), "channel": range(max(2, channels)), "end": 1,
         "label": range(config.network.classes), "train": 1, "first": 1})
+
+
+def input_layout(config):
+    """What the core takes: `event_layout` or `sample_layout`."""
+    return event_layout(config) if config.input.kind == "events" else sample_layout(config)
 
 
 class EventBuffer(wiring.Component):
@@ -88,18 +95,13 @@ class EventBuffer(wiring.Component):
         ]
 
         # Clear, then set bits.
-        places = [[layout.granule_place(x, channel) for channel in range(layout.granules)] for x in range(layout.width)]
         slot_base = Signal(range(max(2, self.depth)))
-        word, bit = Signal(range(max(2, layout.groups))), Signal(range(max(2, layout.scan_width)))
+        word, bit = Signal(range(max(2, layout.words))), Signal(max(1, clog2(layout.scan_width)))
         m.d.comb += [
             slot_base.eq(fill * length),
-            word.eq(lookup(m, item.x, [own[0][0] for own in places], name="pixel_word")
-                    + lookup(m, item.channel, [place[0] for place in places[0]], name="channel_word")),
-            bit.eq(lookup(m, item.x, [own[0][1] for own in places], name="pixel_bit")
-                   + lookup(m, item.channel, [place[1] for place in places[0]], name="channel_bit")),
+            Cat(bit, word).eq(self._place(m)),
             bitmaps.write_en.eq(Mux(clearing, (used != slots).replicate(layout.scan_width), self.written << bit)),
-            bitmaps.write_address.eq(slot_base + Mux(
-                clearing, sweep, step * layout.words + item.y * layout.groups + word)),
+            bitmaps.write_address.eq(slot_base + Mux(clearing, sweep, step * layout.words + word)),
             bitmaps.write.eq(Mux(clearing, 0, ~0)),
         ]
         with m.If(clearing & (used != slots)):
@@ -132,3 +134,16 @@ class EventBuffer(wiring.Component):
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address), self.bits.eq(bitmaps.read),
         ]
         return m
+
+    def _place(self, m):
+        """Bit of the event in the bitmap words of a step; a word has a power of two of them, or less are used."""
+        unit, layout, item = self.unit, self.unit.bitmap, self.i.payload
+        _, width, channels = unit.shape_in
+        bits = 1 << max(1, clog2(layout.scan_width))
+        if unit.kind == "dense":
+            return (item.y * width + item.x) * channels + item.channel
+        places = [layout.granule_place(x, 0) for x in range(width)]
+        inside = [layout.granule_place(0, channel) for channel in range(layout.granules)]
+        return (item.y * (layout.groups * bits)
+                + lookup(m, item.x, [word * bits + bit for word, bit in places], name="pixel")
+                + lookup(m, item.channel, [word * bits + bit for word, bit in inside], name="own"))

@@ -11,12 +11,15 @@ from filelock import FileLock
 
 from ..gen.generate import generate_text
 from ..golden.units import clog2
+from ..rtl.events import input_layout
 from ..rtl.registers import RegisterMap
 from ..rtl.result import CYCLE_BITS
 
 __all__ = ["SimulationError", "bench_text", "build", "environment"]
 
 QUEUE, BOX = 512, 4096
+#: Items of the event queue, and intervals whose arrival is kept.
+ITEMS, ARRIVALS = 65536, 8192
 #: Signals of the bench that Python sees. Everything else is Verilator's to optimise.
 VISIBLE = ["clk", "rst", "sample_pause", "result_pause", "offered", "wake_at", "wake_armed", "box_start", "box_write",
            "box_address", "box_count", "tracing", "queue", "wake", "box_done", "box", "arrived", "outcome", "finished"]
@@ -51,8 +54,11 @@ def bench_text(config):
     """The SystemVerilog test bench of `config`."""
     env = jinja2.Environment(loader=jinja2.PackageLoader("spikeloom.sim", "."), undefined=jinja2.StrictUndefined,
                              keep_trailing_newline=True)
+    layout, events = input_layout(config), config.input.kind == "events"
     return env.get_template("bench.sv.jinja").render(
-        name=config.name, queue=QUEUE, box=BOX, units=config.units, size=config.input.size,
+        item_bits=layout.size if events else 0, end_bit=layout["end"].offset if events else 0, items=ITEMS,
+        arrivals=ARRIVALS if events else QUEUE, interval=config.time.interval, name=config.name, queue=QUEUE, box=BOX,
+        units=config.units, size=config.input.size,
         value_bits=config.input.bits, label_bits=clog2(config.network.classes), result_bits=result_bits(config),
         address_bits=RegisterMap(config).address_bits)
 

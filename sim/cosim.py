@@ -101,18 +101,21 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
             simulation.finish(show)  # the trace is complete then
         for number, batch in enumerate(batches):
             arrays = simulation.wait_for(f"state_{number}.npz", show)
-            rows = simulation.wait_for(f"results_{number}.npz")["rows"]
+            results = simulation.wait_for(f"results_{number}.npz")
+            rows, arrivals = results["rows"], results["arrivals"]
+            events = config.input.kind == "events"
             trains = np.broadcast_to(batch.train, batch.labels.shape)
             for place, (frame, label, train, row) in enumerate(zip(batch.frames, batch.labels, trains, rows)):
                 # The bench decides when a batch begins and when it pauses; everything else is the core's own.
                 prediction.sample(frame, label, train,
-                                  arrival=int(row[4]) if sample_pause or place == 0 else None,
+                                  arrival=None if place and not sample_pause else
+                                  arrivals[place].tolist() if events else int(row[4]),
                                   accepted=int(row[5]) if result_pause else None)
                 done += 1
                 show()
             if cycle_level:  # first, because it says most
                 more = number + 1 < len(batches)
-                end = simulation.wait_for(f"results_{number + 1}.npz")["rows"][0, 4] if more else None
+                end = simulation.wait_for(f"results_{number + 1}.npz")["arrivals"][0, 0] if more else None
                 with (folder / "trace.txt").open() as lines:
                     _agree(compare_trace(config, _until(lines, end), prediction.traces, prediction.schedule.phases))
             first = len(prediction.results) - len(batch.labels)

@@ -71,10 +71,13 @@ def _try(r, spatial):
         {"form": "multiply", "multiplier": r.randint(200, 256), "shift": 8},
         {"form": "shift", "shift": r.randint(1, 5)},
     ])
+    pixels = {"kind": "frame", "bits": r.randint(1, 6), "fraction": r.randint(0, 5)}
+    if r.random() < 0.3:
+        pixels = {"kind": "events"}
     return {
         "name": "drawn",
         "time": {"steps": steps, "interval": interval, "update_period": period},
-        "input": {**shape, "bits": r.randint(1, 6), "fraction": r.randint(0, 5)},
+        "input": {**shape, **pixels},
         "layers": layers,
         "network": {"classes": classes, **network},
         "classifier": {

@@ -169,7 +169,8 @@ def _raster(pictures):
     heights = [int(min(max(unit.n_out * 9 if unit.classifier else unit.n_out * 1.2, 54), 160)) for unit in config.units]
     gap, top = 38, 34
     figure = _figure(max(sum(heights) + gap * len(heights) + top + 6, 260))
-    _frame(figure, top, np.asarray(trace.units[0].inputs))
+    inputs = np.asarray(trace.units[0].inputs)
+    _frame(figure, top, inputs if inputs.ndim == 1 else inputs.sum(0, dtype=np.int64))  # of events, all steps together
     for place, (unit, seen, height) in enumerate(zip(config.units, trace.units, heights)):
         spikes = np.asarray(seen.spikes).astype(np.int64)
         axes = _axes(figure, 310, top, 480, height)

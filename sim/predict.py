@@ -54,12 +54,17 @@ class Prediction:
         if len(self._batch) < self.config.update.batch:
             return
         frames, labels, trains, arrivals, accepted = zip(*self._batch)
+        items = None
+        if self.config.input.kind == "events":
+            k = self.config.time.interval
+            items = [(frame.ne(0).sum(1) + 1).reshape(-1, k).sum(1).tolist() for frame in frames]
         self._batch = []
         traces = self.model.run_batch(torch.stack(frames), labels, train=trains[0], record=self.keep)
         passes, counters = batch_passes_and_counters(self.config, traces)
         for name, amount in counters.items():
             self._counters[name] = self._counters.get(name, 0) + amount
-        times = self.schedule.batch(passes, train=trains[0], arrivals=list(arrivals), accepted=list(accepted))
+        times = self.schedule.batch(passes, train=trains[0], arrivals=list(arrivals), accepted=list(accepted),
+                                    items=items)
         for trace, target, own in zip(traces, labels, times):
             self.results.append({"prediction": trace.prediction, "spike counts": trace.counts.tolist(),
                                  "label": target, "train": int(trains[0]), "cycle count": own.end - own.begin,

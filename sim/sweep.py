@@ -25,7 +25,8 @@ def stimulus(config, seed, samples=4):
     mixed = (random.random(2 * count // batch) < 0.5).repeat(batch)  # a batch trains, or does not
     for train in (True, False, mixed):
         samples = np.size(train) if np.size(train) > 1 else count
-        shape = samples, config.input.size
+        shape = (samples, config.input.size) if config.input.kind == "frame" else \
+            (samples, config.time.steps, config.input.size)
         frames = random.integers(0, 1 << config.input.bits, shape) * (random.random(shape) < random.random())
         batches.append(Batch(frames, random.integers(0, config.network.classes, samples), train))
     return batches
@@ -54,7 +55,7 @@ def check(seed, *, root, folder):
                               sample_pause=pause, result_pause=pause):
         last = checked
     layers = "-".join(describe(layer) for layer in config.layers)
-    shape = "x".join(str(length) for length in config.input.shape)
+    shape = "x".join(str(length) for length in config.input.shape) + {"frame": "", "events": "ev"}[config.input.kind]
     return (f"seed {seed}: {shape} {layers} classes {config.network.classes}/{config.classifier.lanes} "
             f"T={config.time.steps} k={config.time.interval} period={config.time.update_period} "
             f"blocks={len(config.blocks)} {config.neuron.reset} {config.neuron.compare} {config.neuron.leak.form} "

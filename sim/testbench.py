@@ -22,8 +22,9 @@ from cocotb.triggers import RisingEdge, Timer
 from ..golden.checkpoint import save_arrays
 from ..golden.config import parse
 from ..golden.units import clog2
+from ..rtl.events import event_layout
 from ..rtl.registers import MAGIC, RegisterMap
-from .build import BOX, QUEUE, result_bits
+from .build import ARRIVALS, BOX, ITEMS, QUEUE, result_bits
 
 
 def to_memory(unit, matrix):
@@ -42,18 +43,102 @@ def from_memory(unit, words):
     return flat[unit.fan_address(np.arange(unit.fan_in)), :unit.channels]
 
 
+class _Frames:
+    """Samples as whole words of the bench's queue."""
+
+    def __init__(self, bench, frames, labels, trains):
+        self.bench, self.samples = bench, list(zip(frames, labels, trains))
+        self.first, self.sent = bench.offered, 0
+
+    def offer(self, finished):
+        """Fill the queue, as far as there is room behind `finished` samples."""
+        bits, label_bits = self.bench.config.input.bits, clog2(self.bench.config.network.classes)
+        while self.sent < len(self.samples) and self.sent - finished < QUEUE:
+            frame, label, train = self.samples[self.sent]
+            word = sum(int(value) << (bits * place) for place, value in enumerate(frame))
+            word |= (int(train) << label_bits | int(label)) << (bits * len(frame))
+            self.bench.dut.queue[(self.first + self.sent) % QUEUE].value = word
+            self.sent += 1
+        self.bench.offered = self.first + self.sent
+
+    def target(self, finished):
+        """Results after which there is room again."""
+        return min(len(self.samples), finished + QUEUE // 4)
+
+    def arrivals(self, sample):
+        return [self.bench.dut.arrived[(self.first + sample) % QUEUE].value.to_unsigned()]
+
+
+class _Events:
+    """Samples as items of the event stream: interval by interval, and in each the samples of a batch."""
+
+    def __init__(self, bench, frames, labels, trains):
+        config = self.config = bench.config
+        self.bench, self.batch, self.layout = bench, config.update.batch, event_layout(config)
+        self.frames, self.labels, self.trains = frames, labels, trains
+        self.first, self.sent, self.ends = bench.intervals_since_reset, 0, [0]
+        bench.intervals_since_reset += len(frames) * config.intervals
+
+    def _items(self, batch):
+        """All items of one batch, as integers."""
+        _, width, channels = self.config.input.shape
+        k, items = self.config.time.interval, []
+        offset = {name: field.offset for name, field in self.layout}
+        for interval in range(self.config.intervals):
+            for sample in range(batch * self.batch, (batch + 1) * self.batch):
+                begin = len(items)
+                own = int(self.labels[sample]) << offset["label"] | int(self.trains[sample]) << offset["train"]
+                for step in range(interval * k, (interval + 1) * k):
+                    for index in np.flatnonzero(self.frames[sample][step]).tolist():
+                        pixel, channel = divmod(index, channels)
+                        y, x = divmod(pixel, width)
+                        items.append(own | y << offset["y"] | x << offset["x"] | channel << offset["channel"])
+                    items.append(own | 1 << offset["end"])
+                if interval == 0:
+                    items[begin] |= 1 << offset["first"]
+        return items
+
+    def offer(self, finished):
+        """Fill the queue, batch by batch, as far as there is room behind `finished` samples."""
+        while self.sent * self.batch < len(self.frames):
+            items = self._items(self.sent)
+            if len(items) > ITEMS:
+                raise ValueError(f"events of a batch must be at most {ITEMS}, not {len(items)}")
+            used = self.ends[-1] - self.ends[finished // self.batch]
+            inside = (self.sent + 1) * self.batch - finished
+            if used and (used + len(items) > ITEMS or inside > QUEUE or inside * self.config.intervals > ARRIVALS):
+                return
+            for item in items:
+                self.bench.dut.queue[self.bench.offered % ITEMS].value = item
+                self.bench.offered += 1
+            self.ends.append(self.ends[-1] + len(items))
+            self.sent += 1
+
+    def target(self, finished):
+        """Results after which there is room again: half of what is in the queue, in whole batches."""
+        inside = self.sent - finished // self.batch
+        return finished + max(1, inside // 2) * self.batch if self.sent * self.batch < len(self.frames) else \
+            self.sent * self.batch
+
+    def arrivals(self, sample):
+        batch, place = divmod(sample, self.batch)
+        first = self.first + batch * self.batch * self.config.intervals + place
+        return [self.bench.dut.arrived[(first + interval * self.batch) % ARRIVALS].value.to_unsigned()
+                for interval in range(self.config.intervals)]
+
+
 class Testbench:
     """Drives `bench.sv`; every method returns when the core has answered."""
 
     def __init__(self, dut, config):
         self.dut, self.config, self.map = dut, config, RegisterMap(config)
-        self.offered = self.results = 0
+        self.offered = self.results = self.results_since_reset = self.intervals_since_reset = 0
         self.progress = Path(os.environ["SPIKELOOM_SCRIPT"]).with_name("progress")
 
     async def reset(self):
         """Hold reset for some cycles; cycle 0 is the first one after it."""
         self.dut.rst.value = 1
-        self.dut.offered.value = self.offered = 0
+        self.dut.offered.value = self.offered = self.results_since_reset = self.intervals_since_reset = 0
         for _ in range(4):
             await RisingEdge(self.dut.clk)
         self.dut.rst.value = 0
@@ -88,37 +173,43 @@ class Testbench:
             pass
 
     async def run(self, frames, labels, trains):
-        """Offer samples and collect results: rows of prediction, label, train, cycles, arrived, taken, counts."""
-        dut, config = self.dut, self.config
-        bits, label_bits = config.input.bits, clog2(config.network.classes)
-        count_bits, total = config.time.steps.bit_length(), len(frames)
-        first, rows, sent = self.offered, [], 0
+        """Offer samples and collect results.
+
+        Returns
+        -------
+        rows : numpy.ndarray
+            Per sample: prediction, label, train, cycles, arrived, taken, counts.
+        arrivals : numpy.ndarray
+            Per sample, the cycle in which its last value was taken; with events, the last item of each interval.
+        """
+        kind = _Events if self.config.input.kind == "events" else _Frames
+        dut, source = self.dut, kind(self, frames, labels, trains)
+        rows, arrivals, total, first = [], [], len(frames), self.results_since_reset
         while len(rows) < total:
-            while sent < total and sent - len(rows) < QUEUE:
-                word = sum(int(value) << (bits * place) for place, value in enumerate(frames[sent]))
-                word |= (int(trains[sent]) << label_bits | int(labels[sent])) << (bits * len(frames[sent]))
-                dut.queue[(first + sent) % QUEUE].value = word
-                sent += 1
-            self.offered = first + sent
+            source.offer(len(rows))
             dut.offered.value = self.offered
             # Woken long before the queue is empty, so that the core never waits for Python.
-            target = min(total, len(rows) + QUEUE // 4)
+            target = source.target(len(rows))
             dut.wake_at.value = first + target
             dut.wake_armed.value = 1
             await dut.wake.value_change
             while len(rows) < target:
-                place = (first + len(rows)) % QUEUE
-                word = dut.outcome[place].value.to_unsigned()
-                fields = []
-                for width in (label_bits, *[count_bits] * config.network.classes, label_bits, 1, 32, 64):
-                    fields.append(word & ((1 << width) - 1))
-                    word >>= width
-                prediction, *counts, label, train, cycles, taken = fields
-                arrived = dut.arrived[place].value.to_unsigned()
-                rows.append([prediction, label, train, cycles, arrived, taken, *counts])
+                arrivals.append(source.arrivals(len(rows)))
+                rows.append(self._row((first + len(rows)) % QUEUE, arrivals[-1][-1]))
             self.progress.write_text(str(self.results + len(rows)))
         self.results += total
-        return np.array(rows, dtype=np.int64)
+        self.results_since_reset += total
+        return np.array(rows, dtype=np.int64), np.array(arrivals, dtype=np.int64)
+
+    def _row(self, place, arrived):
+        config = self.config
+        label_bits, count_bits = clog2(config.network.classes), config.time.steps.bit_length()
+        word, fields = self.dut.outcome[place].value.to_unsigned(), []
+        for width in (label_bits, *[count_bits] * config.network.classes, label_bits, 1, 32, 64):
+            fields.append(word & ((1 << width) - 1))
+            word >>= width
+        prediction, *counts, label, train, cycles, taken = fields
+        return [prediction, label, train, cycles, arrived, taken, *counts]
 
     def _kinds(self, unit):
         return [kind for kind in ("weight", "velocity") if f"{unit.path}.{kind}" in self.map.regions]
@@ -184,8 +275,8 @@ async def script(dut):
                 with np.load(step["samples"]) as arrays:
                     dut.sample_pause.value = step.get("sample_pause", 0)
                     dut.result_pause.value = step.get("result_pause", 0)
-                    rows = await bench.run(arrays["frames"], arrays["labels"], arrays["trains"])
-                save_arrays(step["results"], {"rows": rows})
+                    rows, arrivals = await bench.run(arrays["frames"], arrays["labels"], arrays["trains"])
+                save_arrays(step["results"], {"rows": rows, "arrivals": arrivals})
             case "read":
                 save_arrays(step["state"], await bench.state())
             case "reset":
