@@ -17,7 +17,7 @@ from ..rtl.result import CYCLE_BITS
 
 __all__ = ["SimulationError", "bench_text", "build", "environment"]
 
-QUEUE, BOX = 512, 4096
+BOX = 4096
 #: Items of the event queue, and intervals whose arrival is kept.
 ITEMS, ARRIVALS = 65536, 8192
 #: Signals of the bench that Python sees. Everything else is Verilator's to optimise.
@@ -50,6 +50,11 @@ def result_bits(config):
     return 2 * label + config.network.classes * config.time.steps.bit_length() + 1 + CYCLE_BITS
 
 
+def queue_length(config):
+    """Samples in the queue of the bench, and results that it keeps: a batch comes back only when it went in whole."""
+    return max(512, 1 << clog2(2 * config.update.batch))
+
+
 def bench_text(config):
     """The SystemVerilog test bench of `config`."""
     env = jinja2.Environment(loader=jinja2.PackageLoader("spikeloom.sim", "."), undefined=jinja2.StrictUndefined,
@@ -57,7 +62,7 @@ def bench_text(config):
     layout, events = input_layout(config), config.input.kind == "events"
     return env.get_template("bench.sv.jinja").render(
         item_bits=layout.size if events else 0, end_bit=layout["end"].offset if events else 0, items=ITEMS,
-        arrivals=ARRIVALS if events else QUEUE, interval=config.time.interval, name=config.name, queue=QUEUE, box=BOX,
+        arrivals=ARRIVALS if events else queue_length(config), interval=config.time.interval, name=config.name, queue=queue_length(config), box=BOX,
         units=config.units, size=config.input.size,
         value_bits=config.input.bits, label_bits=clog2(config.network.classes), result_bits=result_bits(config),
         address_bits=RegisterMap(config).address_bits)

@@ -24,7 +24,7 @@ from ..golden.config import parse
 from ..golden.units import clog2
 from ..rtl.events import event_layout
 from ..rtl.registers import MAGIC, RegisterMap
-from .build import ARRIVALS, BOX, ITEMS, QUEUE, result_bits
+from .build import ARRIVALS, BOX, ITEMS, queue_length, result_bits
 
 
 def to_memory(unit, matrix):
@@ -53,20 +53,20 @@ class _Frames:
     def offer(self, finished):
         """Fill the queue, as far as there is room behind `finished` samples."""
         bits, label_bits = self.bench.config.input.bits, clog2(self.bench.config.network.classes)
-        while self.sent < len(self.samples) and self.sent - finished < QUEUE:
+        while self.sent < len(self.samples) and self.sent - finished < self.bench.queue:
             frame, label, train = self.samples[self.sent]
             word = sum(int(value) << (bits * place) for place, value in enumerate(frame))
             word |= (int(train) << label_bits | int(label)) << (bits * len(frame))
-            self.bench.dut.queue[(self.first + self.sent) % QUEUE].value = word
+            self.bench.dut.queue[(self.first + self.sent) % self.bench.queue].value = word
             self.sent += 1
         self.bench.offered = self.first + self.sent
 
     def target(self, finished):
         """Results after which there is room again."""
-        return min(len(self.samples), finished + QUEUE // 4)
+        return min(len(self.samples), finished + self.bench.queue // 4)
 
     def arrivals(self, sample):
-        return [self.bench.dut.arrived[(self.first + sample) % QUEUE].value.to_unsigned()]
+        return [self.bench.dut.arrived[(self.first + sample) % self.bench.queue].value.to_unsigned()]
 
 
 class _Events:
@@ -106,7 +106,7 @@ class _Events:
                 raise ValueError(f"events of a batch must be at most {ITEMS}, not {len(items)}")
             used = self.ends[-1] - self.ends[finished // self.batch]
             inside = (self.sent + 1) * self.batch - finished
-            if used and (used + len(items) > ITEMS or inside > QUEUE or inside * self.config.intervals > ARRIVALS):
+            if used and (used + len(items) > ITEMS or inside > self.bench.queue or inside * self.config.intervals > ARRIVALS):
                 return
             for item in items:
                 self.bench.dut.queue[self.bench.offered % ITEMS].value = item
@@ -131,7 +131,7 @@ class Testbench:
     """Drives `bench.sv`; every method returns when the core has answered."""
 
     def __init__(self, dut, config):
-        self.dut, self.config, self.map = dut, config, RegisterMap(config)
+        self.dut, self.config, self.map, self.queue = dut, config, RegisterMap(config), queue_length(config)
         self.offered = self.results = self.results_since_reset = self.intervals_since_reset = 0
         self.progress = Path(os.environ["SPIKELOOM_SCRIPT"]).with_name("progress")
 
@@ -195,7 +195,7 @@ class Testbench:
             await dut.wake.value_change
             while len(rows) < target:
                 arrivals.append(source.arrivals(len(rows)))
-                rows.append(self._row((first + len(rows)) % QUEUE, arrivals[-1][-1]))
+                rows.append(self._row((first + len(rows)) % self.queue, arrivals[-1][-1]))
             self.progress.write_text(str(self.results + len(rows)))
         self.results += total
         self.results_since_reset += total
