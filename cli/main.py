@@ -117,9 +117,10 @@ def train(
     chosen = presets.find(config)
     chosen_data = load_dataset(data, chosen)
     output = output or Path("build/train") / f"{chosen.name}-{on}"
-    path, total = output / "checkpoint.npz", len(chosen_data.train_labels) * epochs
+    batch = chosen.update.batch
+    path, total = output / "checkpoint.npz", len(chosen_data.train_labels) // batch * batch * epochs
     if on == "rtl":
-        total += len(chosen_data.test_labels) * epochs
+        total += -(-len(chosen_data.test_labels) // batch) * batch * epochs
     with progress(f"{chosen.name}: {epochs} epochs on {on}", total) as bar:
         if on == "golden":
             from ..golden.training import train as run_golden

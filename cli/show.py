@@ -102,6 +102,7 @@ def memory_table(config, memories):
     for unit in config.units:
         if unit.stored:
             bits = unit.gradient_bits
-            history = "" if unit.kind == "conv" or unit.velocity_width else f"{bits['history']:,}"
+            only_memory = unit.kind == "conv" or unit.velocity_width or unit.batch > 1
+            history = "" if only_memory else f"{bits['history']:,}"
             table.add_row(unit.path, unit.kind, history, f"{bits['memory']:,}", unit.gradient)
     console.print(table)

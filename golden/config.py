@@ -152,9 +152,13 @@ class Config(Section):
                        "classifier is random", list(self.network.block_ends))
         units = [unit for block in blocks for unit in block.units]
         for unit in units:
-            if unit.pool and not 0 < unit.pool_weight < 1 << (self.numbers.weight.width - 1):
-                reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average",
-                       self.numbers.weight.fraction)
+            exact = 2.0**self.numbers.weight.fraction / unit.fan_in
+            if unit.pool and abs(unit.pool_weight - exact) > exact / 8:
+                reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average, to an "
+                       "eighth of its value", self.numbers.weight.fraction)
+            if unit.pool and unit.pool_weight >= 1 << (self.numbers.weight.width - 1):
+                reject("numbers.weight.width", f"must hold 1 / {unit.fan_in}, the weight of an average",
+                       self.numbers.weight.width)
         batch = self.update.batch
         if self.input.kind == "frame" and self.hardware.sample_slots < batch:
             reject("hardware.sample_slots", f"must hold a batch of {batch} samples", self.hardware.sample_slots)

@@ -34,7 +34,7 @@ def _mix(x):
 
 
 def value_bits(unit, gain):
-    """Bits of a random weight: it stays below the power of two next to ``gain / sqrt(fan_in)``."""
+    """Bits of a random weight, two at least: it stays below the power of two next to ``gain / sqrt(fan_in)``."""
     exponent = round(math.log2(gain / unit.fan_in**0.5))
     return min(max(exponent + unit.weight_fraction + 1, 2), unit.weight_width)
 

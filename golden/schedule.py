@@ -96,7 +96,7 @@ def report_cycles(classifier):
 
 
 class Passes(NamedTuple):
-    """Operations of one unit in one interval; `update` is 0 where no update period ends."""
+    """Operations of one unit in one interval; `update` sums gradients, or moves weights where a history is kept."""
 
     forward: int
     backward: int
@@ -273,7 +273,7 @@ class Schedule:
                 self._count(f"{block.name}.cycles.update", max(ends) - now)
                 now = max(ends)
         self._computed, bottom = now, block.units[0]
-        if not bottom.static and (period_ends or bottom.accumulates):
+        if not bottom.static and (period_ends or bottom.gradient != "history"):
             self._released[block.index].append(now)
         return now, spikes
 

@@ -126,7 +126,8 @@ class Dense(Section):
     """Every neuron sees every neuron below; `lanes` of them are computed in every cycle.
 
     `gradient` says where weight gradients come from: a ``history`` of errors and spikes over the update period, or a
-    ``memory`` of sums, to which every interval adds; ``auto`` takes what needs fewer bits.
+    ``memory`` of sums, to which every interval adds; ``auto`` takes what needs fewer bits. With momentum or batches it
+    is always a memory.
     """
 
     kind: Literal["dense"] = "dense"
@@ -386,7 +387,8 @@ class Hardware(Section):
     sample_slots : int
         Samples that the input buffer holds: a batch at least; with more, others arrive while it is computed.
     spike_slots : int
-        Update periods that the spike buffer between two blocks holds; with 1, a block waits for the next one.
+        Update periods (intervals, where no history of them is needed) that the spike buffer between two blocks and the
+        buffer of events hold; with 1, a block waits for the next one.
     counters : bool
         Whether cycle, operation and memory counters are generated.
     counter_bits : int

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .checkpoint import load_state, save_arrays, state_arrays
+from .dataset import DataError
 from .model import Golden, initial_state
 
 __all__ = ["CHUNK", "Chunk", "Progress", "plan", "resume", "save", "train"]
@@ -43,7 +44,14 @@ def plan(samples, epochs, seed, progress, batch=1):
     """Chunks that are left of `epochs` epochs over `samples` samples, as a list.
 
     Every epoch has whole batches only: the last samples of its order may be left out.
+
+    Raises
+    ------
+    DataError
+        If there is not a single batch.
     """
+    if samples < batch:
+        raise DataError(f"data set must hold a batch of {batch} samples to train, not {samples}")
     total, chunks, length = samples, [], max(CHUNK // batch, 1) * batch
     samples = samples // batch * batch
     for epoch in range(progress.epoch, epochs):

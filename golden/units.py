@@ -241,7 +241,7 @@ class Unit:
     @property
     def history_steps(self):
         """Steps of the errors that are kept until the update."""
-        return self.steps if self.accumulates else self.update_steps
+        return self.update_steps if self.gradient == "history" else self.steps
 
     @property
     def step_minimum(self):
@@ -274,7 +274,7 @@ class Unit:
     @property
     def history_width(self):
         """Bits of one stored error: for a static input only the sum over the steps is kept."""
-        return self.error_width + (clog2(self.update_steps) if self.static else 0)
+        return self.error_width + (clog2(self.history_steps) if self.static else 0)
 
     @property
     def gradient_width(self):
@@ -374,8 +374,9 @@ def build_blocks(config):
                                      any(below.learns for below in units)), layer))
             shape, granule = units[-1].shape_out, units[-1].lanes
         ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)
-        end_unit = replace(unit(number, len(units), ending, shape, granule, False, True), classifier=True,
-                           random=config.classifier.kind == "random")
+        end_unit = replace(unit(number, len(units), ending, shape, granule, False, True), classifier=True)
+        if config.classifier.kind == "random":
+            end_unit = replace(end_unit, random=True, velocity_width=0)
         units.append(choose(end_unit, config.classifier))
         blocks.append(Block(index=number, units=tuple(units), last=end == ends[-1]))
         start = end

@@ -1,6 +1,6 @@
 """One block: layers, their local classifier, and the sequencer that trains them."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -169,14 +169,14 @@ class BlockCore(wiring.Component):
             m.d.comb += [
                 core.first_interval.eq(context.first), core.last_interval.eq(context.last),
                 core.train.eq(context.train), core.decays.eq(self.decays), core.sample.eq(context.computed),
-                core.offset.eq(0 if core.unit.accumulates else context.offset),
+                core.offset.eq(context.offset if core.unit.gradient == "history" else 0),
             ]
             if core.unit.stored:
                 m.d.comb += core.apply.eq(context.period_ends & context.batch_ends)
         for below, core, store in zip(units, units[1:], self.stores):
             m.d.comb += [
                 store.write_en.eq(below.spikes_valid), store.write.eq(below.spikes),
-                store.write_step.eq(below.spikes_step + (0 if core.unit.accumulates else context.offset)),
+                store.write_step.eq(below.spikes_step + (context.offset if core.unit.gradient == "history" else 0)),
                 store.write_last.eq(below.spikes_step == below.unit.steps - 1),
                 core.input_written.eq(below.spikes_valid),
                 store.read_en.eq(core.input_en), store.read_address.eq(core.input_address),
@@ -190,7 +190,7 @@ class BlockCore(wiring.Component):
     @staticmethod
     def _first_word(context, unit):
         """First bitmap word, within its slot, of the interval; while a history is updated, of the update period."""
-        if unit.accumulates:
+        if unit.gradient != "history":
             return 0
         return Mux(context.updating, 0, context.offset * unit.bitmap.words)
 
@@ -359,7 +359,7 @@ class BlockCore(wiring.Component):
             m.d.comb += [buffer.release.eq(context.samples_end), buffer.sample.eq(context.sample)]
         else:
             m.d.comb += [
-                buffer.release.eq(interval_ends & (1 if bottom.accumulates else context.period_ends)),
+                buffer.release.eq(interval_ends & (context.period_ends if bottom.gradient == "history" else 1)),
                 buffer.take.eq(dispatch),
             ]
 
@@ -374,8 +374,9 @@ class BlockCore(wiring.Component):
             return
         with m.If(context.samples_end & context.train):
             m.d.sync += self.since_decay.eq(self.since_decay + update.batch)
-            with m.If(self.since_decay >= update.decay_samples - update.batch):
-                m.d.sync += self.since_decay.eq(self.since_decay - (update.decay_samples - update.batch))
+            last = update.decay_samples - update.batch
+            with m.If(self.since_decay >= last if last else Const(1)):
+                m.d.sync += self.since_decay.eq(self.since_decay - last)
                 if update.decay_limit:
                     with m.If(self.decays < update.decay_limit):
                         m.d.sync += self.decays.eq(self.decays + 1)

@@ -13,7 +13,8 @@ class CounterBank(wiring.Component):
     Parameters
     ----------
     names : list of str
-        One counter each, in the order of their indices; `golden.traffic` predicts counters of the same names.
+        One counter each, in the order of their indices; `golden.activity` and `golden.schedule` predict counters of the
+        same names.
     amounts : dict of str to int
         Largest increment of a counter, where it is not 1.
     width : int

@@ -1,6 +1,6 @@
 """Deferred weight update of one unit, row by row."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -83,7 +83,7 @@ class UpdateScan(wiring.Component):
         # Rows not yet begun, and the row whose operations are emitted.
         pending = Signal(unit.bitmap.scan_width)
         active = Signal(unit.bitmap.scan_width)
-        m.d.comb += active.eq(Const(0) if frames == 0 else _any(history) & pending)
+        m.d.comb += active.eq(_any(history) & pending)
         lowest = first_set(m, active, name="lowest")
         rows = Array(Cat(h[i] for h in history) for i in range(unit.bitmap.scan_width))
         steps, left = Signal(frames), Signal(frames)

@@ -51,8 +51,11 @@ def result_bits(config):
 
 
 def queue_length(config):
-    """Samples in the queue of the bench, and results that it keeps: a batch comes back only when it went in whole."""
-    return max(512, 1 << clog2(2 * config.update.batch))
+    """Samples in the queue of the bench, and results that it keeps: enough that the core never waits for Python.
+
+    A power of two; a batch comes back only when it went in whole.
+    """
+    return max(512, 1 << clog2(2 * (config.hardware.sample_slots + config.update.batch)))
 
 
 def bench_text(config):
@@ -62,8 +65,8 @@ def bench_text(config):
     layout, events = input_layout(config), config.input.kind == "events"
     return env.get_template("bench.sv.jinja").render(
         item_bits=layout.size if events else 0, end_bit=layout["end"].offset if events else 0, items=ITEMS,
-        arrivals=ARRIVALS if events else queue_length(config), interval=config.time.interval, name=config.name, queue=queue_length(config), box=BOX,
-        units=config.units, size=config.input.size,
+        arrivals=ARRIVALS if events else queue_length(config), interval=config.time.interval, name=config.name,
+        queue=queue_length(config), box=BOX, units=config.units, size=config.input.size,
         value_bits=config.input.bits, label_bits=clog2(config.network.classes), result_bits=result_bits(config),
         address_bits=RegisterMap(config).address_bits)
 

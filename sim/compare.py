@@ -164,7 +164,7 @@ def _sample_events(config, place, number, seen):
             "window": _words(unit, seen.codes)}
     errors = _words(unit, seen.errors) if seen.errors is not None else None
     for interval in range(config.intervals):
-        base, within = interval * k, 0 if unit.accumulates else interval % period * k
+        base, within = interval * k, interval % period * k if unit.gradient == "history" else 0
         forward.append([_Event(number, word, t, {name: lists[word][base + t] for name, lists in kept.items()})
                         for word in range(unit.words) for t in range(k)])
         backward.append([] if errors is None else [

@@ -48,7 +48,8 @@ def run_demo(config, folder, *, epochs, root, progress):
 
     checkpoint = folder / "checkpoint.npz"
     checkpoint.unlink(missing_ok=True)
-    samples, tests = len(data.train_labels), len(data.test_labels)
+    samples = len(data.train_labels) // config.update.batch * config.update.batch
+    tests = -(-len(data.test_labels) // config.update.batch) * config.update.batch
     total = epochs * (samples + tests) + tests
     curve, started = [], time.monotonic()
     with progress("build, train in the RTL, compare", total) as bar:

@@ -44,10 +44,15 @@ def _try(r, spatial):
     kinds = [r.choice([_conv, _conv, _pool] if spatial else [_dense]) for _ in range(depth)]
     if spatial and depth > 1 and r.random() < 0.4:
         kinds[-1] = _dense
+    pool_first = spatial and depth > 2 and r.random() < 0.4  # a later block begins with a pool
+    if pool_first:
+        kinds[:2] = [_conv, _pool]
     layers = [{name: value for name, value in kind(r, lanes).items() if value is not None} for kind in kinds]
     weighted = sum(kind is not _pool for kind in kinds)
     network = {"block_length": r.choice([1, 1, min(2, depth), max(1, weighted)])}
-    if spatial and r.random() < 0.3:
+    if pool_first:
+        network = {"block_ends": [1, depth]}
+    elif spatial and r.random() < 0.3:
         network = {"block_ends": sorted({*r.sample(range(1, depth + 1), r.randint(0, depth - 1)), depth})}
     shape = {"size": r.choice([1, 5, 17, 31, 32, 33, 40, 65])}
     if spatial:
@@ -95,7 +100,7 @@ def _try(r, spatial):
             "error": {"width": r.randint(8, 14), "fraction": r.randint(2, 6)}},
         "update": {
             "multiplier": r.choice([1, 1, 3, 5]), "shift": r.randint(0, 7), "batch": batch,
-            "decay_samples": r.choice([0, 2, 3]) * batch,
+            "decay_samples": r.choice([0, 1, 2, 3]) * batch,
             "decay_limit": r.randint(0, 2), "momentum": r.choice([None, None, momentum]),
             "rounding": r.choice(["nearest", "stochastic"]),
             "seed": r.randint(1, 65535)},

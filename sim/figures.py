@@ -170,7 +170,8 @@ def _raster(pictures):
     gap, top = 38, 34
     figure = _figure(max(sum(heights) + gap * len(heights) + top + 6, 260))
     inputs = np.asarray(trace.units[0].inputs)
-    _frame(figure, top, inputs if inputs.ndim == 1 else inputs.sum(0, dtype=np.int64))  # of events, all steps together
+    # Of events, all steps together.
+    _frame(figure, top, inputs if inputs.ndim == 1 else inputs.sum(0, dtype=np.int64), config.input.shape)
     for place, (unit, seen, height) in enumerate(zip(config.units, trace.units, heights)):
         spikes = np.asarray(seen.spikes).astype(np.int64)
         axes = _axes(figure, 310, top, 480, height)
@@ -191,13 +192,18 @@ def _raster(pictures):
     return figure
 
 
-def _frame(figure, top, frame):
+def _frame(figure, top, frame, shape):
+    height, width, channels = shape
     side = math.isqrt(frame.size)
+    if height == width == 1 and side * side == frame.size:
+        height, width, channels = side, side, 1  # values without a shape; very often they are an image
     limit = max(int(frame.max()), 1)
-    if side * side == frame.size:
-        axes = _axes(figure, 24, top, 190, 190)
-        _image(axes, _shade(_shrink(frame.reshape(side, side), IMAGE_PIXELS), limit), (side, side))
-        axes.set_title(f"input frame, {side} by {side}")
+    if height > 1 or width > 1:
+        # Channels lie above each other.
+        image = frame.reshape(height, width, channels).transpose(2, 0, 1).reshape(channels * height, width)
+        axes = _axes(figure, 24, top, 190, min(190 * len(image) // width, 230))
+        _image(axes, _shade(_shrink(image, IMAGE_PIXELS), limit), image.shape)
+        axes.set_title(f"input frame, {height} by {width}" + (f", {plural(channels, 'channel')}" * (channels > 1)))
     else:
         axes = _axes(figure, 24, top, 190, 110)
         axes.stairs(frame, np.arange(frame.size + 1) - 0.5, color=PAINT["accent"], fill=True)

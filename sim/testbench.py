@@ -106,7 +106,8 @@ class _Events:
                 raise ValueError(f"events of a batch must be at most {ITEMS}, not {len(items)}")
             used = self.ends[-1] - self.ends[finished // self.batch]
             inside = (self.sent + 1) * self.batch - finished
-            if used and (used + len(items) > ITEMS or inside > self.bench.queue or inside * self.config.intervals > ARRIVALS):
+            if used and (used + len(items) > ITEMS or inside > self.bench.queue
+                         or inside * self.config.intervals > ARRIVALS):
                 return
             for item in items:
                 self.bench.dut.queue[self.bench.offered % ITEMS].value = item

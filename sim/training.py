@@ -48,7 +48,8 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, t
     chunks = plan(len(data.train_labels), epochs, seed, progress, batch)
     samples = len(data.train_labels) // batch * batch
     # The core takes whole batches: the last sample once more, as often as needed, and not counted.
-    filled = np.append(np.arange(len(data.test_labels)), [-1] * (-len(data.test_labels) % batch))
+    tests = len(data.test_labels)
+    filled = np.minimum(np.arange(-(-tests // batch) * batch), tests - 1)
     test = Batch(data.test_frames[filled], data.test_labels[filled], False)
     batches = [test] if test_first else []
     for chunk in chunks:
