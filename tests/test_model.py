@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from spikeloom.golden.lfsr import leap
 from spikeloom.golden.model import Golden, initial_state
-from strategies import configs, frames, small
+from strategies import configs, frames, small, spatial_configs
+
+NETWORKS = st.one_of(configs(), spatial_configs())
 
 
 def same(a, b):
@@ -25,7 +27,7 @@ def train(config, samples=3, state=None, seed=0):
     return golden, traces
 
 
-@given(configs(), st.integers(0, 99))
+@given(NETWORKS, st.integers(0, 99))
 def test_infer_gives_the_bits_of_run(config, seed):
     golden, batch = Golden(config), frames(config, 5, seed)
     traces = [golden.run(frame) for frame in batch]
@@ -36,7 +38,7 @@ def test_infer_gives_the_bits_of_run(config, seed):
         assert trace.counts.tolist() == trace.units[-1].spikes.long().sum(0).tolist()
 
 
-@given(configs())
+@given(NETWORKS)
 def test_inference_leaves_the_state_alone(config):
     golden, _ = train(config, samples=1)
     before = golden.state.copy()
@@ -45,7 +47,7 @@ def test_inference_leaves_the_state_alone(config):
     assert same(golden.state, before)
 
 
-@given(configs())
+@given(NETWORKS)
 def test_training_computes_what_inference_computes_until_the_first_update(config):
     frame, steps = frames(config, 1)[0], config.update_steps
     quiet, loud = Golden(config).run(frame), Golden(config).run(frame, 0, train=True)
@@ -54,19 +56,23 @@ def test_training_computes_what_inference_computes_until_the_first_update(config
         assert a.errors is None
 
 
-@given(configs())
+@given(NETWORKS)
 def test_everything_stored_stays_in_its_range(config):
     golden, traces = train(config)
     numbers = config.numbers
     for trace in traces:
-        for seen in trace.units:
-            for values, width in ((seen.potentials, numbers.potential.width), (seen.errors, numbers.error.width),
-                                  *((weights, numbers.weight.width) for weights in seen.weights)):
+        for unit, seen in zip(config.units, trace.units):
+            assert (seen.errors is not None) == unit.learns
+            stored = [(seen.potentials, numbers.potential.width)]
+            stored += [(seen.errors, numbers.error.width)] if unit.learns else []
+            stored += [] if unit.pool else [(weights, numbers.weight.width) for weights in seen.weights]
+            for values, width in stored:
                 assert -(1 << width - 1) <= int(values.min()) and int(values.max()) < 1 << width - 1
             assert int(seen.codes.min()) >= 0 and int(seen.codes.max()) < 1 << config.code_bits
             assert len(seen.weights) == config.intervals // config.time.update_period
-    for seen, weights in zip(traces[-1].units, golden.state.weights):
+    for unit, seen, weights in zip(config.units, traces[-1].units, golden.state.weights):
         assert torch.equal(seen.weights[-1], weights)
+        assert weights.shape == (0 if unit.pool else unit.fan_in, unit.channels)
 
 
 def test_weights_saturate():
@@ -77,7 +83,7 @@ def test_weights_saturate():
     assert (int(every.min()), int(every.max())) == (-16, 15)
 
 
-@given(configs())
+@given(NETWORKS)
 def test_no_block_hears_of_a_later_one(config):
     # Change every weight of the last block: nothing below it notices.
     state = initial_state(config)
@@ -89,7 +95,9 @@ def test_no_block_hears_of_a_later_one(config):
     for place, unit in enumerate(config.units):
         if unit.block != last:
             assert torch.equal(one.state.weights[place], other.state.weights[place])
-            assert all(torch.equal(a.units[place].errors, b.units[place].errors) for a, b in zip(first, second))
+            assert all(torch.equal(a.units[place].spikes, b.units[place].spikes) for a, b in zip(first, second))
+            assert not unit.learns or all(
+                torch.equal(a.units[place].errors, b.units[place].errors) for a, b in zip(first, second))
 
 
 def test_the_classifier_is_what_trains_a_block():
@@ -129,7 +137,7 @@ def test_one_step_per_interval_has_no_temporal_term(config):
             assert seen.errors[t].tolist() == expected
 
 
-@given(configs())
+@given(NETWORKS)
 def test_every_update_by_hand(config):
     """Equation (7) and its rounding, weight by weight, random words in the order of the core's walk."""
     golden = Golden(config)
@@ -146,26 +154,36 @@ def test_every_update_by_hand(config):
         assert [list(states) for states in golden.state.lfsr] == words
 
 
+def pairs(unit, row):
+    """(input, output pixel) of every use of a weight row: its tap, wherever the window lies."""
+    if unit.kind == "dense":
+        return [(row, 0)]
+    height, width, channels = unit.shape_in
+    tap, channel = divmod(row, channels)
+    places = [(out, out // unit.shape_out[1] * unit.stride - unit.padding + tap // unit.kernel,
+               out % unit.shape_out[1] * unit.stride - unit.padding + tap % unit.kernel) for out in range(unit.pixels)]
+    return [((y * width + x) * channels + channel, out) for out, y, x in places if 0 <= y < height and 0 <= x < width]
+
+
 def update_unit(config, unit, seen, *, weights, random, shift, steps):
     """Change `weights` and the lanes' `random` words as the core does, visit by visit."""
     shift += config.input.fraction if unit.static else 0
-    errors = seen.errors.tolist()
     inputs = [(seen.inputs if unit.static else seen.inputs[t].long()).tolist() for t in steps]
     top = 1 << unit.weight_width - 1
-    for row in range(unit.n_in):
-        values = [step[row] for step in inputs]
-        if not any(values):
+    for row in range(len(weights)):
+        uses = [(values[i], t, pixel) for values, t in zip(inputs, steps) for i, pixel in pairs(unit, row) if values[i]]
+        if not uses:
             continue
-        for word in range(unit.words):
+        for word in range(unit.channel_words):
             for lane in range(unit.lanes):
-                neuron = word * unit.lanes + lane
-                if neuron < unit.n_out:
-                    gradient = sum(x * errors[t][neuron] for x, t in zip(values, steps))
+                channel = word * unit.lanes + lane
+                if channel < unit.channels:
+                    gradient = sum(x * int(seen.errors[t, pixel * unit.channels + channel]) for x, t, pixel in uses)
                     part = Fraction(random[lane] % 2**shift, 2**shift) if random else Fraction(1, 2)
                     if shift == 0:
                         part = 0
                     step = math.floor(Fraction(gradient * config.update.multiplier, 2**shift) + part)
-                    weights[row][neuron] = max(-top, min(top - 1, weights[row][neuron] - step))
+                    weights[row][channel] = max(-top, min(top - 1, weights[row][channel] - step))
                 if random:
                     random[lane] = leap(random[lane])
 

@@ -8,6 +8,8 @@ from spikeloom.golden.schedule import (
     Passes,
     Phase,
     Schedule,
+    accumulate_cycles,
+    apply_cycles,
     backward_cycles,
     dot_latency,
     forward_cycles,
@@ -23,6 +25,10 @@ ONE = small(time={"steps": 1, "interval": 1}, input={"size": 3}, layers=[{"neuro
 TWO = small(time={"steps": 2, "interval": 1}, input={"size": 3},
             layers=[{"neurons": 4, "lanes": 2}, {"neurons": 2, "lanes": 2}],
             network={"classes": 2}, classifier={"lanes": 2}, hardware={"spike_slots": 1, "sample_slots": 1})
+#: One block of one convolution with nine weight words; two intervals of one step, one update.
+IMAGE = small(time={"steps": 2, "interval": 1, "update_period": 2}, input={"shape": [1, 2, 1]},
+              layers=[{"kind": "conv", "channels": 2, "kernel": 3, "padding": 1, "lanes": 2}],
+              network={"classes": 2}, classifier={"lanes": 2})
 #: Operations of a layer and its classifier in one interval.
 LAYER, CLASSIFIER = Passes(4, 4, 6), Passes(2, 3, 7)
 
@@ -64,6 +70,27 @@ def test_one_sample():
         "block0.cycles.backward": 24, "block0.cycles.update": 19, "block0.cycles.report": 5,
         "block0.wait.input": 3, "block0.wait.result": 0,
     }
+
+
+def test_gradients_in_memory():
+    """Added up after every interval, applied after the last; the memory is cleared before the first sample begins."""
+    layer, classifier = IMAGE.units
+    # Two cycles until the first operation; four stages of a product, the sum, and its write.
+    assert accumulate_cycles(layer, 3) == 2 + 3 + 4 + 2
+    assert apply_cycles(layer) == 2 + 9 + 7
+    assert update_cycles(classifier, 7) == 2 + (2 + 2) + 7 + 7  # two steps of one bitmap word
+    schedule = Schedule(IMAGE, log=True)
+    # The values are there in cycle 2, nine words are cleared until 9.
+    begin, end = schedule.sample([[Passes(4, 4, 3)] * 2, [Passes(2, 3, 0), Passes(2, 3, 7)]], train=True)
+    first = 10 + 14 + 10 + 9 + 15
+    assert (begin, end) == (10, first + 11 + 1 + 14 + 10 + 9 + 15 + (11 + 18) + 5)
+    updates = [(p.interval, p.unit, p.first, p.last) for p in schedule.phases if p.kind == "update"]
+    assert updates == [(0, 0, first + 1, first + 11),
+                       (1, 0, first + 61, first + 89), (1, 1, first + 61, first + 80)]
+    assert schedule.counters["block0.layer0.cycles.update"] == 11 + 29
+    assert schedule.counters["block0.classifier.cycles.update"] == 20
+    assert schedule.counters["block0.cycles.update"] == 11 + 29
+    assert schedule.counters["block0.wait.input"] == 0
 
 
 def test_inference_has_neither_backward_nor_update():
