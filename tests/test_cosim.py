@@ -5,20 +5,61 @@ import pytest
 
 from spikeloom.gen import presets
 from spikeloom.golden.checkpoint import save_arrays, state_arrays, state_from
-from spikeloom.golden.data import load_dataset
+from spikeloom.golden.data import Dataset, load_dataset
 from spikeloom.golden.model import initial_state
+from spikeloom.golden.training import train
 from spikeloom.sim.build import build
 from spikeloom.sim.compare import compare_counters, compare_results, compare_state
 from spikeloom.sim.cosim import Batch, cosimulate
 from spikeloom.sim.predict import Prediction
 from spikeloom.sim.run import Simulation
 from spikeloom.sim.sweep import check, stimulus
+from spikeloom.sim.training import train_rtl
+from strategies import small
 
 
 @pytest.mark.parametrize("seed", [5, 10, 11, 20, 27])
 def test_drawn(seed, models, tmp_path):
     """A few of the configurations that `python -m spikeloom.sim.sweep` draws, pauses included."""
     assert check(seed, root=models, folder=tmp_path).endswith("no difference")
+
+
+MOMENTUM = {"multiplier": 14, "shift": 4, "width": 14}
+#: A block that ends behind a convolution and one that begins with an overlapping pool; all of the optimiser.
+IMAGES = small(
+    name="images", time={"steps": 4, "interval": 1, "update_period": 2}, input={"shape": [4, 4, 2], "size": None},
+    layers=[{"kind": "conv", "channels": 3, "kernel": 2, "padding": 1, "lanes": 2},
+            {"kind": "avg_pool", "size": 2, "stride": 1}, {"neurons": 5, "lanes": 2}],
+    network={"block_length": None, "block_ends": [1, 3]}, classifier={"kind": "random", "seed": 3},
+    update={"batch": 2, "momentum": MOMENTUM, "rounding": "stochastic", "decay_samples": 2, "decay_limit": 2},
+    hardware={"sample_slots": 3, "spike_slots": 1})
+#: Events into a convolution with a stride, gradients of a dense layer in a memory.
+EVENTS = small(
+    name="events", time={"steps": 6, "interval": 3}, input={
+        "kind": "events", "shape": [5, 5, 2], "size": None, "bits": 1, "fraction": 0},
+    layers=[{"kind": "conv", "channels": 4, "kernel": 3, "stride": 2, "lanes": 2},
+            {"neurons": 5, "lanes": 2, "gradient": "memory"}], network={"block_length": 2})
+
+
+@pytest.mark.parametrize("config, pause", [(IMAGES, 0), (EVENTS, 0), (EVENTS, 100)], ids=lambda value: getattr(
+    value, "name", value))
+def test_images_and_events(config, pause, models, tmp_path):
+    assert len(list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, cycle_level=True, seed=1,
+                               sample_pause=pause, result_pause=pause))) == 3
+
+
+def test_training_on_the_core_equals_training_on_the_model(models, tmp_path):
+    """Batches included: the same checkpoint, and the test set classified by the core, filled up to whole batches."""
+    config = presets.find("tiny").replace(update={"batch": 4, "decay_samples": 0}, hardware={"sample_slots": 4})
+    data = load_dataset("digits", config)
+    data = Dataset(data.train_frames[:10], data.train_labels[:10], data.test_frames[:7], data.test_labels[:7])
+    for _ in train_rtl(config, data, 2, tmp_path / "rtl.npz", root=models, folder=tmp_path):
+        pass
+    for _ in train(config, data, 2, tmp_path / "golden.npz"):
+        pass
+    with np.load(tmp_path / "rtl.npz") as rtl, np.load(tmp_path / "golden.npz") as golden:
+        for name in golden.files:
+            assert np.array_equal(rtl[name], golden[name]), name
 
 
 def _tiny_batch(first, last, train=True):
@@ -47,11 +88,14 @@ def test_saved_state_continues_with_identical_bits(models, tmp_path):
     assert np.array_equal(resumed.rows[:, 6:], through.rows[10:, 6:])
 
 
-@pytest.mark.parametrize("cycles", [100, 1357, 2500])
-def test_reset_in_mid_run(cycles, models, tmp_path):
+@pytest.mark.parametrize("name, cycles", [
+    ("tiny", 100), ("tiny", 1357), ("tiny", 2500), ("images", 1100), ("images", 2900), ("events", 1700)])
+def test_reset_in_mid_run(name, cycles, models, tmp_path):
     """Reset in the middle of everything leads to the idle state: the same run again, with the same cycles."""
-    config = presets.find("tiny")
-    batch = _tiny_batch(0, 6)
+    config, batch = presets.find("tiny"), _tiny_batch(0, 6)
+    if name != "tiny":
+        config = {"images": IMAGES, "events": EVENTS}[name]
+        batch = stimulus(config, 2)[0]
     save_arrays(tmp_path / "start.npz", state_arrays(initial_state(config)))
     save_arrays(tmp_path / "samples.npz", {"frames": batch.frames, "labels": batch.labels,
                                            "trains": np.ones(len(batch.labels))})
@@ -62,11 +106,13 @@ def test_reset_in_mid_run(cycles, models, tmp_path):
              {"do": "read", "state": "state.npz"}]
     model = build(config, root=models, fast=False)
     with Simulation(config, model, tmp_path, steps) as simulation:
-        rows, arrays = simulation.wait_for("results.npz")["rows"], simulation.wait_for("state.npz")
+        results, arrays = simulation.wait_for("results.npz"), simulation.wait_for("state.npz")
+        rows, arrivals = results["rows"], results["arrivals"]
         simulation.finish()
     prediction = Prediction(config)
-    for frame, label, row in zip(batch.frames, batch.labels, rows):
-        prediction.sample(frame, label, True, arrival=int(row[4]), accepted=int(row[5]))
+    for frame, label, row, arrival in zip(batch.frames, batch.labels, rows, arrivals.tolist()):
+        arrival = arrival if config.input.kind == "events" else arrival[0]
+        prediction.sample(frame, label, True, arrival=arrival, accepted=int(row[5]))
     assert compare_results(rows, prediction.results) is None
     assert compare_state(config, arrays, prediction.model.state) is None
     assert compare_counters(arrays, prediction.counters) is None

@@ -40,6 +40,13 @@ def test_order_differs_by_epoch_and_covers_all():
     assert list(first) != list(second)
 
 
+def test_only_whole_batches():
+    chunks = training.plan(30, 2, 0, training.Progress(), batch=8)
+    assert [len(chunk.order) for chunk in chunks] == [24, 24] and all(chunk.ends_epoch for chunk in chunks)
+    with pytest.raises(DataError, match="must hold a batch of 64 samples to train, not 30"):
+        training.plan(30, 2, 0, training.Progress(), batch=64)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", b"text"])
 def test_damaged_checkpoint(content, small, tmp_path):
     path = tmp_path / "checkpoint.npz"
