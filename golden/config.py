@@ -153,9 +153,9 @@ class Config(Section):
         units = [unit for block in blocks for unit in block.units]
         for unit in units:
             exact = 2.0**self.numbers.weight.fraction / unit.fan_in
-            if unit.pool and abs(unit.pool_weight - exact) > exact / 8:
-                reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average, to an "
-                       "eighth of its value", self.numbers.weight.fraction)
+            if unit.pool and abs(unit.pool_weight - exact) > exact / 4:
+                reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average, to a "
+                       "quarter of its value", self.numbers.weight.fraction)
             if unit.pool and unit.pool_weight >= 1 << (self.numbers.weight.width - 1):
                 reject("numbers.weight.width", f"must hold 1 / {unit.fan_in}, the weight of an average",
                        self.numbers.weight.width)

@@ -93,15 +93,17 @@ class Input(Section):
     kind: Literal["frame", "events"] = "frame"
     shape: Annotated[tuple[Count, Count, Count], Field(strict=False)] | None = None
     size: Count | None = None
-    bits: Annotated[int, Field(ge=1, le=16)] = 1
+    bits: Annotated[int, Field(ge=1, le=16)]
     fraction: Annotated[int, Field(ge=0, le=16)] = 0
     bin_microseconds: Annotated[int, Field(ge=1, le=1 << 31)] = 20000
 
     @model_validator(mode="before")
     @classmethod
     def _either(cls, data):
-        """Fill in the one of `shape` and `size` that is missing."""
+        """Fill in the one of `shape` and `size` that is missing, and what events have no choice of."""
         if isinstance(data, dict):
+            if data.get("kind") == "events":
+                data = {"bits": 1, **data}
             shape, size = data.get("shape"), data.get("size")
             # What is no number at all, or not in its range, is found later, under its own name.
             if isinstance(size, int) and size > 0 and shape is None:
