@@ -23,6 +23,7 @@ from ..rtl.core import Core
 from ..rtl.events import input_layout
 from ..rtl.registers import request_layout
 from ..rtl.result import result_layout
+from .platform import MemoryPlatform
 
 __all__ = ["generate", "generate_text", "sidecar"]
 
@@ -31,7 +32,8 @@ def generate_text(config: Config, core: Core | None = None) -> str:
     """The Verilog of a core; the same bytes for the same configuration and versions."""
     # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    return verilog.convert(core or Core(config), name=config.name, emit_src=False)
+    platform = MemoryPlatform(config.name)
+    return verilog.convert(core or Core(config), name=config.name, platform=platform, emit_src=False) + platform.text()
 
 
 def _ports(core):

@@ -10,8 +10,8 @@ __all__ = ["Store"]
 class Store(wiring.Component):
     """Simple dual-port memory; read data stand one cycle after `read_en` and stay until the next read.
 
-    Reading and writing one word in the same cycle gives the old data; no user of it does. Contents are zero at
-    power-up where the technology allows it, and survive reset.
+    Reading and writing one word in the same cycle gives the old data; no user of it does. Contents survive reset; at
+    power-up they may be anything, and no user depends on them.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spikeloom.gen import presets
-from spikeloom.gen.generate import generate
+from spikeloom.gen.generate import generate, generate_text
 from spikeloom.golden import checkpoint
 from spikeloom.golden.config import ConfigError
 from spikeloom.rtl.core import Core
@@ -61,10 +61,22 @@ def test_sidecar_memories_are_those_of_the_verilog(tiny):
     text, contract = tiny[0].read_text(), json.loads(tiny[1].read_text())
     found = {}
     for module, body in re.findall(r"^module \\?(\S+?) ?\((.*?)^endmodule", text, re.MULTILINE | re.DOTALL):
+        if module == "tiny_memory":
+            continue
         for high, top in re.findall(r"^  reg \[(\d+):0\] \w+ \[(\d+):0\];", body, re.MULTILINE):
             found[module] = (int(top) + 1, int(high) + 1)
+        for depth, width in re.findall(r"^  tiny_memory #\(.*?DEPTH\(32'd(\d+)\).*?WIDTH\(32'd(\d+)\)", body,
+                                       re.MULTILINE | re.DOTALL):
+            found[module] = (int(depth), int(width))
     listed = {m["verilog"]: (max(2, m["depth"]), m["width"]) for m in contract["memories"]}
     assert found == listed
+
+
+def test_text_does_not_grow_with_memories():
+    small = presets.find("tiny")
+    large = small.replace(input={"shape": None, "size": 64 * small.input.size})
+    lines = [len(generate_text(config).splitlines()) for config in (small, large)]
+    assert lines[1] < 1.05 * lines[0]
 
 
 def test_registers_do_not_overlap(tiny):
@@ -111,7 +123,9 @@ def test_unknown_preset():
 def test_memory_style(style, tmp_path):
     config = presets.find("tiny").replace(hardware={"memory": {"weight": style}})
     text = generate(config, tmp_path)[0].read_text()
-    assert text.count(f'ram_style = "{style}"') == len(config.units)
+    assert f'(* ram_style = "{style}" *) reg [WIDTH-1:0] words' in text
+    users = re.findall(rf"^module \\?(\S+?) ?\((?:(?!^endmodule).)*?^  tiny_memory_{style} #", text, re.M | re.DOTALL)
+    assert sorted(users) == sorted(f"tiny.{unit.path}.weight_store" for unit in config.units)
 
 
 def test_no_counters(tmp_path):

@@ -1,0 +1,59 @@
+"""Memories in generated Verilog: instances of one module, so that their size costs no text.
+
+Amaranth itself writes a line of Verilog for every word of a memory. Its hook for platforms puts an instance in the
+place of every memory with one synchronous read port and one write port, which is all of them but a short queue.
+"""
+
+from amaranth.hdl import ClockSignal, Instance, Shape
+
+__all__ = ["MemoryPlatform"]
+
+TEMPLATE = """
+// One read port and one write port. Reading the word that is being written gives the old one; data stand until the
+// next read. One write enable per GRANULE bits. Nothing depends on the contents at power-up.
+module {name} #(parameter WIDTH = 1, parameter DEPTH = 2, parameter GRANULE = 1, parameter ADDRESS = 1) (
+  input clk,
+  input read_en, input [ADDRESS-1:0] read_address, output reg [WIDTH-1:0] read,
+  input [WIDTH/GRANULE-1:0] write_en, input [ADDRESS-1:0] write_address, input [WIDTH-1:0] write);
+  {style}reg [WIDTH-1:0] words [0:DEPTH-1];
+  integer part;
+  always @(posedge clk) if (read_en) read <= words[read_address];
+  always @(posedge clk)
+    for (part = 0; part < WIDTH/GRANULE; part = part + 1)
+      if (write_en[part]) words[write_address][part*GRANULE +: GRANULE] <= write[part*GRANULE +: GRANULE];
+endmodule
+"""
+
+
+class MemoryPlatform:
+    """Given to `elaborate` in the place of a platform.
+
+    Parameters
+    ----------
+    core : str
+        Name of the core; the module of its memories is ``<core>_memory``, one more for each ``ram_style``.
+    """
+
+    def __init__(self, core):
+        self.core, self._styles = core, set()
+
+    def get_memory(self, memory):
+        """Amaranth's hook: what stands for a `amaranth.lib.memory.Memory`."""
+        (read,), (write,) = memory.read_ports, memory.write_ports
+        if read.domain != "sync" or read.transparent_for:
+            return memory.elaborate(None)
+        style, width = memory.attrs.get("ram_style", ""), Shape.cast(memory.shape).width
+        self._styles.add(style)
+        return Instance(
+            self._name(style), p_WIDTH=width, p_DEPTH=memory.depth, p_GRANULE=width // len(write.en),
+            p_ADDRESS=len(read.addr),
+            i_clk=ClockSignal(), i_read_en=read.en, i_read_address=read.addr, o_read=read.data,
+            i_write_en=write.en, i_write_address=write.addr, i_write=write.data)
+
+    def _name(self, style):
+        return f"{self.core}_memory" + (f"_{style}" if style else "")
+
+    def text(self):
+        """Verilog of the modules that were used."""
+        return "".join(TEMPLATE.format(name=self._name(style), style=style and f'(* ram_style = "{style}" *) ')
+                       for style in sorted(self._styles))
