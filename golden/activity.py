@@ -125,9 +125,9 @@ def passes_and_counters(config, trace):
         above = None if unit.classifier else config.units[place + 1]
         own = _Walk(config, unit, above, seen, trace.train)
         passes.append(own.passes())
-        counters |= {f"{unit.path}.{name}": value for name, value in own.counters.items()}
-        if own.requests:
-            counters |= {f"{above.path}.{name}": value for name, value in own.requests.items()}
+        for path, amounts in ((unit.path, own.counters), (above and above.path, own.requests)):
+            for name, value in amounts.items():
+                counters[f"{path}.{name}"] = counters.get(f"{path}.{name}", 0) + value
     last = config.units[-1]
     counters[f"{last.path}.count.read.report"] = last.words
     for block in config.blocks[:-1]:
@@ -158,7 +158,7 @@ class _Walk:
     def __init__(self, config, unit, above, seen, train):
         self.config, self.unit, self.above, self.seen = config, unit, above, seen
         self.learns = train and unit.learns
-        self.intervals, self.k = config.intervals, config.time.interval
+        self.intervals = config.intervals
         self.inputs = (seen.inputs != 0).reshape(-1, unit.n_in)
         self.counters, self.requests = {}, {}
 
@@ -168,12 +168,19 @@ class _Walk:
         return (values.expand(self.intervals) if self.unit.static else
                 values.reshape(self.intervals, -1).sum(1)).tolist()
 
+    def _per_slice(self, values):
+        """The same for each slice of the interval, as a tuple."""
+        values = values.reshape(len(values), -1).sum(1)
+        parts = values.reshape(1, 1).expand(self.intervals, 1) if self.unit.static else \
+            values.reshape(self.intervals, self.unit.slices, -1).sum(2)
+        return [tuple(own) for own in parts.tolist()]
+
     def passes(self):
         """Operations by interval; fills `counters` and `requests` (counters of the unit above)."""
-        forward = self._forward_pass()
-        backward = self._backward_pass() if self.learns else [0] * self.intervals
+        forward, none = self._forward_pass(), [(0,) * self.unit.slices] * self.intervals
+        backward = self._backward_pass() if self.learns else none
         weighted = self.learns and self.unit.stored
-        update = (self._accumulate() if self.unit.accumulates else self._update()) if weighted else [0] * self.intervals
+        update = (self._accumulate() if self.unit.accumulates else self._update()) if weighted else none
         return [Passes(*own) for own in zip(forward, backward, update)]
 
     def _forward_pass(self):
@@ -211,7 +218,7 @@ class _Walk:
         if unit.classifier:
             self.counters |= {"count.read.forward": words * (self.intervals - 1),
                               "count.write.forward": words * self.intervals,
-                              "count.read.backward": words * self.intervals * self.learns}
+                              "count.read.backward": words * self.intervals * unit.slices * self.learns}
         return [own * per_pixel for own in self._per_interval(operations)]
 
     def _backward_pass(self):
@@ -222,8 +229,10 @@ class _Walk:
         self.counters["error.write.backward"] = words * (self.intervals if unit.static else steps)
         if unit.static:
             self.counters["error.read.backward"] = words * (self.intervals - periods)
+        elif unit.slices > 1:
+            self.counters["error.read.backward"] = words * self.intervals * (unit.slices - 1)
         if above is None:
-            return [2 * words * self.k] * self.intervals
+            return [(2 * words * unit.slice_steps,) * unit.slices] * self.intervals
         taps = _taps(above)
         inside = (self.seen.codes != 0) * taps
         channels = torch.nn.functional.pad(
@@ -236,7 +245,8 @@ class _Walk:
         if above.stored:
             self.requests["weight.read.backward"] = asked * repeat
         operations = (channels.sum(2) * repeat).clamp(min=2).sum(1)
-        return operations.reshape(self.intervals, self.k).sum(1).tolist()
+        parts = operations.reshape(self.intervals, unit.slices, unit.slice_steps).sum(2)
+        return [tuple(own) for own in parts.tolist()]
 
     def _update(self):
         """Row by row over the history of one update period."""
@@ -250,7 +260,8 @@ class _Walk:
             visits = history.sum((1, 2)).tolist()
         self._update_counters(sum(visits) * words, sum(rows) * words)
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * periods
-        return [words * visits[i // period] if (i + 1) % period == 0 else 0 for i in range(self.intervals)]
+        rest = (0,) * (unit.slices - 1)
+        return [(words * visits[i // period] if (i + 1) % period == 0 else 0, *rest) for i in range(self.intervals)]
 
     def _accumulate(self):
         """Event by event in every interval, into the gradient memory; the rows that were touched once per period."""
@@ -263,7 +274,7 @@ class _Walk:
         self.counters["gradient.read.update"] += asked
         self.counters["gradient.write.update"] += asked
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * self.intervals
-        return self._per_interval(operations.clamp(min=1).sum(1).clamp(min=2))
+        return self._per_slice(operations.clamp(min=1).sum(1).clamp(min=2))
 
     def _update_counters(self, operations, rows):
         unit = self.unit

@@ -32,7 +32,7 @@ from .sections import (
     Update,
     reject,
 )
-from .units import Block, Unit, build_blocks, output_shape
+from .units import HISTORY_LIMIT, Block, Unit, build_blocks, output_shape
 
 __all__ = ["Config", "ConfigError", "load", "parse"]
 
@@ -159,9 +159,15 @@ class Config(Section):
             if unit.pool and unit.pool_weight >= 1 << (self.numbers.weight.width - 1):
                 reject("numbers.weight.width", f"must hold 1 / {unit.fan_in}, the weight of an average",
                        self.numbers.weight.width)
+            if unit.gradient == "history" and unit.frames > HISTORY_LIMIT:
+                reject("time.interval", f"must be at most {HISTORY_LIMIT} steps, with time.update_period, where "
+                       f"gradient is 'history' (block {unit.block})", self.time.interval)
         batch = self.update.batch
         if self.input.kind == "frame" and self.hardware.sample_slots < batch:
             reject("hardware.sample_slots", f"must hold a batch of {batch} samples", self.hardware.sample_slots)
+        error_steps = self.hardware.error_steps
+        if error_steps and self.time.interval % error_steps:
+            reject("hardware.error_steps", f"must divide time.interval = {self.time.interval}", error_steps)
         if self.update.decay_samples % batch:
             reject("update.decay_samples", f"must be a multiple of update.batch = {batch}", self.update.decay_samples)
         momentum = self.update.momentum

@@ -23,7 +23,7 @@ def unit_counters(config, unit):
         names += ["value.write.forward", "value.read.forward"]
     if unit.learns:
         names += ["cycles.backward", "window.write.forward", "window.read.backward", "error.write.backward"]
-        if unit.static or unit.serves:
+        if unit.static or unit.serves or unit.slices > 1:
             names += ["error.read.backward"]
     if unit.serves:
         names += ["adds.backward"]

@@ -58,8 +58,9 @@ def memories(config):
                     Memory(f"{path}.window_store", "history", unit.words * unit.steps,
                            unit.lanes * config.code_bits + fired,
                            "word * k + step: surrogate code per lane, then spikes where the reset is to zero"),
-                    Memory(f"{path}.error_store", "error", unit.words * unit.frames, unit.lanes * unit.history_width,
-                           "word: sum of the errors" if unit.static else "word * frames + step: error per lane"),
+                    Memory(f"{path}.error_store", "error", unit.words * unit.error_frames,
+                           unit.lanes * unit.history_width, "word: sum of the errors" if unit.static else
+                           f"word * {unit.error_frames} + step: error per lane"),
                 ]
             if unit.accumulates:
                 found.append(Memory(

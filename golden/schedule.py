@@ -96,11 +96,14 @@ def report_cycles(classifier):
 
 
 class Passes(NamedTuple):
-    """Operations of one unit in one interval; `update` sums gradients, or moves weights where a history is kept."""
+    """Operations of one unit in one interval, those behind the forward pass for each slice of its steps, ascending.
+
+    `update` sums gradients, or moves weights where a history is kept (in the first slice, the last to be done).
+    """
 
     forward: int
-    backward: int
-    update: int
+    backward: tuple
+    update: tuple
 
 
 class Phase(NamedTuple):
@@ -258,14 +261,15 @@ class Schedule:
             if place == len(block.units) - 2:
                 spikes = now
         self._count(f"{block.name}.cycles.forward", now - start + 1)
-        if train:
+        for part in reversed(range(block.units[0].slices if train else 0)):
             begin = now
             for place, unit in reversed([own for own in enumerate(block.units) if own[1].learns]):
                 above = None if unit.classifier else block.units[place + 1]
                 now = self._phase(block, interval, sample, "backward", place, now,
-                                  backward_cycles(unit, above, passes[first + place][interval].backward))
+                                  backward_cycles(unit, above, passes[first + place][interval].backward[part]))
             self._count(f"{block.name}.cycles.backward", now - begin)
-            updates = {place: self._update(unit, passes[first + place][interval].update, period_ends)
+            updates = {place: self._update(unit, passes[first + place][interval].update[part],
+                                           period_ends and part == 0)
                        for place, unit in enumerate(block.units)}
             ends = [self._phase(block, interval, sample, "update", place, now, cycles)
                     for place, cycles in updates.items() if cycles]
@@ -278,7 +282,7 @@ class Schedule:
         return now, spikes
 
     def _update(self, unit, operations, period_ends):
-        """Cycles that a unit spends on its gradients and weights behind an interval; 0 for none."""
+        """Cycles that a unit spends on its gradients and weights behind a slice; 0 for none."""
         if not unit.stored:
             return 0
         if unit.accumulates:

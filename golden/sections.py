@@ -391,6 +391,9 @@ class Hardware(Section):
     spike_slots : int
         Update periods (intervals, where no history of them is needed) that the spike buffer between two blocks and the
         buffer of events hold; with 1, a block waits for the next one.
+    error_steps : int
+        Where gradients are summed in a memory: steps whose errors are computed, and added up, at a time; so many are
+        kept. Divides `time.interval`, which is the default. In blocks without a frame as input.
     counters : bool
         Whether cycle, operation and memory counters are generated.
     counter_bits : int
@@ -401,6 +404,7 @@ class Hardware(Section):
 
     sample_slots: Annotated[int, Field(ge=1, le=2048)] = 2
     spike_slots: Annotated[int, Field(ge=1, le=16)] = 2
+    error_steps: Count | None = None
     counters: bool = True
     counter_bits: Annotated[int, Field(ge=16, le=64)] = 48
     memory: Memory = Memory()

@@ -13,7 +13,11 @@ from math import prod
 from .geometry import Bitmap, Span, spans, transposed
 from .sections import Dense
 
-__all__ = ["Block", "Unit", "build_blocks", "clog2", "output_shape"]
+__all__ = ["HISTORY_LIMIT", "Block", "Unit", "build_blocks", "clog2", "output_shape"]
+
+
+#: Steps of an update period for which spikes are taken from a history: a word of each is in registers at a time.
+HISTORY_LIMIT = 256
 
 
 def clog2(value):
@@ -61,6 +65,8 @@ class Unit:
         Whether its weights are computed from a seed instead of stored.
     steps, update_steps : int
         Steps of one interval, ``k``, and between two weight updates.
+    slice_steps : int
+        Steps of one interval that go backward together: all, or those whose errors are kept.
     batch : int
         Samples whose gradients are summed, and whose potentials are kept.
     align : int
@@ -96,6 +102,7 @@ class Unit:
     random: bool
     steps: int
     update_steps: int
+    slice_steps: int
     batch: int
     align: int
     multiplier_width: int
@@ -216,12 +223,13 @@ class Unit:
     @property
     def gradient_bits(self):
         """Bits of errors, input spikes and gradients in memory, for each of the two ways to sum equation (7)."""
-        def kept(steps):
+        def kept(steps, error_steps):
             error = self.words * self.lanes * self.history_width
-            return error if self.static else steps * (error + self.bitmap.words * self.bitmap.scan_width)
+            return error if self.static else error_steps * error + steps * self.bitmap.words * self.bitmap.scan_width
 
         sums = self.weight_depth * (1 + self.lanes * self.gradient_width)
-        return {"history": kept(self.update_steps), "memory": kept(self.steps) + sums}
+        return {"history": kept(self.update_steps, self.update_steps),
+                "memory": kept(self.steps, self.slice_steps) + sums}
 
     @property
     def gradient(self):
@@ -240,8 +248,18 @@ class Unit:
 
     @property
     def history_steps(self):
-        """Steps of the errors that are kept until the update."""
+        """Steps of the spikes that are kept: until the update, or for an interval."""
         return self.update_steps if self.gradient == "history" else self.steps
+
+    @property
+    def slices(self):
+        """Slices of one interval, which go backward one after the other."""
+        return self.steps // self.slice_steps
+
+    @property
+    def error_frames(self):
+        """Errors of a neuron that are kept; of a static frame, their sum."""
+        return 1 if self.static else self.update_steps if self.gradient == "history" else self.slice_steps
 
     @property
     def step_minimum(self):
@@ -342,8 +360,8 @@ def build_blocks(config):
             return unit
         bits = unit.gradient_bits
         # With momentum every weight moves, and a pass over all of them there must be; of a batch, no history is kept.
-        memory = unit.velocity_width > 0 or unit.batch > 1 or layer.gradient == "memory" or \
-            (layer.gradient == "auto" and bits["memory"] < bits["history"])
+        memory = unit.velocity_width > 0 or unit.batch > 1 or layer.gradient == "memory" or (
+            layer.gradient == "auto" and (bits["memory"] < bits["history"] or unit.frames > HISTORY_LIMIT))
         return replace(unit, accumulates=memory)
 
     def unit(block, index, layer, shape_in, granule, static, learns):
@@ -360,6 +378,7 @@ def build_blocks(config):
             weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
             error_width=numbers.error.width, potential_width=numbers.potential.width,
             input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
+            slice_steps=k if config.input.kind == "frame" and block == 0 else config.hardware.error_steps or k,
             batch=config.update.batch,
             align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length(),
             velocity_width=config.update.momentum.width if config.update.momentum and not pool else 0)
@@ -378,6 +397,8 @@ def build_blocks(config):
         if config.classifier.kind == "random":
             end_unit = replace(end_unit, random=True, velocity_width=0)
         units.append(choose(end_unit, config.classifier))
+        if not any(own.accumulates for own in units):
+            units = [replace(own, slice_steps=k) for own in units]
         blocks.append(Block(index=number, units=tuple(units), last=end == ends[-1]))
         start = end
     return tuple(blocks)

@@ -37,7 +37,7 @@ def window_layout(config, unit):
 
 
 class BackwardPath(wiring.Component):
-    """Errors of one unit for one interval, word by word from the last, step by step from the last.
+    """Errors of one unit for one slice of an interval, word by word from the last, step by step from the last.
 
     Equations (4) and (5). Only neurons inside the surrogate window ask the unit above for their error, once for each
     word of weights that they reach (`TapWalk`); the others take what time passes on. The error of the later step stays
@@ -53,7 +53,10 @@ class BackwardPath(wiring.Component):
     Members
     -------
     start, offset : In
-        Begin; `offset` is the number of the interval's first step among the errors that are kept.
+        Begin; `offset` is the number of the slice's first step among the errors that are kept.
+    slice_first, stored_en, stored_word, stored
+        Where an interval has several slices: the first step of this one in the interval, and the read port of the
+        errors of the step behind it, from which time passes something on.
     fetch, address, window
         Port of the window history (one word of codes, and of spikes where the reset is to zero).
     request : Out(request_layout(above))
@@ -81,10 +84,15 @@ class BackwardPath(wiring.Component):
         depth = unit.words * unit.steps
         self.delta_width = config.numbers.error.width
         self.scan = EventScan(
-            words=unit.words, steps=unit.steps, width=lanes, depth=depth, mute=above is None, backward=True)
+            words=unit.words, steps=unit.slice_steps, width=lanes, depth=depth, mute=above is None, backward=True,
+            skip=unit.steps - unit.slice_steps)
         members = {
             "start":            In(1),
             "offset":           In(range(max(2, unit.history_steps))),
+            "slice_first":      In(range(max(2, unit.steps))),
+            "stored_en":        Out(1),
+            "stored_word":      Out(range(max(2, unit.words))),
+            "stored":           In(data.ArrayLayout(signed(config.numbers.error.width), lanes)),
             "fetch":            Out(1),
             "address":          Out(range(max(2, depth))),
             "window":           In(self.window_layout),
@@ -116,7 +124,8 @@ class BackwardPath(wiring.Component):
         config, unit, above = self.config, self.unit, self.above
         m.submodules.scan = scan = self.scan
         m.d.comb += [
-            scan.start.eq(self.start), scan.base.eq(unit.words * unit.steps - 1),
+            scan.start.eq(self.start),
+            scan.base.eq(self.slice_first + ((unit.words - 1) * unit.steps + unit.slice_steps - 1)),
             scan.bits.eq(Cat(code != 0 for code in self.window.codes)),
             self.fetch.eq(scan.fetch), self.address.eq(scan.address),
         ]
@@ -124,13 +133,13 @@ class BackwardPath(wiring.Component):
         # The window word of the operations in stage 0, and the word and step that it belongs to, counted down.
         window = Signal(self.window_layout)
         word = Signal.like(self.error_word)
-        step, interval_step = Signal.like(self.error_step), Signal(range(max(2, unit.steps)))
+        step, slice_step = Signal.like(self.error_step), Signal(range(max(2, unit.slice_steps)))
         with m.If(scan.taken):
             m.d.sync += window.eq(self.window)
         m.d.comb += [
             word.eq(unit.words - 1 - scan.word),
-            interval_step.eq(unit.steps - 1 - scan.step),
-            step.eq(self.offset + interval_step),
+            slice_step.eq(unit.slice_steps - 1 - scan.step),
+            step.eq(self.offset + slice_step),
         ]
         height, width, _ = unit.shape_out
         y, x, group = (Signal(range(max(2, length)), name=name) for name, length in (
@@ -146,13 +155,13 @@ class BackwardPath(wiring.Component):
                 with m.If(x == 0):
                     m.d.sync += [x.eq(width - 1), y.eq(y - 1)]
         # The scan reads ahead.
-        ahead = Signal.like(group)
+        group_ahead = Signal.like(group)
         with m.If(self.start):
-            m.d.sync += ahead.eq(unit.channel_words - 1)
+            m.d.sync += group_ahead.eq(unit.channel_words - 1)
         with m.Elif(scan.read_word):
-            m.d.sync += ahead.eq(Mux(ahead == 0, unit.channel_words - 1, ahead - 1))
+            m.d.sync += group_ahead.eq(Mux(group_ahead == 0, unit.channel_words - 1, group_ahead - 1))
         m.d.comb += scan.mask.eq(
-            Mux(ahead == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1))
+            Mux(group_ahead == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1))
 
         # Lanes without a neuron never leave zero: their errors are read by the unit below and by the update.
         masked = Signal(data.ArrayLayout(config.code_bits, unit.lanes))
@@ -168,7 +177,11 @@ class BackwardPath(wiring.Component):
         act, out = s[depth], s[depth + 1]
         if config.neuron.reset == "zero":
             fired = register(m, window.fired, name="fired", stages=depth)
-        m.d.comb += [self.sum_en.eq(act.last & act.word_first), self.sum_word.eq(act.word)]
+        ahead = s[depth - 1]
+        m.d.comb += [
+            self.sum_en.eq(act.last & act.word_first), self.sum_word.eq(act.word),
+            self.stored_en.eq(ahead.first & ahead.word_first), self.stored_word.eq(ahead.word),
+        ]
 
         if above is None:
             m.d.comb += [
@@ -193,7 +206,7 @@ class BackwardPath(wiring.Component):
                 self.request.row.eq(taps.channel if above.pool else taps.row),
                 self.request.weight_base.eq(taps.weight_base),
                 self.request.word.eq(taps.word),
-                self.request.step.eq(interval_step),
+                self.request.step.eq(slice_step),
             ]
             gather = s[depth - 1]
 
@@ -210,7 +223,8 @@ class BackwardPath(wiring.Component):
             error = ErrorUnit(config, delta_width=self.delta_width)
             m.submodules[f"error{lane}"] = error
             m.d.comb += [
-                error.carry.eq(act.first), error.restart.eq(act.word_first), error.finish.eq(act.last),
+                error.carry.eq(act.first), error.restart.eq(act.word_first), error.stored.eq(self.stored[lane]),
+                error.finish.eq(act.last),
                 error.delta.eq(delta), error.code.eq(codes[lane]),
                 self.errors[lane].eq(error.error),
             ]

@@ -25,6 +25,9 @@ class Context:
         self.batch_ends = Signal()  # its last sample
         self.computed = Signal.like(self.sample)  # the same until the next begins, so also while it is reported
         self.offset = Signal(range(max(2, config.update_steps)))  # first step of the interval in the update period
+        # First step of the slice in the interval; slices go backward one after the other, the last one first.
+        self.slice_first = Signal(range(max(2, config.time.interval)))
+        self.slice_last, self.resume = Signal(), Signal()  # the first steps; a later slice was before
         self.first, self.last, self.period_ends = Signal(), Signal(), Signal()
         self.ready = Signal()  # memories are cleared
         self.out_free = Signal()  # the spikes of the interval before have left
@@ -134,6 +137,8 @@ class BlockCore(wiring.Component):
             context.last.eq(context.interval == self.config.intervals - 1),
             context.batch_ends.eq(context.sample == self.config.update.batch - 1),
             context.period_ends.eq(context.offset == self.config.update_steps - self.config.time.interval),
+            context.slice_last.eq(context.slice_first == 0),
+            context.resume.eq(context.slice_first != self.config.time.interval - self.block.units[0].slice_steps),
             context.ready.eq(Cat(core.ready for core in self.units if core.unit.stored).all()),
         ]
         self._wire_units(m, context)
@@ -169,10 +174,11 @@ class BlockCore(wiring.Component):
             m.d.comb += [
                 core.first_interval.eq(context.first), core.last_interval.eq(context.last),
                 core.train.eq(context.train), core.decays.eq(self.decays), core.sample.eq(context.computed),
-                core.offset.eq(context.offset if core.unit.gradient == "history" else 0),
+                core.offset.eq(context.offset + context.slice_first if core.unit.gradient == "history" else 0),
+                core.slice_first.eq(context.slice_first), core.resume.eq(context.resume),
             ]
             if core.unit.stored:
-                m.d.comb += core.apply.eq(context.period_ends & context.batch_ends)
+                m.d.comb += core.apply.eq(context.period_ends & context.batch_ends & context.slice_last)
         for below, core, store in zip(units, units[1:], self.stores):
             m.d.comb += [
                 store.write_en.eq(below.spikes_valid), store.write.eq(below.spikes),
@@ -189,9 +195,12 @@ class BlockCore(wiring.Component):
 
     @staticmethod
     def _first_word(context, unit):
-        """First bitmap word, within its slot, of the interval; while a history is updated, of the update period."""
+        """First bitmap word, within its slot, of the interval; in an update, of what is updated from.
+
+        That is the update period where there is a history, and else the slice.
+        """
         if unit.gradient != "history":
-            return 0
+            return Mux(context.updating, context.slice_first * unit.bitmap.words, 0) if unit.slices > 1 else 0
         return Mux(context.updating, 0, context.offset * unit.bitmap.words)
 
     def _wire_access(self, m):
@@ -255,6 +264,7 @@ class BlockCore(wiring.Component):
         learners = [place for place, core in enumerate(units) if core.unit.learns]
         writers = [core for core in units if core.unit.stored]
         accumulates = any(core.unit.accumulates for core in units)
+        slice_steps = self.block.units[0].slice_steps
         go, go_result = Signal(), Signal()
         dispatch, interval_ends = context.dispatch, context.interval_ends
         m.d.sync += go.eq(0)
@@ -290,6 +300,7 @@ class BlockCore(wiring.Component):
                 ]
                 with m.If(dispatch):
                     m.d.sync += [context.label.eq(buffer.label), context.computed.eq(context.sample)]
+                    m.d.sync += context.slice_first.eq(config.time.interval - slice_steps)
                     # The first sample of a batch decides for all, in every interval.
                     with m.If(context.first & (context.sample == 0)):
                         m.d.sync += context.train.eq(buffer.train)
@@ -324,17 +335,21 @@ class BlockCore(wiring.Component):
                             with m.Else():
                                 end_interval()
 
-            # Update -- all units at once, until the last one is done. Gradients are summed after every interval.
+            # Update -- all units at once, until the last one is done. Gradients are summed after every slice.
             with m.State("Update"):
                 pending, left, begun = (Signal(len(writers), name=name) for name in ("pending", "left", "begun"))
                 for place, core in enumerate(writers):
                     m.d.comb += [
-                        begun[place].eq(1 if core.unit.accumulates else context.period_ends),
+                        begun[place].eq(1 if core.unit.accumulates else context.period_ends & context.slice_last),
                         core.start_update.eq(go & begun[place]), left[place].eq(pending[place] & ~core.done_update)]
                 m.d.comb += context.updating.eq(1)
                 m.d.sync += pending.eq(Mux(go, begun, left))
                 with m.If(~go & (left == 0)):
-                    end_interval()
+                    with m.If(context.slice_last):
+                        end_interval()
+                    with m.Else():
+                        m.d.sync += context.slice_first.eq(context.slice_first - slice_steps)
+                        enter(f"Backward{learners[-1]}")
 
             # Report -- the result leaves the classifier before the next sample overwrites it.
             if result is not None:

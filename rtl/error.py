@@ -24,7 +24,9 @@ class ErrorUnit(wiring.Component):
     Members
     -------
     carry, restart : In(1)
-        Take what the later step passes on; nothing where `restart` is high, at the end of the interval.
+        Take what the later step passes on; where `restart` is high, that is the step of the error `stored`.
+    stored : In(signed(error width))
+        Zero at the end of the interval.
     finish : In(1)
         Complete the step from `delta`, `code` and `fired`.
     delta : In(signed(delta_width))
@@ -42,6 +44,7 @@ class ErrorUnit(wiring.Component):
         super().__init__({
             "carry":   In(1),
             "restart": In(1),
+            "stored":  In(signed(config.numbers.error.width)),
             "finish":  In(1),
             "delta":   In(signed(delta_width)),
             "code":    In(config.code_bits),
@@ -54,13 +57,13 @@ class ErrorUnit(wiring.Component):
         config, width = self.config, self.config.numbers.error.width
         rho, zero_reset = config.reset_gain, config.neuron.reset == "zero"
 
-        carried = Signal(signed(width))
-        through_reset = shift_floor(self.error * rho, config.numbers.potential.fraction)
+        later, carried = Signal(signed(width)), Signal(signed(width))
+        m.d.comb += later.eq(Mux(self.restart, self.stored, self.error))
+        through_reset = shift_floor(later * rho, config.numbers.potential.fraction)
         through_reset_q = Signal(signed(max(1, len(through_reset))))
         with m.If(self.carry):
             m.d.sync += [
-                carried.eq(Mux(self.restart, 0, leak(self.error, config.neuron.leak))),
-                through_reset_q.eq(Mux(self.restart, 0, through_reset)),
+                carried.eq(leak(later, config.neuron.leak)), through_reset_q.eq(through_reset),
             ]
 
         spike_error = self.delta - through_reset_q if rho else self.delta

@@ -61,7 +61,7 @@ class ApplyScan(wiring.Component):
 
 
 class AccumulatePath(wiring.Component):
-    """Sum of equation (7) over one interval, into memory: one weight word per cycle, whatever was added last.
+    """Sum of equation (7) over one slice of an interval, into memory: a weight word per cycle, whatever was added last.
 
     For each step and each active input, the errors of the outputs that it reaches are added to the words of their
     weights. From `start` to `done` (both included) `golden.schedule.accumulate_cycles`. The memory is cleared after
@@ -105,7 +105,7 @@ class AccumulatePath(wiring.Component):
             "y": range(max(2, layout.height)), "group": range(max(2, layout.groups)),
             "address": range(max(2, depth))})
         self.scan = EventScan(
-            words=1, steps=1 if unit.static else unit.steps, rows=layout.height, groups=layout.groups,
+            words=1, steps=1 if unit.static else unit.slice_steps, rows=layout.height, groups=layout.groups,
             row_pitch=layout.groups, step_pitch=layout.words, width=layout.scan_width, depth=depth, tag=tag)
         super().__init__({
             "start":         In(1),
@@ -114,7 +114,7 @@ class AccumulatePath(wiring.Component):
             "address":       Out(range(max(2, depth))),
             "bits":          In(layout.scan_width),
             "error_en":      Out(1),
-            "error_address": Out(range(max(2, unit.words * unit.frames))),
+            "error_address": Out(range(max(2, unit.words * unit.error_frames))),
             "position":      Out(range(max(2, depth * layout.scan_width))),
             "terms":         In(data.ArrayLayout(signed(term_width), unit.lanes)),
             "full":          Out(1),
@@ -156,13 +156,13 @@ class AccumulatePath(wiring.Component):
                     m, scan.tag.group, [g % layout.per_pixel * layout.scan_width for g in groups], name="channel")),
             ]
 
-        step = Signal(range(max(2, unit.frames)))
+        step = Signal(range(max(2, unit.error_frames)))
         m.d.comb += step.eq(0 if unit.static else scan.step)
         m.submodules.pipe = s = Pipeline(
             valid=taps.active, row=taps.row, weight_base=taps.weight_base, word=taps.word, step=step, full=taps.full,
             position=scan.tag.address * layout.scan_width + scan.index, final=scan.valid & scan.final)
         m.d.comb += [
-            self.error_en.eq(s[1].valid), self.error_address.eq(s[1].word * unit.frames + s[1].step),
+            self.error_en.eq(s[1].valid), self.error_address.eq(s[1].word * unit.error_frames + s[1].step),
             self.position.eq(s[1].position), self.full.eq(s[1].full),
         ]
         self._memory(m, s)

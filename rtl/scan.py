@@ -43,7 +43,8 @@ class EventScan(wiring.Component):
     mute : bool
         Read the bitmaps, but emit no events.
     backward : bool
-        One bitmap word per step, the words in one sequence with descending addresses.
+        One bitmap word per step, the words in one sequence with descending addresses; `skip` of them lie between the
+        steps of two words.
     tag : ShapeCastable, optional
         What travels with a bitmap word from its reading to its operations.
 
@@ -80,7 +81,7 @@ class EventScan(wiring.Component):
     """
 
     def __init__(self, *, words, steps, width, depth, rows=1, groups=1, group_pitch=1, row_pitch=0, step_pitch=None,
-                 minimum=2, whole=False, mute=False, backward=False, tag=1):
+                 minimum=2, whole=False, mute=False, backward=False, skip=0, tag=1):
         for name, value in (("words", words), ("steps", steps), ("rows", rows), ("groups", groups), ("width", width)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, not {value!r}")
@@ -91,7 +92,7 @@ class EventScan(wiring.Component):
         self.words, self.steps, self.rows, self.groups, self.width = words, steps, rows, groups, width
         self.group_pitch, self.row_pitch = group_pitch, row_pitch
         self.step_pitch = groups if step_pitch is None else step_pitch
-        self.minimum, self.whole, self.mute, self.backward = minimum, whole, mute, backward
+        self.minimum, self.whole, self.mute, self.backward, self.skip = minimum, whole, mute, backward, skip
         super().__init__({
             "start":        In(1),
             "base":         In(range(max(2, depth))),
@@ -154,7 +155,7 @@ class EventScan(wiring.Component):
                 n_mask.eq(self.mask), n_tag.eq(self.tag_in),
             ]
             if self.backward:
-                m.d.sync += here.eq(here - 1)
+                m.d.sync += here.eq(here - Mux(word_ends, 1 + self.skip, 1))
             with m.If(~row_ends):
                 m.d.sync += self.read_group.eq(self.read_group + 1)
                 if not self.backward:

@@ -60,7 +60,9 @@ class UnitCore(wiring.Component):
     first_interval, last_interval, train : In(1)
         Place of the interval in the sample; whether windows are kept.
     offset : In
-        First step of the interval among those whose errors are kept.
+        First step of the slice among those whose errors are kept.
+    slice_first, resume : In
+        First step of the slice in the interval; whether a later slice has gone backward before it.
     apply, ready
         Whether an update period ends; whether the unit can begin at all (a memory is cleared after reset).
     label, decays : In
@@ -99,6 +101,8 @@ class UnitCore(wiring.Component):
             "last_interval":  In(1),
             "train":          In(1),
             "offset":         In(range(max(2, unit.history_steps))),
+            "slice_first":    In(range(max(2, unit.steps))),
+            "resume":         In(1),
             "decays":         In(range(max(2, config.update.decay_limit + 1))),
             "sample":         In(range(max(2, unit.batch))),
             "input_en":       Out(1),
@@ -232,7 +236,7 @@ class UnitCore(wiring.Component):
             m.d.sync += window_write.eq(window_write + 1)
         m.d.comb += [
             backward.start.eq(self.start_backward), self.done_backward.eq(backward.done),
-            backward.offset.eq(self.offset),
+            backward.offset.eq(self.offset), backward.slice_first.eq(self.slice_first),
             windows.write_en.eq(forward.out_valid & self.train), windows.write_address.eq(window_write),
             windows.write.eq(Cat(forward.out_codes.as_value(),
                                  forward.out_spikes if config.neuron.reset == "zero" else ())),
@@ -333,12 +337,12 @@ class UnitCore(wiring.Component):
         """The error memory: written by the backward pass, read by the update and for the unit below."""
         unit = self.unit
         m.submodules.error_store = errors = Store(
-            width=unit.lanes * unit.history_width, depth=unit.words * unit.frames,
+            width=unit.lanes * unit.history_width, depth=unit.words * unit.error_frames,
             style=self.config.hardware.memory.error)
         if unit.serves:
             m.d.comb += [
                 errors.read_en.eq(self.request.valid),
-                errors.read_address.eq(self.request.word * unit.frames + (self.offset + self.request.step)),
+                errors.read_address.eq(self.request.word * unit.error_frames + (self.offset + self.request.step)),
             ]
         if learning is not None:
             with m.If(updating):
@@ -381,15 +385,24 @@ class UnitCore(wiring.Component):
     def _keep_errors(self, m, errors, error_view, backward):
         """Write errors; for a static input only their sum over the update period, which is all its update needs."""
         unit = self.unit
-        m.d.comb += errors.write_address.eq(backward.error_word * unit.frames
+        m.d.comb += errors.write_address.eq(backward.error_word * unit.error_frames
                                             + (0 if unit.static else backward.error_step))
         if not unit.static:
             m.d.comb += [errors.write_en.eq(backward.error_valid), errors.write.eq(backward.errors.as_value())]
+            if unit.slices > 1:
+                # The first step of the later slice lies behind this slice, or still where its own first will be.
+                step = self.offset + unit.slice_steps if unit.gradient == "history" else 0
+                with m.If(backward.stored_en & self.resume):
+                    m.d.comb += [
+                        errors.read_en.eq(1),
+                        errors.read_address.eq(backward.stored_word * unit.error_frames + step)]
+                m.d.comb += [backward.stored[lane].eq(Mux(self.resume, error_view[lane], 0))
+                             for lane in range(unit.lanes)]
             return
         resume = Signal()
         m.d.comb += resume.eq(self.offset != 0)
         with m.If(backward.sum_en & resume):
-            m.d.comb += [errors.read_en.eq(1), errors.read_address.eq(backward.sum_word * unit.frames)]
+            m.d.comb += [errors.read_en.eq(1), errors.read_address.eq(backward.sum_word)]
         m.d.comb += errors.write_en.eq(backward.error_valid & backward.error_word_last)
         for lane in range(unit.lanes):
             running = Signal(signed(unit.history_width), name=f"running_{lane}")
@@ -496,8 +509,8 @@ class UnitCore(wiring.Component):
             count("window.write.forward", forward.out_valid & self.train)
             count("window.read.backward", backward.fetch)
             count("error.write.backward", errors.write_en)
-            count("error.read.backward", self.request.valid if unit.serves else
-                  backward.sum_en & (self.offset != 0))
+            count("error.read.backward", backward.sum_en & (self.offset != 0) if unit.static else
+                  (self.request.valid if unit.serves else 0) | (backward.stored_en & self.resume))
         if unit.serves:
             count("adds.backward", self.request.valid if unit.pool else
                   lanes_of(self.request.valid, self.request.full))

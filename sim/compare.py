@@ -164,12 +164,16 @@ def _sample_events(config, place, number, seen):
             "window": _words(unit, seen.codes)}
     errors = _words(unit, seen.errors) if seen.errors is not None else None
     for interval in range(config.intervals):
-        base, within = interval * k, interval % period * k if unit.gradient == "history" else 0
+        base = interval * k
         forward.append([_Event(number, word, t, {name: lists[word][base + t] for name, lists in kept.items()})
                         for word in range(unit.words) for t in range(k)])
+        # Errors are numbered as they are kept.
+        first = interval % period * k if unit.gradient == "history" else 0
+        frames = unit.update_steps if unit.gradient == "history" else unit.slice_steps
         backward.append([] if errors is None else [
-            _Event(number, word, within + t, {"error": errors[word][base + t]})
-            for word in reversed(range(unit.words)) for t in reversed(range(k))])
+            _Event(number, word, (first + t) % frames, {"error": errors[word][base + t]})
+            for part in reversed(range(0, k, unit.slice_steps)) for word in reversed(range(unit.words))
+            for t in reversed(range(part, part + unit.slice_steps))])
     return forward, backward
 
 

@@ -86,7 +86,7 @@ def _surrogates(draw, fraction):
 
 def _rest(draw, *, weight_fraction=1, **network):
     """A `Config` of what is left to choose once layers, blocks and input are there."""
-    interval, intervals = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 4]))
+    interval, intervals = draw(st.integers(1, 4)), draw(st.sampled_from([1, 2, 4]))
     period = draw(st.sampled_from([p for p in (1, 2, 4) if intervals % p == 0]))
     classes = draw(st.integers(2, 5))
     leak = draw(st.one_of(
@@ -108,11 +108,13 @@ def _rest(draw, *, weight_fraction=1, **network):
         input={**network["input"], "bits": draw(st.integers(1, 4)), "fraction": draw(st.integers(0, 3))},
         layers=network["layers"],
         network={"block_length": None, "block_ends": _ends(draw, len(network["layers"])), "classes": classes},
-        classifier={"lanes": draw(st.integers(1, classes))}, neuron=neuron,
+        classifier={"lanes": draw(st.integers(1, classes)), "gradient": draw(st.sampled_from(["auto", "memory"]))},
+        hardware={"error_steps": draw(st.sampled_from([None, *(c for c in range(1, interval) if interval % c == 0)]))},
+        neuron=neuron,
         surrogate=draw(_surrogates(fraction)),
         numbers={"weight": {"width": weight, "fraction": draw(st.integers(weight_fraction, weight - 1))},
                  "potential": {"width": fraction + draw(st.integers(2, 4)), "fraction": fraction},
-                 "error": {"width": error + draw(st.integers(3, 6)), "fraction": error}},
+                 "error": {"width": error + draw(st.integers(4, 6)), "fraction": error}},
         update={"multiplier": draw(st.integers(1, 5)), "shift": draw(st.integers(0, 8)),
                 "decay_samples": draw(st.integers(0, 2)), "decay_limit": draw(st.integers(0, 2)),
                 "rounding": "stochastic" if stochastic else "nearest", "seed": draw(st.integers(1, 65535))},

@@ -69,15 +69,21 @@ class Walk:
         period = self.config.time.update_period
         ends = (number + 1) % period == 0
         forward = self.forward(number)
-        backward = self.backward(number) if self.learns else 0
-        if not self.learns or self.unit.pool:
-            return Passes(forward, backward, 0)
-        if not self.unit.accumulates:
-            return Passes(forward, backward, self.update(number + 1 - period) if ends else 0)
-        update = self.accumulate(number)
-        if ends:
-            self.apply()
-        return Passes(forward, backward, update)
+        backward, update = [0] * self.unit.slices, [0] * self.unit.slices
+        for part in reversed(range(self.unit.slices) if self.learns else []):
+            first = number * self.k + part * self.unit.slice_steps
+            steps = range(first, first + self.unit.slice_steps)
+            backward[part] = self.backward(number, steps)
+            # In the first slice, an error goes on from nowhere.
+            self.counts["error.read.backward"] += self.unit.words * (part < self.unit.slices - 1)
+            if self.unit.stored and self.unit.accumulates:
+                update[part] = self.accumulate([0] if self.unit.static else steps)
+        if self.learns and self.unit.stored and ends:
+            if self.unit.accumulates:
+                self.apply()
+            else:
+                update[0] = self.update(number + 1 - period)
+        return Passes(forward, tuple(backward), tuple(update))
 
     def forward(self, number):
         unit, counts, operations = self.unit, self.counts, 0
@@ -120,12 +126,12 @@ class Walk:
                 counts["adds.forward"] += lanes_of(unit, word)
         return len(window)
 
-    def backward(self, number):
+    def backward(self, number, steps):
         unit, counts, operations = self.unit, self.counts, 0
         for word in range(unit.words):
             pixel, group = divmod(word, unit.channel_words)
             first = pixel * unit.channels + group * unit.lanes
-            for step in range(number * self.k, (number + 1) * self.k):
+            for step in steps:
                 counts["window.read.backward"] += 1
                 own = 0
                 for neuron in range(first, first + lanes_of(unit, word) if self.above else first):
@@ -171,10 +177,10 @@ class Walk:
                     operations += visits
         return operations
 
-    def accumulate(self, number):
+    def accumulate(self, steps):
         """Event by event: every weight word that an input meets, through every tap."""
         unit, counts, operations = self.unit, self.counts, 0
-        for step in self.steps(number):
+        for step in steps:
             own = 0
             for bitmap_word in range(unit.bitmap.words):
                 counts["input.read.update"] += 1
@@ -219,7 +225,7 @@ class Walk:
         # The loops above count for every kind of unit; only a frame has values, only a classifier spike counts.
         absent = [kind for kind, there in (("value", unit.static), ("count", unit.classifier)) if not there]
         kept = {name: count for name, count in counts.items() if name.split(".")[0] not in absent}
-        return {**kept, **requests}
+        return Counter(kept) + Counter(requests)
 
 
 def expected(config, trace):
@@ -287,7 +293,7 @@ def test_by_hand():
     passes, counters = passes_and_counters(config, golden.run(torch.tensor([0, 1, 0, 1, 0]), 0, train=True))
     # Forward: two words with two events; the classifier has none, twice two. Backward: the first neuron (12 of 32, in
     # the window) asks for two words, the other costs two empty operations. Update: two rows, two words; none.
-    assert passes == [[Passes(4, 4, 4)], [Passes(4, 4, 0)]]
+    assert passes == [[Passes(4, (4,), (4,))], [Passes(4, (4,), (0,))]]
     assert {name: counters[name] for name in (
         "block0.layer0.adds.forward", "block0.layer0.weight.read.forward", "block0.layer0.weight.write.update",
         "block0.classifier.weight.read.backward", "block0.classifier.adds.backward",

@@ -173,6 +173,11 @@ def pool(**changes):
     ({"initial": {"gain": 0.0}}, "initial.gain: input should be greater than 0, not 0.0"),
     ({"hardware": {"sample_slots": 0}}, "hardware.sample_slots: input should be greater than or equal to 1, not 0"),
     ({"hardware": {"spike_slots": 17}}, "hardware.spike_slots: input should be less than or equal to 16, not 17"),
+    ({"hardware": {"error_steps": 3}}, "hardware.error_steps must divide time.interval = 2, not 3"),
+    ({"time": {"steps": 512, "interval": 512}, "numbers": {"error": {"width": 16, "fraction": 4}},
+      "classifier": {"lanes": 2, "gradient": "history"}},
+     "time.interval must be at most 256 steps, with time.update_period, where gradient is 'history' (block 0), "
+     "not 512"),
     ({"hardware": {"counter_bits": 15}}, "hardware.counter_bits: input should be greater than or equal to 16, not 15"),
     ({"hardware": {"memory": {"weight": "ram"}}},
      "hardware.memory.weight: input should be 'auto', 'block' or 'distributed', not 'ram'"),

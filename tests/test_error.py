@@ -28,8 +28,11 @@ def golden_error(config, delta, codes, fired):
     return error_steps(delta, codes, fired.bool(), config).squeeze(1).tolist()
 
 
-def rtl_error(config, delta, codes, fired, idle=()):
-    """Errors of the steps in order, although computed from the last; `idle` cycles as in the LIF test."""
+def rtl_error(config, delta, codes, fired, idle=(), slice_steps=STEPS):
+    """Errors of the steps in order, although computed from the last; `idle` cycles as in the LIF test.
+
+    Every `slice_steps` steps the error of the later step comes from memory, and the lane holds another.
+    """
     dut, results = ErrorUnit(config, delta_width=WIDTH), []
 
     async def bench(ctx):
@@ -41,7 +44,12 @@ def rtl_error(config, delta, codes, fired, idle=()):
         assert ctx.get(dut.error) > 0
         ctx.set(dut.finish, 0)
         for place, step in enumerate(reversed(range(len(codes)))):
-            ctx.set(dut.restart, place == 0)
+            if place and place % slice_steps == 0:
+                ctx.set(dut.finish, 1)
+                await ctx.tick()
+                ctx.set(dut.finish, 0)
+            ctx.set(dut.restart, place % slice_steps == 0)
+            ctx.set(dut.stored, results[0] if results else 0)
             ctx.set(dut.carry, 1)
             await ctx.tick()
             ctx.set(dut.carry, 0)
@@ -78,6 +86,7 @@ def test_rtl_equals_golden(reset, reset_error, leak):
     given = stimulus(config, source, 60)
     expected = golden_error(config, *given)
     assert rtl_error(config, *given, idle=[source.randrange(3) for _ in range(10)]) == expected
+    assert rtl_error(config, *given, slice_steps=3) == expected
     assert {-512, 511} <= set(expected)
 
 

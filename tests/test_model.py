@@ -113,7 +113,7 @@ def test_the_classifier_is_what_trains_a_block():
 @given(configs())
 def test_one_step_per_interval_has_no_temporal_term(config):
     """With k = 1, every error follows from its own step alone."""
-    config = config.replace(time={"interval": 1, "update_period": 1})
+    config = config.replace(time={"interval": 1, "update_period": 1}, hardware={"error_steps": None})
     golden = Golden(config)
     start = [w.tolist() for w in golden.state.weights]
     trace = golden.run(frames(config, 1)[0], 0, train=True, record=True)

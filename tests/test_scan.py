@@ -29,6 +29,7 @@ class Shape(NamedTuple):
     whole: bool = False
     mute: bool = False
     backward: bool = False
+    skip: int = 0
     base: int = 0
 
     @property
@@ -47,6 +48,7 @@ class Shape(NamedTuple):
                         mask = (word * self.rows + row) * self.groups + group
                         yield word, step, row, group, address + offsets[group], mask % len(self.masks)
                         place -= 1
+            place -= self.skip
 
     @property
     def depth(self):
@@ -113,7 +115,7 @@ def expected_scan(shape, memory):
 def rtl_scan(shape, memory, *, limit, runs=1):
     """For each of `runs` scans in one simulation: operations by cycle since `start`, addresses, and reads."""
     names = ("steps", "rows", "groups", "group_pitch", "row_pitch", "step_pitch", "width", "minimum", "whole", "mute",
-             "backward")
+             "backward", "skip")
     scan = EventScan(words=shape.words, depth=len(memory), tag=range(len(memory)),
                      **{name: getattr(shape, name) for name in names})
     reads = []
@@ -181,7 +183,7 @@ def scans(draw, **fixed):
         steps=steps, width=width, rectangles=rectangles, rows=rows, groups=groups, masks=tuple(draw(some)),
         repeats=tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))),
         group_pitch=draw(st.integers(0, 2)), row_pitch=draw(st.integers(0, 5)), step_pitch=draw(st.integers(0, 7)),
-        base=draw(st.integers(0, 3)) + (words * steps - 1 if backward else 0), **fixed)
+        base=draw(st.integers(0, 3)) + (words * (steps + fixed.get("skip", 0)) - 1 if backward else 0), **fixed)
     # Empty words are as frequent as all others together.
     word = st.one_of(st.just(0), st.integers(0, (1 << width) - 1))
     return shape, draw(st.lists(word, min_size=shape.depth, max_size=shape.depth))
@@ -189,7 +191,8 @@ def scans(draw, **fixed):
 
 @pytest.mark.parametrize("options", [
     {}, {"minimum": 3}, {"minimum": 10}, {"whole": True}, {"whole": True, "minimum": 4}, {"mute": True},
-    {"backward": True}, {"backward": True, "minimum": 5}, {"backward": True, "mute": True},
+    {"backward": True}, {"backward": True, "skip": 3}, {"backward": True, "minimum": 5},
+    {"backward": True, "mute": True},
 ], ids=lambda options: "-".join(f"{name}{int(value)}" for name, value in options.items()) or "forward")
 def test_every_event_in_its_cycle(options):
     @settings(max_examples=20)

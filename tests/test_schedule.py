@@ -30,7 +30,7 @@ IMAGE = small(time={"steps": 2, "interval": 1, "update_period": 2}, input={"shap
               layers=[{"kind": "conv", "channels": 2, "kernel": 3, "padding": 1, "lanes": 2}],
               network={"classes": 2}, classifier={"lanes": 2})
 #: Operations of a layer and its classifier in one interval.
-LAYER, CLASSIFIER = Passes(4, 4, 6), Passes(2, 3, 7)
+LAYER, CLASSIFIER = Passes(4, (4,), (6,)), Passes(2, (3,), (7,))
 
 
 def test_passes_of_one_interval():
@@ -81,7 +81,8 @@ def test_gradients_in_memory():
     assert update_cycles(classifier, 7) == 2 + (2 + 2) + 7 + 7  # two steps of one bitmap word
     schedule = Schedule(IMAGE, log=True)
     # The values are there in cycle 2, nine words are cleared until 9.
-    begin, end = schedule.sample([[Passes(4, 4, 3)] * 2, [Passes(2, 3, 0), Passes(2, 3, 7)]], train=True)
+    begin, end = schedule.sample(
+        [[Passes(4, (4,), (3,))] * 2, [Passes(2, (3,), (0,)), Passes(2, (3,), (7,))]], train=True)
     first = 10 + 14 + 10 + 9 + 15
     assert (begin, end) == (10, first + 11 + 1 + 14 + 10 + 9 + 15 + (11 + 18) + 5)
     updates = [(p.interval, p.unit, p.first, p.last) for p in schedule.phases if p.kind == "update"]
@@ -91,6 +92,25 @@ def test_gradients_in_memory():
     assert schedule.counters["block0.classifier.cycles.update"] == 20
     assert schedule.counters["block0.cycles.update"] == 11 + 29
     assert schedule.counters["block0.wait.input"] == 0
+
+
+def test_slices():
+    """Two slices of one step: the later one goes backward and is added up, then the earlier one."""
+    config = small(time={"steps": 2, "interval": 2}, input={"size": 3, "kind": "events", "bits": 1, "fraction": 0},
+                   layers=[{"neurons": 2, "lanes": 2, "gradient": "memory"}], network={"classes": 2},
+                   classifier={"lanes": 2, "gradient": "history"}, hardware={"error_steps": 1})
+    layer, classifier = config.units
+    assert (layer.slices, layer.error_frames, classifier.error_frames) == (2, 1, 2)
+    schedule = Schedule(config, log=True)
+    schedule.batch([[[Passes(4, (5, 6), (3, 2))], [Passes(2, (3, 4), (7, 0))]]], train=True, items=[[2]])
+    late, early = [2 + 4 + 2 + 2, 6 + 7 + 4, 2 + 2 + 3 + 2], [2 + 3 + 2 + 2, 5 + 7 + 4, 2 + 3 + 3 + 2 + (2 + 3 + 7)]
+    passes = [(p.kind, p.unit, p.last - p.first + 1) for p in schedule.phases if p.kind in ("backward", "update")]
+    assert passes == [
+        ("backward", 1, late[0]), ("backward", 0, late[1]), ("update", 0, late[2]),
+        ("backward", 1, early[0]), ("backward", 0, early[1]), ("update", 0, early[2]),
+        ("update", 1, 2 + (2 + 2) + 7 + 7)]
+    assert schedule.counters["block0.cycles.backward"] == sum(late[:2] + early[:2])
+    assert schedule.counters["block0.cycles.update"] == late[2] + max(early[2], 20)
 
 
 def test_inference_has_neither_backward_nor_update():
@@ -128,7 +148,7 @@ def test_waiting_for_the_result_to_be_taken(accepted, wait):
 def test_two_blocks_hand_over_spikes():
     """Block 1 begins when both spike words of an interval have passed the queue; block 0 when they are taken."""
     schedule = Schedule(TWO, log=True)
-    quick = [[Passes(2, 0, 0)] * 2] * 3 + [[Passes(3, 0, 0)] * 2]
+    quick = [[Passes(2, (0,), (0,))] * 2] * 3 + [[Passes(3, (0,), (0,))] * 2]
     # Layer 0: 2 + 10 = 12 cycles, the last classifier 11, all others 10; block 0 begins in cycle 3.
     begin, end = schedule.sample(quick, train=False)
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
@@ -149,7 +169,7 @@ def test_two_blocks_hand_over_spikes():
 def test_waiting_for_the_block_after():
     """A block whose spikes are not taken does not begin the next interval, although its input is there."""
     schedule = Schedule(TWO, log=True)
-    slow = [[Passes(2, 0, 0)] * 2, [Passes(2, 0, 0)] * 2, [Passes(100, 0, 0)] * 2, [Passes(2, 0, 0)] * 2]
+    slow = [[Passes(count, (0,), (0,))] * 2 for count in (2, 2, 100, 2)]
     schedule.sample(slow, train=False)
     # Block 1 computes interval 0 until 18 + 108 + 10 = 136; the words of interval 1 leave in 137 and 138.
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
@@ -173,7 +193,7 @@ def test_free_running_source(slots, size, operations):
         arrival = schedule.next_arrival()
         room = released[len(arrivals) - slots] + 1 if len(arrivals) >= slots else 0
         assert arrival == max(arrivals[-1] + 1 if arrivals else 0, room) + size - 1
-        begin, end = schedule.sample([[Passes(count, 0, 0)], [Passes(2, 0, 0)]], train=False)
+        begin, end = schedule.sample([[Passes(count, (0,), (0,))], [Passes(2, (0,), (0,))]], train=False)
         # The sample's slot is free when its last pass is over: not during the report.
         released.append(begin + forward_cycles(config.units[0], count) + 10)
         assert begin == max(arrival + 1, begins[-1] + 1 if begins else 0)
