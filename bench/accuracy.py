@@ -8,6 +8,7 @@ again.
 import argparse
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -45,20 +46,24 @@ CASES = [Case(1, 1, "trainable"), Case(2, 1, "trainable"), Case(2, 2, "trainable
          Case(10, 4, "trainable"), Case(2, 1, "random"), Case(10, 1, "random")]
 BATCH = 32
 #: Shift at k = 1.
-SHIFT = 7
+SHIFT = 9
 
 
 def configure(case, shift=None):
-    """Preset lenet1 for a case: batches and momentum, a rate that is halved twice, two more fraction bits of weights.
+    """Preset lenet1 for a case: batches and momentum, a rate that is halved twice, and more fraction bits.
 
     A gradient, summed over an interval and multiplied by its count of spikes, grows with the square of `k`, and there
     are `k` times fewer updates; so that a sample moves the weights as far, the shift grows by the logarithm of `k`,
-    in whole bits. One rule for all cases and both models. With 14 fraction bits, weights reach up to 2, and rounding to
-    nearest loses fewer of the small updates of the end.
+    in whole bits. One rule for all cases and both models.
+
+    The formats of the preset are meant for updates by single samples. At k = 1 an error is one spike times a weight; a
+    pooling takes a quarter of it, and of four fraction bits more, less is lost there by rounding halves upwards. As
+    many more in the weights keep the small updates.
     """
     return presets.find("lenet1").replace(
         time={"interval": case.k}, network={"block_length": case.n}, classifier={"kind": case.classifier},
-        hardware={"sample_slots": BATCH}, numbers={"weight": {"width": 16, "fraction": 14}},
+        hardware={"sample_slots": BATCH},
+        numbers={"weight": {"width": 18, "fraction": 16}, "error": {"width": 20, "fraction": 12}},
         update={"batch": BATCH, "decay_samples": 20000, "decay_limit": 2,
                 "shift": SHIFT + round(math.log2(case.k)) if shift is None else shift,
                 "momentum": {"multiplier": 230, "shift": 8, "width": 32}})
@@ -119,7 +124,7 @@ def main():
         table.add_row(str(case.k), str(case.n), case.classifier, str(config.update.shift),
                       *(f"{value:.2f}" for value in last), f"{last[0] - last[1]:+.2f}" if len(last) > 1 else "",
                       *(f"{result['speed']:.0f}" for result in results))
-        Console(stderr=True).print(f"{case.name}: {results}")
+        print(f"{case.name}: {results}", file=sys.stderr, flush=True)
     Console(width=120).print(table)
 
 

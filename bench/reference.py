@@ -94,6 +94,8 @@ class Reference:
     Parameters
     ----------
     config : Config
+    state : State, optional
+        Where to start, without velocities; `initial_state` by default.
     device : str
         Where to compute.
     dtype : torch.dtype
@@ -107,10 +109,10 @@ class Reference:
         Current learning-rate shift.
     """
 
-    def __init__(self, config, device="cpu", dtype=torch.float32):
+    def __init__(self, config, state=None, *, device="cpu", dtype=torch.float32):
         self.config, self.device, self.dtype = config, device, dtype
-        self.weights = [self._weights(place, unit, values)
-                        for place, (unit, values) in enumerate(zip(config.units, initial_state(config).weights))]
+        start = (state or initial_state(config)).weights
+        self.weights = [self._weights(*own) for own in zip(range(len(start)), config.units, start)]
         self.velocities = [0.0] * len(self.weights)
         self.shift, self.since_decay = config.update.shift, 0
 
