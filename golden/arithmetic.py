@@ -1,19 +1,20 @@
 """Every rounding and saturation rule of the core, once. Twins of `rtl.arithmetic`, function by function.
 
-Tensors are int64; shift amounts are Python integers. Nothing here depends on a configuration.
+Tensors are int64, or int32 where all that is computed of them fits; shift amounts are Python integers. Nothing here
+depends on a configuration.
 """
 
 from functools import cache
 
 import torch
 
-__all__ = ["constant", "exact_matmul", "saturate", "shift_floor", "shift_nearest", "shift_stochastic"]
+__all__ = ["constant", "exact_matmul", "float_type", "saturate", "shift_floor", "shift_nearest", "shift_stochastic"]
 
 
 @cache
-def constant(value):
-    """`value` as a tensor: PyTorch would otherwise wrap a number at every use, at the price of the operation."""
-    return torch.tensor(value)
+def constant(value, dtype=torch.int64):
+    """`value` as a tensor of the type that it meets: to wrap or convert it at every use costs as much as the use."""
+    return torch.tensor(value, dtype=dtype)
 
 
 def saturate(x, width, *, out=None):
@@ -26,14 +27,14 @@ def shift_floor(x, shift):
     """``floor(x / 2**shift)``; a negative `shift` multiplies, exactly."""
     if shift == 0:
         return x
-    return torch.bitwise_right_shift(x, constant(shift)) if shift > 0 else x << -shift
+    return torch.bitwise_right_shift(x, constant(shift, x.dtype)) if shift > 0 else x << -shift
 
 
 def shift_nearest(x, shift):
     """``x / 2**shift`` to the nearest integer, halves upwards; a negative `shift` multiplies, exactly."""
     if shift <= 0:
         return shift_floor(x, shift)
-    return (x + constant(1 << shift >> 1)).bitwise_right_shift_(constant(shift))
+    return (x + constant(1 << shift >> 1, x.dtype)).bitwise_right_shift_(constant(shift, x.dtype))
 
 
 def shift_stochastic(x, shift, random):
@@ -41,7 +42,20 @@ def shift_stochastic(x, shift, random):
     return (x + (random & ((1 << shift) - 1))) >> shift
 
 
-def exact_matmul(a, b, bound):
+def float_type(bound):
+    """The floating-point type that holds every integer up to `bound`, so that no sum of integers is rounded.
+
+    Raises
+    ------
+    OverflowError
+        If `bound` exceeds ``2**53``.
+    """
+    if bound > 1 << 53:
+        raise OverflowError(f"bound of an exact sum must be at most 2**53, not {bound}")
+    return torch.float32 if bound <= 1 << 24 else torch.float64
+
+
+def exact_matmul(a, b, bound, dtype=torch.int64):
     """Matrix product of integers by way of floating point, every sum exact.
 
     Parameters
@@ -51,13 +65,13 @@ def exact_matmul(a, b, bound):
     bound : int
         No partial sum exceeds it in magnitude. Up to ``2**24`` the product runs in float32, up to ``2**53`` in
         float64; each holds every integer of its range, so no rounding takes place.
+    dtype : torch.dtype
+        Of the result, wide enough for `bound`.
 
     Raises
     ------
     OverflowError
         If `bound` exceeds ``2**53``.
     """
-    if bound > 1 << 53:
-        raise OverflowError(f"bound of an exact sum must be at most 2**53, not {bound}")
-    dtype = torch.float32 if bound <= 1 << 24 else torch.float64
-    return (a.to(dtype) @ b.to(dtype)).to(torch.int64)
+    number = float_type(bound)
+    return (a.to(number) @ b.to(number)).to(dtype)

@@ -178,11 +178,7 @@ class Config(Section):
         if widest > 52:
             reject("numbers", "must keep every exact sum within 52 bits", widest)
         # The rest of the golden model is int64: the error through the reset, and all of it times the surrogate.
-        through = error.width + self.reset_gain.bit_length()
-        passed = max(error.width, through - self.numbers.potential.fraction) + 1
-        product = max(through, passed + self.code_bits + max(0, -self.gain_shift) + 1,
-                      self.numbers.potential.width + 17)
-        if product > 62:
+        if self.neuron_width > 62:
             reject("numbers.error.width", "must keep every product with an error within 62 bits", error.width)
 
     @cached_property
@@ -230,6 +226,17 @@ class Config(Section):
         if leak.form == "shift":
             return self.reset_amount - (self.reset_amount >> leak.shift)
         return self.reset_amount * leak.multiplier >> leak.shift
+
+    @cached_property
+    def neuron_width(self):
+        """Bits that hold every sum and product of one neuron's potential, and of its error (equations 1, 4 and 5)."""
+        potential, error, leak = self.numbers.potential.width, self.numbers.error.width, self.neuron.leak
+        left = leak.multiplier.bit_length() if leak.form == "multiply" else 1
+        current = max(max(unit.sum_width, unit.current_width) for block in build_blocks(self) for unit in block.units)
+        through = error + self.reset_gain.bit_length()
+        passed = max(error, through - self.numbers.potential.fraction) + 1
+        return max(potential + 1 + left, max(potential + 1, current) + 1, error + left, through,
+                   passed + self.code_bits + max(0, -self.gain_shift) + 1)
 
     @cached_property
     def surrogate_codes(self):

@@ -1,14 +1,22 @@
 """Sums of a layer over its inputs, its outputs and its steps: exact, for dense layers, convolutions and pooling.
 
 Inputs and neurons are flat, channel-last. A weight matrix has a row per input of a window, in the order (kernel row,
-kernel column, channel), and a column per output channel; a dense layer is one window over everything.
+kernel column, channel), and a column per output channel; a dense layer is one window over everything. Sums run in
+floating point, of a type that is proven, from the formats or from the values at hand, to hold every partial sum in any
+order.
 """
 
-import torch
+from itertools import product
 
-from .arithmetic import exact_matmul
+import torch
+from torch.nn import functional
+
+from .arithmetic import constant, exact_matmul, float_type
 
 __all__ = ["columns", "gradient", "input_sums", "output_sums"]
+
+#: Sums of magnitudes up to here are exact in single precision.
+SINGLE = 1 << 24
 
 
 def columns(unit, inputs):
@@ -18,27 +26,35 @@ def columns(unit, inputs):
     padding, kernel, stride = unit.padding, unit.kernel, unit.stride
     frames = inputs.reshape(*inputs.shape[:-1], *unit.shape_in)
     # The last window may end beyond the border; what is padded there beyond need is not read.
-    frames = torch.nn.functional.pad(frames, (0, 0, padding, padding, padding, padding))
+    frames = functional.pad(frames, (0, 0, padding, padding, padding, padding))
     windows = frames.unfold(-3, kernel, stride).unfold(-3, kernel, stride)  # ..., y, x, channel, ky, kx
     windows = windows.movedim(-3, -1)
     return windows.reshape(*inputs.shape[:-1], unit.pixels, -1)
 
 
-def _spread(unit, windows):
-    """Sum of values of windows, (..., pixels of output, inputs of a window), over all windows of an input."""
-    height, width, channels = unit.shape_in
-    kernel, stride, padding, (rows, across, _) = unit.kernel, unit.stride, unit.padding, unit.shape_out
-    lead = windows.shape[:-2]
-    windows = windows.reshape(-1, rows, across, kernel, kernel, channels)
-    total = windows.new_zeros(len(windows), height + 2 * padding, width + 2 * padding, channels)
-    for ky in range(kernel):
-        for kx in range(kernel):
-            total[:, ky:ky + rows * stride:stride, kx:kx + across * stride:stride] += windows[..., ky, kx, :]
-    return total[:, padding:padding + height, padding:padding + width].reshape(*lead, -1)
+def _images(values, shape, dtype):
+    """Flat values as PyTorch wants images, (samples, channels, height, width); in memory channels stay last."""
+    return values.reshape(-1, *shape).to(dtype).permute(0, 3, 1, 2)
 
 
-def input_sums(unit, inputs, weights):
-    """Sum over the inputs of every neuron, equation (1): int64 (..., n_out).
+def _flat(images, lead):
+    """The reverse, with dimensions `lead` before the neurons."""
+    return images.permute(0, 2, 3, 1).reshape(*lead, -1)
+
+
+def _filters(unit, weights, dtype):
+    """A weight matrix as PyTorch wants filters: (channels, channels of the input, kernel, kernel)."""
+    return weights.to(dtype).reshape(unit.kernel, unit.kernel, -1, unit.channels).permute(3, 2, 0, 1)
+
+
+def _magnitude(values):
+    """The largest magnitude, as a Python integer."""
+    low, high = values.aminmax()
+    return max(-int(low), int(high))
+
+
+def input_sums(unit, inputs, weights, dtype=torch.int64):
+    """Sum over the inputs of every neuron, equation (1): (..., n_out).
 
     Parameters
     ----------
@@ -47,28 +63,61 @@ def input_sums(unit, inputs, weights):
         Spikes or values, shape (..., n_in).
     weights : torch.Tensor
         int64, shape (fan_in, channels); not looked at where the unit pools.
+    dtype : torch.dtype
+        Of the result; it has to hold `unit.sum_width` bits.
     """
+    lead = inputs.shape[:-1]
     if unit.pool:
-        seen = columns(unit, inputs.to(torch.int32)).reshape(*inputs.shape[:-1], unit.pixels, unit.fan_in, -1)
-        return (seen.sum(-2, dtype=torch.int64) * unit.pool_weight).flatten(-2)
+        images = _images(inputs, unit.shape_in, float_type(unit.fan_in << unit.input_bits))
+        sums = functional.avg_pool2d(images, unit.kernel, unit.stride, divisor_override=1)
+        return _flat(sums, lead).to(dtype) * constant(unit.pool_weight, dtype)
     bound = unit.fan_in << (unit.weight_width - 1 + unit.input_bits)
+    if bound > SINGLE:  # for any weights; these ones are smaller
+        bound = int(weights.abs().sum(0).max()) << unit.input_bits
     if unit.kind == "dense":
-        return exact_matmul(inputs, weights, bound)
-    return exact_matmul(columns(unit, inputs), weights, bound).flatten(-2)
+        return exact_matmul(inputs, weights, bound, dtype)
+    number = float_type(bound)
+    sums = functional.conv2d(_images(inputs, unit.shape_in, number), _filters(unit, weights, number),
+                             stride=unit.stride, padding=unit.padding)
+    return _flat(sums, lead).to(dtype)
 
 
 def output_sums(unit, errors, weights):
-    """Sum over the neurons that every input reaches, the sum of equation (4): int64 (..., n_in).
+    """Sum over the neurons that every input reaches, the sum of equation (4): (..., n_in).
 
-    `errors` (..., n_out), `weights` as for `input_sums`.
+    `errors` (..., n_out), `weights` as for `input_sums`. The result is int32 where no sum exceeds ``2**30``, so that
+    a rounding constant can be added, and int64 elsewhere.
     """
+    lead = errors.shape[:-1]
     if unit.pool:
-        own = (errors * unit.pool_weight).reshape(*errors.shape[:-1], unit.pixels, 1, -1)
-        return _spread(unit, own.expand(*own.shape[:-2], unit.fan_in, -1).flatten(-2))
-    bound = unit.most_taps * unit.channels << (unit.weight_width + unit.error_width - 2)
+        wide = unit.most_taps * unit.pool_weight << (unit.error_width - 1) > 1 << 30
+        dtype = torch.int64 if wide else torch.int32
+        own = errors.to(dtype) * constant(unit.pool_weight, dtype)
+        return _spread(unit, own).reshape(*lead, -1)
+    reached = weights.abs().reshape(-1, unit.n_in if unit.kind == "dense" else unit.shape_in[2], unit.channels)
+    bound = int(reached.sum((0, 2)).max()) * _magnitude(errors)
+    dtype = torch.int64 if bound > 1 << 30 else torch.int32
     if unit.kind == "dense":
-        return exact_matmul(errors, weights.T, bound)
-    return _spread(unit, exact_matmul(errors.reshape(*errors.shape[:-1], unit.pixels, -1), weights.T, bound))
+        return exact_matmul(errors, weights.T, bound, dtype)
+    number = float_type(bound)
+    # Inputs that no full stride reaches have to be asked for.
+    rest = [length + 2 * unit.padding - unit.kernel - (windows - 1) * unit.stride
+            for length, windows in zip(unit.shape_in[:2], unit.shape_out)]
+    sums = functional.conv_transpose2d(
+        _images(errors, unit.shape_out, number), _filters(unit, weights, number), stride=unit.stride,
+        padding=unit.padding, output_padding=rest)
+    return _flat(sums, lead).to(dtype)
+
+
+def _spread(unit, values):
+    """Every input of a pooling gets the sum of the values (..., n_out) of all windows that it lies in."""
+    height, width, channels = unit.shape_in
+    rows, across, _ = unit.shape_out
+    values = values.reshape(-1, rows, across, channels)
+    total = values.new_zeros(len(values), height, width, channels)
+    for y, x in product(range(unit.kernel), repeat=2):
+        total[:, y:y + rows * unit.stride:unit.stride, x:x + across * unit.stride:unit.stride] += values
+    return total
 
 
 def gradient(unit, inputs, errors):
@@ -77,5 +126,14 @@ def gradient(unit, inputs, errors):
     `inputs` (..., n_in), `errors` (..., n_out) of steps and samples; for static frames, their values and the errors
     summed over the steps.
     """
-    seen = columns(unit, inputs).reshape(-1, unit.fan_in)
-    return exact_matmul(seen.T, errors.reshape(-1, unit.channels), 1 << (unit.gradient_width - 1))
+    own = errors.reshape(-1, unit.channels)
+    bound = (len(own) * _magnitude(own)) << unit.input_bits
+    if bound > SINGLE:  # were all of them that large; the sum of each channel is smaller
+        bound = int(own.abs().sum(0).max()) << unit.input_bits
+    if unit.pixels == 1:
+        return exact_matmul(columns(unit, inputs).reshape(-1, unit.fan_in).T, own, bound)
+    number = float_type(bound)
+    images, errors = _images(inputs, unit.shape_in, number), _images(errors, unit.shape_out, number)
+    shape = unit.channels, unit.shape_in[2], unit.kernel, unit.kernel
+    sums = torch.nn.grad.conv2d_weight(images, shape, errors, stride=unit.stride, padding=unit.padding)
+    return sums.permute(2, 3, 1, 0).reshape(unit.fan_in, unit.channels).to(torch.int64)

@@ -81,6 +81,11 @@ class SampleTrace(NamedTuple):
     train: bool
 
 
+def _joined(parts):
+    """Steps of consecutive intervals, as one tensor; a single part is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
 def visited_rows(unit, inputs):
     """Rows of the weight matrix that an update visits, ascending: those with an active input; with momentum, all.
 
@@ -130,18 +135,19 @@ class Golden:
             place: torch.from_numpy(random_weights(unit, lane_keys(config.classifier.seed, place, unit.lanes),
                                                    config.initial.gain))
             for place, unit in enumerate(config.units) if unit.random}
+        self._integer = neuron.integer(config)
 
     def _weights(self, place):
         return self._fixed.get(place, self.state.weights[place])
 
     def _current(self, unit, place, inputs):
         """Input currents (steps or 1, ..., n_out): equation (1), its sum."""
-        return shift_floor(input_sums(unit, inputs, self._weights(place)), -unit.align)
+        return shift_floor(input_sums(unit, inputs, self._weights(place), self._integer), -unit.align)
 
     def _spike_error(self, unit, place, errors):
         """Errors of the spikes below `unit` (steps, samples, n_in): the sum of equation (4)."""
         dot = output_sums(unit, errors, self._weights(place))
-        return saturate(shift_nearest(dot, self.config.numbers.weight.fraction), unit.error_width)
+        return saturate(shift_nearest(dot, self.config.numbers.weight.fraction), unit.error_width).to(self._integer)
 
     def _update(self, unit, place, inputs, errors):
         """Equation (7) over one update period and all samples, and the deferred update of the weights.
@@ -184,7 +190,7 @@ class Golden:
             if unit.classifier:
                 # Equation (3): the same error in every step of the interval, in units of one spike.
                 delta = fired.sum(0, dtype=torch.int64).sub_(target)
-                delta = (delta << config.numbers.error.fraction).unsqueeze(0)
+                delta = (delta << config.numbers.error.fraction).unsqueeze(0).to(self._integer)
             errors[unit.index] = neuron.error_steps(delta, codes, fired, config)
             if not unit.bottom and block.units[unit.index - 1].learns:
                 delta = self._spike_error(unit, first + unit.index, errors[unit.index])
@@ -215,6 +221,15 @@ class Golden:
         -------
         list of SampleTrace
         """
+        return self._traces(*self._run(frames, labels, train, record)[1:], train)
+
+    @torch.inference_mode()
+    def train_batch(self, frames, labels):
+        """Train on one batch as `run_batch` does, but faster, keeping no traces: spike counts, (samples, classes)."""
+        return self._run(frames, labels, True, traced=False)[0].reshape(len(labels), -1)
+
+    def _run(self, frames, labels, train, record=False, traced=True):
+        """Spike counts, frames as the first unit sees them, and the parts of all traces."""
         config, units = self.config, self.config.units
         period = config.time.update_period
         samples = len(frames)
@@ -224,7 +239,8 @@ class Golden:
             own[label] = config.time.interval
         if samples == 1:  # an axis less is faster
             frames, target = frames.squeeze(-2), target[0]
-        u = [torch.zeros(*target.shape[:-1], unit.n_out, dtype=torch.int64) for unit in units]
+        u = [torch.zeros(*target.shape[:-1], unit.n_out, dtype=self._integer) for unit in units]
+        counts = torch.zeros_like(target)
         traces = [([], [], [], [], []) for _ in units]  # potentials, spikes, codes, errors, weights
         for interval in range(config.intervals):
             below, history = self._input(frames, interval), []
@@ -237,6 +253,7 @@ class Golden:
                     kept.append(value)
                 if not unit.classifier:
                     below = fired
+            counts += fired.sum(0)
             if not train:
                 continue
             for block in config.blocks:
@@ -248,9 +265,11 @@ class Golden:
                 if record:
                     for place in range(len(units)):
                         traces[place][4].append(self.state.weights[place].clone())
+                if not traced:
+                    traces = [([], [], [], [], []) for _ in units]
         if train:
             self._count_samples(samples)
-        return self._traces(frames, traces, train)
+        return counts, frames, traces
 
     def _input(self, frames, interval):
         """What the first unit sees in one interval: values (1, ..., n_in) of a frame, or spikes (k, ..., n_in)."""
@@ -263,9 +282,9 @@ class Golden:
         for place, unit in enumerate(self.config.units):
             inputs = frames if unit.static else source
             if unit.stored:
-                self._update(unit, place, inputs, torch.cat(traces[place][3][-period:]))
+                self._update(unit, place, inputs, _joined(traces[place][3][-period:]))
             if not unit.classifier:
-                source = torch.cat(traces[place][1][-period:])
+                source = _joined(traces[place][1][-period:])
 
     def _count_samples(self, samples):
         update, since, shift = self.config.update, self.state.since_decay + samples, self.state.shift
@@ -284,7 +303,9 @@ class Golden:
             return values if values is None or alone else values.select(axis, sample)
 
         for unit, (*parts, weights) in zip(self.config.units, traces):
-            potentials, fired, codes, errors = (torch.cat(part) if part else None for part in parts)
+            potentials, fired, codes, errors = (_joined(part) if part else None for part in parts)
+            potentials, codes, errors = (part if part is None else part.to(torch.int64)
+                                         for part in (potentials, codes, errors))
             for sample, units in enumerate(found):
                 inputs = of(sample, frames, 0) if unit.static else of(sample, source)
                 units.append(UnitTrace(inputs, *(of(sample, part) for part in (potentials, fired, codes, errors)),
@@ -307,8 +328,8 @@ class Golden:
         config, last = self.config, len(self.config.units) - 1
         # The other blocks' classifiers only teach.
         wanted = [(place, unit) for place, unit in enumerate(config.units) if not unit.classifier or place == last]
-        u = {place: torch.zeros(len(frames), unit.n_out, dtype=torch.int64) for place, unit in wanted}
-        counts = torch.zeros_like(u[last])
+        u = {place: torch.zeros(len(frames), unit.n_out, dtype=self._integer) for place, unit in wanted}
+        counts = torch.zeros(len(frames), config.network.classes, dtype=torch.int64)
         if config.units[0].static:
             frames = frames.to(torch.int64)
             static = self._current(config.units[0], 0, frames.unsqueeze(0))

@@ -1,5 +1,7 @@
 """Leaky integrate-and-fire neurons in integers: one forward step, and the error of one step.
 
+Tensors are of `integer`, the type that all of them, sums and products included, fit into.
+
 Guo et al. 2023, equations (1), (2) and (4) to (6); potentials and weights in units of the last potential bit::
 
     u[t] = saturate(decayed(u[t-1]) + current[t])
@@ -17,7 +19,12 @@ import torch
 
 from .arithmetic import constant, saturate, shift_floor
 
-__all__ = ["decayed", "error_steps", "leak", "lif_steps", "spikes", "surrogate"]
+__all__ = ["decayed", "error_steps", "integer", "leak", "lif_steps", "spikes", "surrogate"]
+
+
+def integer(config):
+    """int32 where it holds everything that is computed of a neuron: a fraction of the time of int64."""
+    return torch.int32 if config.neuron_width <= 32 else torch.int64
 
 
 def leak(x, config):
@@ -25,22 +32,23 @@ def leak(x, config):
     rule = config.neuron.leak
     if rule.form == "shift":
         return x - shift_floor(x, rule.shift)
-    return (x * constant(rule.multiplier)).bitwise_right_shift_(constant(rule.shift))
+    return (x * constant(rule.multiplier, x.dtype)).bitwise_right_shift_(constant(rule.shift, x.dtype))
 
 
 def spikes(u, config):
     """Equation (2), as bool."""
-    threshold = constant(config.threshold)
+    threshold = constant(config.threshold, u.dtype)
     return u > threshold if config.neuron.compare == ">" else u >= threshold
 
 
 def surrogate(u, config):
-    """Surrogate codes of potentials, int64: the derivative of the spike times ``2**gain_shift``."""
+    """Surrogate codes of potentials: the derivative of the spike times ``2**gain_shift``."""
     codes = config.surrogate_codes
-    bins = (u - constant(config.threshold)).abs_().bitwise_right_shift_(constant(config.bin_shift))
-    if len(codes) == 1:
-        return (bins == 0).to(torch.int64) * codes[0]
-    return torch.tensor([*codes, 0])[bins.clamp(max=len(codes))]
+    distance = (u - constant(config.threshold, u.dtype)).abs_()
+    if codes == (1,):
+        return (distance < constant(1 << config.bin_shift, u.dtype)).to(u.dtype)
+    bins = distance.bitwise_right_shift_(constant(config.bin_shift, u.dtype))
+    return torch.tensor([*codes, 0], dtype=u.dtype)[bins.clamp_(max=len(codes))]
 
 
 def decayed(u, config):
@@ -62,7 +70,7 @@ def lif_steps(u, current, config):
     Parameters
     ----------
     u : torch.Tensor
-        Potential before the first step, int64, shape (..., neurons).
+        Potential before the first step, shape (..., neurons).
     current : torch.Tensor
         Input of each step, shape (steps, ..., neurons), or (1, ..., neurons) if it is the same in every step.
 
@@ -85,9 +93,9 @@ def error_steps(delta, codes, fired, config):
     Parameters
     ----------
     delta : torch.Tensor
-        Spike errors from above, int64, shape (steps, neurons) or (1, neurons) if the same in every step.
+        Spike errors from above, shape (steps, neurons) or (1, neurons) if the same in every step.
     codes, fired : torch.Tensor
-        Surrogate codes (int64) and spikes (bool) of the same steps, shape (steps, neurons).
+        Surrogate codes and spikes (bool) of the same steps, shape (steps, neurons).
 
     Returns
     -------
@@ -95,8 +103,8 @@ def error_steps(delta, codes, fired, config):
         Shape (steps, neurons).
     """
     width, shift = config.numbers.error.width, config.gain_shift
-    rho, fraction = constant(config.reset_gain), constant(config.numbers.potential.fraction)
     own = codes * delta  # without the reset: what the errors from above contribute to each step
+    rho, fraction = (constant(x, own.dtype) for x in (config.reset_gain, config.numbers.potential.fraction))
     errors = torch.empty_like(own)
     g = saturate(shift_floor(own[-1], shift), width, out=errors[-1])
     for t in reversed(range(len(codes) - 1)):

@@ -131,9 +131,9 @@ def train(config, data, epochs, path, *, seed=0, tick=None):
         correct = 0
         for first in range(0, len(chunk.order), batch):
             own = chunk.order[first:first + batch]
-            labels = data.train_labels[own].tolist()
-            traces = model.run_batch(torch.from_numpy(data.train_frames[own]), labels, train=True)
-            correct += sum(trace.prediction == label for trace, label in zip(traces, labels))
+            labels = data.train_labels[own]
+            counts = model.train_batch(torch.from_numpy(data.train_frames[own]), labels.tolist())
+            correct += int((counts.argmax(1).numpy() == labels).sum())
             if tick:
                 tick(len(own))
         progress = advance(progress, chunk, samples, correct,

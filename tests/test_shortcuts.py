@@ -1,0 +1,74 @@
+"""What makes the golden model fast leaves no trace: 32-bit neurons, training without traces."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeloom.golden import neuron
+from spikeloom.golden.checkpoint import state_arrays
+from spikeloom.golden.model import Golden, initial_state
+from strategies import configs, frames, small, spatial_configs
+
+
+def extreme(config, seed):
+    """A start from the largest weights of either sign, so that sums, potentials and errors reach their ends."""
+    source, state = torch.Generator().manual_seed(seed), initial_state(config)
+    top = 1 << config.numbers.weight.width - 1
+    return state._replace(weights=[
+        torch.where(torch.rand(w.shape, generator=source) < 0.7, top - 1, -top) for w in state.weights])
+
+
+def same(a, b):
+    assert {name: value.tolist() for name, value in state_arrays(a.state).items()} == \
+        {name: value.tolist() for name, value in state_arrays(b.state).items()}
+
+
+@given(st.one_of(configs(), spatial_configs()), st.integers(0, 99), st.booleans())
+def test_the_width_of_neurons(config, seed, ends):
+    state = extreme(config, seed) if ends else initial_state(config)
+    narrow, wide = Golden(config, state), Golden(config, state)
+    narrow._integer, wide._integer = neuron.integer(config), torch.int64
+    assert narrow._integer == torch.int32
+    for place, frame in enumerate(frames(config, 3, seed)):
+        label = place % config.network.classes
+        ours, theirs = (model.run(frame, label, train=True) for model in (narrow, wide))
+        for a, b in zip(ours.units, theirs.units):
+            assert a.potentials.tolist() == b.potentials.tolist()
+            assert (a.errors is None) == (b.errors is None)
+            assert a.errors is None or a.errors.tolist() == b.errors.tolist()
+            assert a.potentials.dtype == a.codes.dtype == torch.int64
+    same(narrow, wide)
+
+
+@pytest.mark.parametrize("changes, bits", [
+    # potential, a bit for the subtracted amount, the multiplier of the leak: 12 + 1 + 8
+    ({}, 21),
+    ({"numbers": {"error": {"width": 24, "fraction": 4}}}, 32),  # the error times the leak's 230
+    ({"numbers": {"error": {"width": 25, "fraction": 4}}}, 33),
+    ({"numbers": {"weight": {"width": 29, "fraction": 6}}}, 36),  # the sum of six inputs of three bits, and a potential
+])
+def test_the_width_is_that_of_the_largest_value(changes, bits):
+    config = small(**changes)
+    assert config.neuron_width == bits
+    assert neuron.integer(config) == (torch.int32 if bits <= 32 else torch.int64)
+
+
+@given(st.one_of(configs(), spatial_configs()), st.integers(0, 99))
+def test_training_without_traces(config, seed):
+    traced, bare = Golden(config), Golden(config)
+    for place, frame in enumerate(frames(config, 2, seed)):
+        label = place % config.network.classes
+        trace = traced.run(frame, label, train=True)
+        assert bare.train_batch(frame.unsqueeze(0), [label]).tolist() == [trace.counts.tolist()]
+    same(traced, bare)
+
+
+def test_a_batch_without_traces():
+    config = small(update={"batch": 3, "shift": 2}, hardware={"sample_slots": 3},
+                   time={"steps": 8, "interval": 2, "update_period": 2})
+    traced, bare, batch = Golden(config), Golden(config), frames(config, 3)
+    traces = traced.run_batch(batch, [0, 1, 2], train=True)
+    assert bare.train_batch(batch, [0, 1, 2]).tolist() == [trace.counts.tolist() for trace in traces]
+    same(traced, bare)
+    assert not torch.equal(traced.state.weights[0], initial_state(config).weights[0])
