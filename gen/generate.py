@@ -92,7 +92,7 @@ def sidecar(core: Core) -> dict:
         "units": [
             {"name": unit.path, "inputs": unit.n_in, "neurons": unit.n_out, "lanes": unit.lanes, "words": unit.words,
              "kind": unit.kind, "shape_in": unit.shape_in, "shape_out": unit.shape_out, "kernel": unit.kernel,
-             "stride": unit.stride, "padding": unit.padding, "gradient": unit.gradient,
+             "stride": unit.stride, "padding": unit.padding, "gradient": unit.gradient, "dropout": unit.dropout,
              "bitmap": {"word": unit.bitmap.scan_width, "words": unit.bitmap.words, "image_row": unit.bitmap.groups,
                         "pixel_pitch": unit.bitmap.pitch}} for unit in config.units],
         "schedule": {

@@ -235,6 +235,8 @@ class _Walk:
             return [(2 * words * unit.slice_steps,) * unit.slices] * self.intervals
         taps = _taps(above)
         inside = (self.seen.codes != 0) * taps
+        if unit.dropout:
+            inside = inside * ~self.seen.dropped  # nobody above has heard of them
         channels = torch.nn.functional.pad(
             inside.reshape(steps, unit.pixels, unit.channels),
             (0, unit.channel_words * unit.lanes - unit.channels)).reshape(steps, words, unit.lanes)

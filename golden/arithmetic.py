@@ -8,7 +8,10 @@ from functools import cache
 
 import torch
 
-__all__ = ["constant", "exact_matmul", "float_type", "saturate", "shift_floor", "shift_nearest", "shift_stochastic"]
+from .sections import DROPOUT_BITS
+
+__all__ = ["constant", "exact_matmul", "float_type", "saturate", "shift_floor", "shift_kept", "shift_nearest",
+           "shift_stochastic"]
 
 
 @cache
@@ -28,6 +31,11 @@ def shift_floor(x, shift):
     if shift == 0:
         return x
     return torch.bitwise_right_shift(x, constant(shift, x.dtype)) if shift > 0 else x << -shift
+
+
+def shift_kept(x, shift, dropout):
+    """``floor(x * (1 - dropout / 16) / 2**shift)``, rounded once: what dropout leaves of a sum on average."""
+    return shift_floor(x * ((1 << DROPOUT_BITS) - dropout), shift + DROPOUT_BITS)
 
 
 def shift_nearest(x, shift):

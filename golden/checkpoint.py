@@ -42,9 +42,10 @@ def save_arrays(path, arrays):
 def state_arrays(state):
     """A `State` as named arrays."""
     arrays = {"shift": np.int64(state.shift), "since_decay": np.int64(state.since_decay)}
-    for place, (weights, velocities, lfsr) in enumerate(zip(state.weights, state.velocities, state.lfsr)):
+    for place, (weights, velocities) in enumerate(zip(state.weights, state.velocities)):
         arrays[f"weight_{place}"], arrays[f"velocity_{place}"] = weights.numpy(), velocities.numpy()
-        arrays[f"lfsr_{place}"] = np.array(lfsr, dtype=np.int64)
+        arrays[f"lfsr_{place}"] = np.array(state.lfsr[place], dtype=np.int64)
+        arrays[f"dropout_{place}"] = np.array(state.dropout[place], dtype=np.int64)
     return arrays
 
 
@@ -57,8 +58,8 @@ def state_from(arrays, config):
     units = range(len(config.units))
     weights, velocities = ([torch.from_numpy(arrays[f"{kind}_{place}"].astype(np.int64)) for place in units]
                            for kind in ("weight", "velocity"))
-    lfsr = [arrays[f"lfsr_{place}"].tolist() for place in units]
-    return State(weights, velocities, lfsr, int(arrays["shift"]), int(arrays["since_decay"]))
+    lfsr, dropout = ([arrays[f"{kind}_{place}"].tolist() for place in units] for kind in ("lfsr", "dropout"))
+    return State(weights, velocities, lfsr, dropout, int(arrays["shift"]), int(arrays["since_decay"]))
 
 
 def load_state(path, config):

@@ -1,7 +1,7 @@
-"""Random bits of stochastic rounding: one 16-bit LFSR per lane, twin of `rtl.lfsr`.
+"""Random bits of stochastic rounding and of dropout: one 16-bit LFSR per lane, twin of `rtl.lfsr`.
 
 Galois form of ``x^16 + x^15 + x^13 + x^4 + 1`` (period 65,535, a primitive polynomial in the usual tables). Between
-two words of an update every lane advances by 16 steps, so that no random bit is used twice. All lanes walk the same
+two words every lane advances by 16 steps, so that no random bit is used twice. All lanes walk the same
 cycle from different places; the state of a lane is architectural.
 """
 
@@ -50,7 +50,7 @@ def lane_seeds(seed, lanes, salt):
     seed : int
         1 .. 65535, from the configuration.
     lanes, salt : int
-        Number of lanes, and the place of the unit in the network.
+        Number of lanes, and the place of the unit in the network (for dropout, behind all of them).
     """
     states, places = _cycle()
     start = places[seed] + 7919 * salt

@@ -40,7 +40,7 @@ def memories(config):
             path, classifier = f"{block.name}.{unit.name}", "classifier " if unit.classifier else ""
             if unit is not bottom:
                 found.append(_spikes(f"{path}_input.bitmaps", unit, 1))
-            fired = unit.lanes if config.neuron.reset == "zero" else 0
+            extra = unit.lanes * ((config.neuron.reset == "zero") + (unit.dropout > 0))
             if unit.stored:
                 found.append(Memory(
                     f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
@@ -56,8 +56,9 @@ def memories(config):
             if unit.learns:
                 found += [
                     Memory(f"{path}.window_store", "history", unit.words * unit.steps,
-                           unit.lanes * config.code_bits + fired,
-                           "word * k + step: surrogate code per lane, then spikes where the reset is to zero"),
+                           unit.lanes * config.code_bits + extra,
+                           "word * k + step: surrogate code per lane, then spikes where the reset is to zero, then "
+                           "which are dropped where any are"),
                     Memory(f"{path}.error_store", "error", unit.words * unit.error_frames,
                            unit.lanes * unit.history_width, "word: sum of the errors" if unit.static else
                            f"word * {unit.error_frames} + step: error per lane"),

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from . import neuron
-from .arithmetic import saturate, shift_floor, shift_nearest, shift_stochastic
+from .arithmetic import saturate, shift_floor, shift_kept, shift_nearest, shift_stochastic
+from .dropout import draw_dropped, dropout_seeds
 from .lfsr import Lfsr, lane_seeds
 from .linear import columns, gradient, input_sums, output_sums
 from .random_weights import lane_keys, random_weights
@@ -31,6 +32,8 @@ class State(NamedTuple):
         As the weights; (0, channels) without momentum.
     lfsr : list of list of int
         Per unit, the 16-bit state of every lane; empty with nearest rounding.
+    dropout : list of list of int
+        The same of the LFSRs that choose the dropped spikes; empty without dropout.
     shift : int
         Current learning-rate shift.
     since_decay : int
@@ -40,13 +43,15 @@ class State(NamedTuple):
     weights: list
     velocities: list
     lfsr: list
+    dropout: list
     shift: int
     since_decay: int
 
     def copy(self):
         """An independent copy."""
         weights, velocities = ([matrix.clone() for matrix in own] for own in (self.weights, self.velocities))
-        return State(weights, velocities, [list(s) for s in self.lfsr], self.shift, self.since_decay)
+        lfsr, dropout = ([list(lanes) for lanes in own] for own in (self.lfsr, self.dropout))
+        return State(weights, velocities, lfsr, dropout, self.shift, self.since_decay)
 
 
 class UnitTrace(NamedTuple):
@@ -60,6 +65,8 @@ class UnitTrace(NamedTuple):
         (T, n_out).
     errors : torch.Tensor or None
         (T, n_out) potential errors; None without training, and where nothing below learns.
+    dropped : torch.Tensor or None
+        (T, n_out) which neurons are dropped, bool; None without training or dropout. `spikes` are those before.
     weights : list of torch.Tensor
         The weights after each update; filled only on request.
     """
@@ -69,7 +76,13 @@ class UnitTrace(NamedTuple):
     spikes: torch.Tensor
     codes: torch.Tensor
     errors: torch.Tensor | None
+    dropped: torch.Tensor | None
     weights: list
+
+    @property
+    def sent(self):
+        """Spikes that leave the unit."""
+        return _sent(self.spikes, self.dropped)
 
 
 class SampleTrace(NamedTuple):
@@ -84,6 +97,10 @@ class SampleTrace(NamedTuple):
 def _joined(parts):
     """Steps of consecutive intervals, as one tensor; a single part is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _sent(fired, dropped):
+    return fired if dropped is None else fired & ~dropped
 
 
 def visited_rows(unit, inputs):
@@ -109,7 +126,8 @@ def initial_state(config):
                                       dtype=torch.int64))
         stochastic = config.update.rounding == "stochastic" and unit.stored
         lfsr.append(lane_seeds(config.update.seed, unit.lanes, place) if stochastic else [])
-    return State(weights, velocities, lfsr, config.update.shift, 0)
+    dropout = [dropout_seeds(config, unit) for unit in config.units]
+    return State(weights, velocities, lfsr, dropout, config.update.shift, 0)
 
 
 class Golden:
@@ -140,9 +158,19 @@ class Golden:
     def _weights(self, place):
         return self._fixed.get(place, self.state.weights[place])
 
-    def _current(self, unit, place, inputs):
-        """Input currents (steps or 1, ..., n_out): equation (1), its sum."""
-        return shift_floor(input_sums(unit, inputs, self._weights(place), self._integer), -unit.align)
+    def _current(self, unit, place, inputs, *, train):
+        """Input currents (steps or 1, ..., n_out): equation (1), its sum; in inference less what dropout takes."""
+        sums = input_sums(unit, inputs, self._weights(place), self._integer)
+        if unit.input_dropout and not train:
+            return shift_kept(sums, -unit.align, unit.input_dropout)
+        return shift_floor(sums, -unit.align)
+
+    def _drop(self, unit, place, samples):
+        """Neurons that are dropped in the next interval (k, ..., n_out), an axis for several samples; None for none."""
+        if not unit.dropout:
+            return None
+        dropped, self.state.dropout[place][:] = draw_dropped(unit, self.state.dropout[place], samples)
+        return torch.from_numpy(dropped).squeeze(1) if samples == 1 else torch.from_numpy(dropped)
 
     def _spike_error(self, unit, place, errors):
         """Errors of the spikes below `unit` (steps, samples, n_in): the sum of equation (4)."""
@@ -186,11 +214,13 @@ class Golden:
         """Errors (steps, samples, n_out) of every unit of `block` that has any, for one interval, by its place."""
         config, errors, delta = self.config, {}, None
         for unit in reversed([unit for unit in block.units if unit.learns]):
-            codes, fired = history[first + unit.index]
+            codes, fired, dropped = history[first + unit.index]
             if unit.classifier:
                 # Equation (3): the same error in every step of the interval, in units of one spike.
                 delta = fired.sum(0, dtype=torch.int64).sub_(target)
                 delta = (delta << config.numbers.error.fraction).unsqueeze(0).to(self._integer)
+            elif dropped is not None:
+                delta.masked_fill_(dropped, 0)
             errors[unit.index] = neuron.error_steps(delta, codes, fired, config)
             if not unit.bottom and block.units[unit.index - 1].learns:
                 delta = self._spike_error(unit, first + unit.index, errors[unit.index])
@@ -241,18 +271,21 @@ class Golden:
             frames, target = frames.squeeze(-2), target[0]
         u = [torch.zeros(*target.shape[:-1], unit.n_out, dtype=self._integer) for unit in units]
         counts = torch.zeros_like(target)
-        traces = [([], [], [], [], []) for _ in units]  # potentials, spikes, codes, errors, weights
+        traces = [([], [], [], [], [], []) for _ in units]  # potentials, spikes, codes, errors, dropped, weights
         for interval in range(config.intervals):
             below, history = self._input(frames, interval), []
             for place, unit in enumerate(units):
-                potentials = neuron.lif_steps(u[place], self._current(unit, place, below), config)
+                potentials = neuron.lif_steps(u[place], self._current(unit, place, below, train=train), config)
                 u[place] = potentials[-1]
                 fired, codes = neuron.spikes(potentials, config), neuron.surrogate(potentials, config)
-                history.append((codes, fired))
+                dropped = self._drop(unit, place, samples) if train else None
+                history.append((codes, fired, dropped))
                 for kept, value in zip(traces[place], (potentials, fired, codes)):
                     kept.append(value)
+                if dropped is not None:
+                    traces[place][4].append(dropped)
                 if not unit.classifier:
-                    below = fired
+                    below = _sent(fired, dropped)
             counts += fired.sum(0)
             if not train:
                 continue
@@ -264,9 +297,9 @@ class Golden:
                 self._update_all(frames, traces, period, interval)
                 if record:
                     for place in range(len(units)):
-                        traces[place][4].append(self.state.weights[place].clone())
+                        traces[place][5].append(self.state.weights[place].clone())
                 if not traced:
-                    traces = [([], [], [], [], []) for _ in units]
+                    traces = [([], [], [], [], [], []) for _ in units]
         if train:
             self._count_samples(samples)
         return counts, frames, traces
@@ -284,7 +317,9 @@ class Golden:
             if unit.stored:
                 self._update(unit, place, inputs, _joined(traces[place][3][-period:]))
             if not unit.classifier:
-                source = _joined(traces[place][1][-period:])
+                fired, dropped = (_joined(traces[place][part][-period:]) if traces[place][part] else None
+                                  for part in (1, 4))
+                source = _sent(fired, dropped)
 
     def _count_samples(self, samples):
         update, since, shift = self.config.update, self.state.since_decay + samples, self.state.shift
@@ -303,15 +338,15 @@ class Golden:
             return values if values is None or alone else values.select(axis, sample)
 
         for unit, (*parts, weights) in zip(self.config.units, traces):
-            potentials, fired, codes, errors = (_joined(part) if part else None for part in parts)
+            potentials, fired, codes, errors, dropped = (_joined(part) if part else None for part in parts)
             potentials, codes, errors = (part if part is None else part.to(torch.int64)
                                          for part in (potentials, codes, errors))
             for sample, units in enumerate(found):
                 inputs = of(sample, frames, 0) if unit.static else of(sample, source)
-                units.append(UnitTrace(inputs, *(of(sample, part) for part in (potentials, fired, codes, errors)),
-                                       weights))
+                units.append(UnitTrace(inputs, *(
+                    of(sample, part) for part in (potentials, fired, codes, errors, dropped)), weights))
             if not unit.classifier:
-                source = fired
+                source = _sent(fired, dropped)
         counts = fired.sum(0).reshape(len(found), -1)
         return [SampleTrace(units, own, prediction, train)
                 for units, own, prediction in zip(found, counts, counts.argmax(1).tolist())]
@@ -332,13 +367,13 @@ class Golden:
         counts = torch.zeros(len(frames), config.network.classes, dtype=torch.int64)
         if config.units[0].static:
             frames = frames.to(torch.int64)
-            static = self._current(config.units[0], 0, frames.unsqueeze(0))
+            static = self._current(config.units[0], 0, frames.unsqueeze(0), train=False)
         else:
             frames = frames.ne(0).transpose(0, 1)
         for interval in range(config.intervals):
             below = None if config.units[0].static else self._input(frames, interval)
             for place, unit in wanted:
-                current = static if unit.static else self._current(unit, place, below)
+                current = static if unit.static else self._current(unit, place, below, train=False)
                 potentials = neuron.lif_steps(u[place], current, config)
                 u[place], below = potentials[-1], neuron.spikes(potentials, config)
             counts += below.sum(0)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from pydantic_core import PydanticCustomError
 
 __all__ = [
+    "DROPOUT_BITS",
     "AvgPool",
     "Classifier",
     "Conv",
@@ -31,6 +32,10 @@ Count = Annotated[int, Field(ge=1, le=65536)]
 Bits = Annotated[int, Field(ge=2, le=32)]
 Shift = Annotated[int, Field(ge=0, le=24)]
 Lanes = Annotated[int, Field(ge=1, le=256)]
+#: Bits of the share of dropped spikes: it is given in sixteenths.
+DROPOUT_BITS = 4
+#: Spikes that do not leave a layer while it trains, in sixteenths.
+Dropout = Annotated[int, Field(ge=0, lt=1 << DROPOUT_BITS)]
 #: Where the sums of equation (7) come from; both give the same bits, `auto` takes the smaller.
 Gradient = Literal["auto", "history", "memory"]
 
@@ -130,12 +135,16 @@ class Dense(Section):
     `gradient` says where weight gradients come from: a ``history`` of errors and spikes over the update period, or a
     ``memory`` of sums, to which every interval adds; ``auto`` takes what needs fewer bits. With momentum or batches it
     is always a memory.
+
+    In training, `dropout` sixteenths of the spikes do not leave the layer, drawn anew for every neuron and step; in
+    inference all of them do, and count `dropout` sixteenths less in the layers that they reach.
     """
 
     kind: Literal["dense"] = "dense"
     neurons: Count
     lanes: Lanes
     gradient: Gradient = "auto"
+    dropout: Dropout = 0
 
     @model_validator(mode="after")
     def _lanes(self):
@@ -148,7 +157,7 @@ class Conv(Section):
     """Convolution with a square kernel; `lanes` output channels are computed in every cycle.
 
     No neuron below is left out: the stride is at most the kernel, and the last window ends at or beyond the border.
-    Gradients of shared weights are always summed in a memory.
+    Gradients of shared weights are always summed in a memory. `dropout` as in `Dense`.
     """
 
     kind: Literal["conv"]
@@ -157,6 +166,7 @@ class Conv(Section):
     stride: Annotated[int, Field(ge=1, le=31)] = 1
     padding: Annotated[int, Field(ge=0, le=30)] = 0
     lanes: Lanes
+    dropout: Dropout = 0
 
     @model_validator(mode="after")
     def _rules(self):
@@ -352,6 +362,8 @@ class Update(Section):
     Gradients are summed over a `batch` of samples: the core computes an interval of one after the other, keeps the
     potentials of all, and moves the weights once (Algorithm 1). The samples of a batch train together or not at all;
     the mode of the first counts.
+
+    `seed` is that of all LFSRs, of stochastic rounding and of dropout.
     """
 
     multiplier: Annotated[int, Field(ge=1, le=255)] = 1

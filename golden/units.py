@@ -11,7 +11,7 @@ from functools import cached_property
 from math import prod
 
 from .geometry import Bitmap, Span, spans, transposed
-from .sections import Dense
+from .sections import DROPOUT_BITS, Dense
 
 __all__ = ["HISTORY_LIMIT", "Block", "Unit", "build_blocks", "clog2", "output_shape"]
 
@@ -75,6 +75,8 @@ class Unit:
         Bits of the learning-rate multiplier.
     velocity_width : int
         Bits of the velocity of a weight; 0 without momentum.
+    dropout, input_dropout : int
+        Sixteenths of its own spikes, and of its input spikes, that are dropped in training.
     """
 
     block: int
@@ -107,6 +109,8 @@ class Unit:
     align: int
     multiplier_width: int
     velocity_width: int
+    dropout: int
+    input_dropout: int
 
     @property
     def name(self):
@@ -275,8 +279,8 @@ class Unit:
 
     @property
     def current_width(self):
-        """Bits of that sum in units of the last potential bit."""
-        return self.sum_width + max(0, self.align)
+        """Bits of that sum in units of the last potential bit, and of what it is scaled by in inference."""
+        return self.sum_width + max(0, self.align, DROPOUT_BITS if self.input_dropout else 0)
 
     @property
     def most_taps(self):
@@ -364,7 +368,8 @@ def build_blocks(config):
             layer.gradient == "auto" and (bits["memory"] < bits["history"] or unit.frames > HISTORY_LIMIT))
         return replace(unit, accumulates=memory)
 
-    def unit(block, index, layer, shape_in, granule, static, learns):
+    def unit(block, index, layer, below, static, learns):
+        shape_in, granule, input_dropout = below
         shape_out = output_shape(layer, shape_in)
         fraction = numbers.weight.fraction + (config.input.fraction if static else 0)
         pool, dense = layer.kind == "avg_pool", layer.kind == "dense"
@@ -381,19 +386,19 @@ def build_blocks(config):
             slice_steps=k if config.input.kind == "frame" and block == 0 else config.hardware.error_steps or k,
             batch=config.update.batch,
             align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length(),
-            velocity_width=config.update.momentum.width if config.update.momentum and not pool else 0)
+            velocity_width=config.update.momentum.width if config.update.momentum and not pool else 0,
+            dropout=getattr(layer, "dropout", 0), input_dropout=input_dropout)
 
-    blocks, start, shape, granule = [], 0, config.input.shape, 1
+    blocks, start, below = [], 0, (config.input.shape, 1, 0)
     ends = _block_ends(config)
     for number, end in enumerate(ends):
         units = []
         for place, layer in enumerate(config.layers[start:end]):
             static = config.input.kind == "frame" and number == place == 0
-            units.append(choose(unit(number, place, layer, shape, granule, static,
-                                     any(below.learns for below in units)), layer))
-            shape, granule = units[-1].shape_out, units[-1].lanes
+            units.append(choose(unit(number, place, layer, below, static, any(own.learns for own in units)), layer))
+            below = units[-1].shape_out, units[-1].lanes, units[-1].dropout
         ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)
-        end_unit = replace(unit(number, len(units), ending, shape, granule, False, True), classifier=True)
+        end_unit = replace(unit(number, len(units), ending, below, False, True), classifier=True)
         if config.classifier.kind == "random":
             end_unit = replace(end_unit, random=True, velocity_width=0)
         units.append(choose(end_unit, config.classifier))

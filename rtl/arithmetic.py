@@ -2,7 +2,10 @@
 
 from amaranth.hdl import Const, Mux, Signal, signed
 
-__all__ = ["adder_tree", "leak", "register", "saturate", "shift_floor", "shift_nearest", "shift_stochastic"]
+from ..golden.sections import DROPOUT_BITS
+
+__all__ = ["adder_tree", "leak", "register", "saturate", "shift_floor", "shift_kept", "shift_nearest",
+           "shift_stochastic"]
 
 
 def saturate(m, x, width, *, name):
@@ -22,6 +25,11 @@ def saturate(m, x, width, *, name):
 def shift_floor(x, shift):
     """``floor(x / 2**shift)``; a negative `shift` multiplies. Wires only."""
     return x.shift_right(shift) if shift >= 0 else x.shift_left(-shift)
+
+
+def shift_kept(x, shift, dropout):
+    """``floor(x * (1 - dropout / 16) / 2**shift)``: a product with a constant, and wires."""
+    return shift_floor(x * ((1 << DROPOUT_BITS) - dropout), shift + DROPOUT_BITS)
 
 
 def shift_nearest(x, shift):

@@ -29,20 +29,23 @@ def request_layout(above):
 
 
 def window_layout(config, unit):
-    """History of one word of neurons in one step: a code per lane, and the spikes where the reset is to zero."""
+    """One word of neurons in one step: codes, spikes where the reset is to zero, and which of them are dropped."""
     fields = {"codes": data.ArrayLayout(config.code_bits, unit.lanes)}
     if config.neuron.reset == "zero":
         fields["fired"] = unit.lanes
+    if unit.dropout:
+        fields["dropped"] = unit.lanes
     return data.StructLayout(fields)
 
 
 class BackwardPath(wiring.Component):
     """Errors of one unit for one slice of an interval, word by word from the last, step by step from the last.
 
-    Equations (4) and (5). Only neurons inside the surrogate window ask the unit above for their error, once for each
-    word of weights that they reach (`TapWalk`); the others take what time passes on. The error of the later step stays
-    in its lane. One request per cycle without a gap; from `start` to `done` (both included)
-    ``operations + backward_depth + 4`` cycles. A classifier takes its own error (equation 3) instead of asking.
+    Equations (4) and (5). Only neurons inside the surrogate window whose spike is not dropped ask the unit above for
+    their error, once for each word of weights that they reach (`TapWalk`); the others take what time passes on. The
+    error of the later step stays in its lane. One request per cycle without a gap; from `start` to `done`, both
+    included, ``operations + backward_depth + 4`` cycles. A classifier takes its own error (equation 3) instead of
+    asking.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ class BackwardPath(wiring.Component):
         Where an interval has several slices: the first step of this one in the interval, and the read port of the
         errors of the step behind it, from which time passes something on.
     fetch, address, window
-        Port of the window history (one word of codes, and of spikes where the reset is to zero).
+        Port of the window history.
     request : Out(request_layout(above))
         One word of a dot product.
     delta : In(signed(error width))
@@ -123,10 +126,11 @@ class BackwardPath(wiring.Component):
         m = Module()
         config, unit, above = self.config, self.unit, self.above
         m.submodules.scan = scan = self.scan
+        asking = Cat(code != 0 for code in self.window.codes)
         m.d.comb += [
             scan.start.eq(self.start),
             scan.base.eq(self.slice_first + ((unit.words - 1) * unit.steps + unit.slice_steps - 1)),
-            scan.bits.eq(Cat(code != 0 for code in self.window.codes)),
+            scan.bits.eq(asking & ~self.window.dropped if unit.dropout else asking),
             self.fetch.eq(scan.fetch), self.address.eq(scan.address),
         ]
 
@@ -177,6 +181,8 @@ class BackwardPath(wiring.Component):
         act, out = s[depth], s[depth + 1]
         if config.neuron.reset == "zero":
             fired = register(m, window.fired, name="fired", stages=depth)
+        if unit.dropout:
+            dropped = register(m, window.dropped, name="dropped", stages=depth)
         ahead = s[depth - 1]
         m.d.comb += [
             self.sum_en.eq(act.last & act.word_first), self.sum_word.eq(act.word),
@@ -224,8 +230,8 @@ class BackwardPath(wiring.Component):
             m.submodules[f"error{lane}"] = error
             m.d.comb += [
                 error.carry.eq(act.first), error.restart.eq(act.word_first), error.stored.eq(self.stored[lane]),
-                error.finish.eq(act.last),
-                error.delta.eq(delta), error.code.eq(codes[lane]),
+                error.finish.eq(act.last), error.code.eq(codes[lane]),
+                error.delta.eq(Mux(dropped[lane], 0, delta) if unit.dropout else delta),
                 self.errors[lane].eq(error.error),
             ]
             if config.neuron.reset == "zero":

@@ -74,6 +74,8 @@ class BlockCore(wiring.Component):
         One weight or velocity; read data stand one cycle after `access_en`.
     lfsr_load, lfsr_read
         State of the LFSR of lane `access_lane`, from `access_data` (stochastic rounding only).
+    dropout_load, dropout_read
+        The same of the LFSR of dropout (only where a layer has any).
     rate_load, decays, since_decay
         Learning-rate state: halvings so far (from `access_data`) and trained samples since the last one
         (from `access_since`).
@@ -118,7 +120,7 @@ class BlockCore(wiring.Component):
             "counter_clear":  In(1),
             "counter_index":  In(range(max(2, most))),
             "counter_value":  Out(config.hardware.counter_bits),
-        })
+        } | ({"dropout_load": In(1), "dropout_read": Out(16)} if any(unit.dropout for unit in block.units) else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -226,6 +228,13 @@ class BlockCore(wiring.Component):
                 ]
                 with m.If(chosen):
                     m.d.comb += self.lfsr_read.eq(core.lfsr_read)
+            if core.unit.dropout:
+                m.d.comb += [
+                    core.dropout_load.eq(chosen & self.dropout_load), core.dropout_lane.eq(self.access_lane),
+                    core.dropout_state.eq(self.access_data),
+                ]
+                with m.If(chosen):
+                    m.d.comb += self.dropout_read.eq(core.dropout_read)
             if core.names:
                 m.d.comb += [core.counter_clear.eq(self.counter_clear), core.counter_index.eq(self.counter_index)]
                 with m.If(chosen):

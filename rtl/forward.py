@@ -55,6 +55,8 @@ class ForwardPath(wiring.Component):
         Begin with the input bitmaps at word `base`.
     first_interval, last_interval : In(1)
         Potentials start from zero; potentials need not be kept.
+    train : In(1)
+        Only with dropout in the layer below: inputs count in full.
     fetch, address, bits
         Port of the input bitmaps.
     event, weight_address : Out
@@ -117,7 +119,7 @@ class ForwardPath(wiring.Component):
             "out_potentials":  Out(data.ArrayLayout(signed(width), lanes)),
             "full":            Out(1),
             "done":            Out(1),
-        })
+        } | ({"train": In(1)} if unit.input_dropout else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -166,7 +168,7 @@ class ForwardPath(wiring.Component):
         m.d.comb += [self.stored_en.eq(begins & ~self.first_interval), self.stored_address.eq(add.word)]
 
         for lane in range(unit.lanes):
-            lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align)
+            lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align, dropout=unit.input_dropout)
             m.submodules[f"lif{lane}"] = lif
             total = Signal(signed(unit.sum_width), name=f"total_{lane}")
             if unit.pool and not unit.static:
@@ -186,6 +188,7 @@ class ForwardPath(wiring.Component):
                 lif.stored.eq(Mux(self.first_interval, 0, self.stored[lane])),
                 lif.integrate.eq(neurons.integrate),
                 lif.total.eq(current),
+                *([lif.train.eq(self.train)] if unit.input_dropout else []),
                 # Lanes without a neuron hold anything.
                 self.out_spikes[lane].eq(lif.spike & (neurons.full if lane >= unit.last_lanes else 1)),
                 self.out_codes[lane].eq(lif.code),

@@ -1,4 +1,4 @@
-"""Random bits of stochastic rounding."""
+"""Random bits of stochastic rounding and of dropout."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import leak, saturate, shift_floor
+from .arithmetic import leak, saturate, shift_floor, shift_kept
 from .surrogate import surrogate_code
 
 __all__ = ["Lif"]
@@ -23,9 +23,13 @@ class Lif(wiring.Component):
         Widths and constants, shared with the golden model.
     sum_width, align : int
         Bits of the summed input, and its left shift to the potential's fraction (negative: floored right shift).
+    dropout : int
+        Sixteenths of the input spikes that are dropped in training.
 
     Members
     -------
+    train : In(1)
+        Only with `dropout`: without training, `total` counts as many sixteenths less.
     decay, restart : In(1)
         Decay the potential: the own one, or `stored` where `restart` is high.
     stored : In(signed(potential width))
@@ -38,10 +42,10 @@ class Lif(wiring.Component):
         Of the last integrated step.
     """
 
-    def __init__(self, config, *, sum_width, align):
+    def __init__(self, config, *, sum_width, align, dropout=0):
         if sum_width < 1:
             raise ValueError(f"sum_width must be positive, not {sum_width!r}")
-        self.config, self.align = config, align
+        self.config, self.align, self.dropout = config, align, dropout
         width = config.numbers.potential.width
         super().__init__({
             "decay":     In(1),
@@ -52,7 +56,7 @@ class Lif(wiring.Component):
             "potential": Out(signed(width)),
             "spike":     Out(1),
             "code":      Out(config.code_bits),
-        })
+        } | ({"train": In(1)} if dropout else {}))
 
     def _fired(self, u):
         threshold = self.config.threshold
@@ -84,9 +88,12 @@ class Lif(wiring.Component):
         with m.If(self.decay):
             m.d.sync += decayed.eq(spent)
 
+        current = shift_floor(self.total, -self.align)
+        if self.dropout:
+            current = Mux(self.train, current, shift_kept(self.total, -self.align, self.dropout))
         with m.If(self.integrate):
             m.d.sync += self.potential.eq(
-                saturate(m, decayed + shift_floor(self.total, -self.align), width, name="charged"))
+                saturate(m, decayed + current, width, name="charged"))
 
         m.d.comb += [
             self.spike.eq(self._fired(self.potential)),

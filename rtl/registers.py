@@ -61,6 +61,10 @@ class RegisterMap:
             for unit in weighted:
                 self._add(f"{unit.path}.lfsr", unit.lanes, "rw", "LFSR state of each lane, 1 .. 65535",
                           block=unit.block, unit=unit.index)
+        for unit in config.units:
+            if unit.dropout:
+                self._add(f"{unit.path}.dropout", unit.lanes, "rw", "state of the LFSR of each lane that chooses the "
+                          "dropped spikes, 1 .. 65535", block=unit.block, unit=unit.index)
         for unit in weighted:
             for kind in ["weight"] + (["velocity"] if unit.velocity_width else []):
                 self._add(f"{unit.path}.{kind}", unit.weight_depth << clog2(unit.lanes), "rw",
@@ -220,14 +224,15 @@ class RegisterPort(wiring.Component):
                             m.d.sync += answer.eq(high)
                         with m.Else():
                             m.d.sync += high.eq(block.counter_value[32:])
-            elif region.name.endswith(".lfsr"):
+            elif region.name.endswith((".lfsr", ".dropout")):
+                kind = region.name.rsplit(".", 1)[1]
                 with m.If(at(region)):
                     m.d.comb += [
                         settled.eq(0), block.select.eq(region.unit), block.access_lane.eq(offset(region)),
-                        block.lfsr_load.eq(perform & write),
+                        getattr(block, f"{kind}_load").eq(perform & write),
                     ]
                     with m.If(collect & ~write):
-                        m.d.sync += answer.eq(block.lfsr_read)
+                        m.d.sync += answer.eq(getattr(block, f"{kind}_read"))
             elif region.name.endswith((".weight", ".velocity")):
                 lane_bits = clog2(block.block.units[region.unit].lanes)
                 place = offset(region)

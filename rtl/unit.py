@@ -7,12 +7,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import unit_amounts, unit_counters
+from ..golden.dropout import dropout_seeds
 from ..golden.random_weights import lane_keys, value_bits
 from ..golden.units import clog2
 from .arithmetic import register
 from .backward import BackwardPath, request_layout, window_layout
 from .counters import CounterBank
 from .dot import DotPath
+from .dropout import Dropout
 from .forward import ForwardPath
 from .gradient import AccumulatePath
 from .lfsr import LaneLfsr
@@ -58,7 +60,7 @@ class UnitCore(wiring.Component):
     base : In
         First bitmap word of the interval (forward) or of the update period (update).
     first_interval, last_interval, train : In(1)
-        Place of the interval in the sample; whether windows are kept.
+        Place of the interval in the sample; whether windows are kept and spikes dropped.
     offset : In
         First step of the slice among those whose errors are kept.
     slice_first, resume : In
@@ -74,7 +76,7 @@ class UnitCore(wiring.Component):
         A part of a bitmap is written: for the counter.
     value_en, value_address, value, value_written : the same of the frame values (static input only).
     spikes_valid, spikes_word, spikes_step, spikes : Out
-        Spikes of one word of neurons.
+        Spikes of one word of neurons, without the dropped ones.
     request, delta
         Service to the unit below, if that learns.
     ask, answer
@@ -83,6 +85,7 @@ class UnitCore(wiring.Component):
     port_en, port_velocity, port_write, port_address, port_lane, port_write_data, port_read_data
         Weights or velocities, one at a time, while no pass runs; read data stand one cycle after `port_en`.
     lfsr_load, lfsr_lane, lfsr_state, lfsr_read : access to LFSR states (stochastic rounding only).
+    dropout_load, dropout_lane, dropout_state, dropout_read : the same of those of dropout (only where there is any).
     counter_clear, counter_index, counter_value : the counter bank.
     """
 
@@ -144,6 +147,9 @@ class UnitCore(wiring.Component):
         if self.stochastic:
             members |= {"lfsr_load": In(1), "lfsr_lane": In(range(max(2, unit.lanes))), "lfsr_state": In(16),
                         "lfsr_read": Out(16)}
+        if unit.dropout:
+            members |= {"dropout_load": In(1), "dropout_lane": In(range(max(2, unit.lanes))), "dropout_state": In(16),
+                        "dropout_read": Out(16)}
         if self.names:
             members |= {"counter_clear": In(1), "counter_index": In(range(max(2, len(self.names)))),
                         "counter_value": Out(config.hardware.counter_bits)}
@@ -160,10 +166,14 @@ class UnitCore(wiring.Component):
             forward.first_interval.eq(self.first_interval), forward.last_interval.eq(self.last_interval),
             forward.bits.eq(self.input_bits),
             self.spikes_valid.eq(forward.out_valid), self.spikes_word.eq(forward.out_word),
-            self.spikes_step.eq(forward.out_step), self.spikes.eq(forward.out_spikes),
+            self.spikes_step.eq(forward.out_step),
         ]
+        dropped = self._dropout(m, forward) if unit.dropout else None
+        m.d.comb += self.spikes.eq(forward.out_spikes if dropped is None else forward.out_spikes & ~dropped)
+        if unit.input_dropout:
+            m.d.comb += forward.train.eq(self.train)
         self._potentials(m, forward)
-        backward = self._backward(m, forward) if unit.learns else None
+        backward = self._backward(m, forward, dropped) if unit.learns else None
         learning = self._learning(m) if unit.stored else None
 
         # Whose addresses the shared ports take.
@@ -223,7 +233,18 @@ class UnitCore(wiring.Component):
             potentials.write.eq(forward.out_potentials.as_value()),
         ]
 
-    def _backward(self, m, forward):
+    def _dropout(self, m, forward):
+        """Which spikes of the word at the outputs of the forward pass do not leave the unit."""
+        m.submodules.dropout = dropout = Dropout(dropout_seeds(self.config, self.unit), dropout=self.unit.dropout)
+        m.d.comb += [
+            dropout.train.eq(self.train), dropout.valid.eq(forward.out_valid),
+            dropout.load.eq(self.dropout_load), dropout.load_lane.eq(self.dropout_lane),
+            dropout.load_state.eq(self.dropout_state),
+            self.dropout_read.eq(dropout.states.as_value().word_select(self.dropout_lane, 16)),
+        ]
+        return dropout.dropped
+
+    def _backward(self, m, forward, dropped):
         """The backward pass and the windows that it reads."""
         config, unit = self.config, self.unit
         m.submodules.backward = backward = BackwardPath(config, unit, self.above)
@@ -239,7 +260,8 @@ class UnitCore(wiring.Component):
             backward.offset.eq(self.offset), backward.slice_first.eq(self.slice_first),
             windows.write_en.eq(forward.out_valid & self.train), windows.write_address.eq(window_write),
             windows.write.eq(Cat(forward.out_codes.as_value(),
-                                 forward.out_spikes if config.neuron.reset == "zero" else ())),
+                                 forward.out_spikes if config.neuron.reset == "zero" else (),
+                                 () if dropped is None else dropped)),
             windows.read_en.eq(backward.fetch), windows.read_address.eq(backward.address),
             backward.window.eq(windows.read),
         ]

@@ -72,8 +72,9 @@ def compare_state(config, arrays, state):
                 row, neuron = (int(i) for i in wrong[0])
                 return Difference(what=f"{what} (and {len(wrong) - 1} others)", unit=unit.path, row=row, neuron=neuron,
                                   expected=int(want[row, neuron]), actual=int(have[row, neuron]))
-        if (lfsr := arrays[f"lfsr_{place}"].tolist()) != list(state.lfsr[place]):
-            return Difference(what="LFSR state", unit=unit.path, expected=list(state.lfsr[place]), actual=lfsr)
+        for what, key, states in (("LFSR state", "lfsr", state.lfsr), ("dropout state", "dropout", state.dropout)):
+            if (lanes := arrays[f"{key}_{place}"].tolist()) != list(states[place]):
+                return Difference(what=what, unit=unit.path, expected=list(states[place]), actual=lanes)
     for field in ("shift", "since_decay"):
         if int(arrays[field]) != getattr(state, field):
             return Difference(what=f"learning-rate state {field}", expected=getattr(state, field),
@@ -114,6 +115,9 @@ def _parse(config, lines):
                 "spike": _lanes(rest[2], unit.lanes, 1, False),
                 "window": _lanes(rest[3], unit.lanes, config.code_bits, False),
                 "potential": _lanes(rest[4], unit.lanes, unit.potential_width, True)}
+            if unit.dropout:
+                values |= {"dropped": _lanes(rest[5], unit.lanes, 1, False),
+                           "output spike": _lanes(rest[6], unit.lanes, 1, False)}
             found.append(_Event(None, int(rest[0]), int(rest[1]), values, cycle))
         elif kind == "B":
             values = {"error": _lanes(rest[2], unit.lanes, unit.error_width, True)}
@@ -162,6 +166,9 @@ def _sample_events(config, place, number, seen):
     # Cause before effect: the first of them that differs is reported.
     kept = {"potential": _words(unit, seen.potentials), "spike": _words(unit, seen.spikes.long()),
             "window": _words(unit, seen.codes)}
+    if unit.dropout:
+        dropped = torch.zeros_like(seen.spikes) if seen.dropped is None else seen.dropped
+        kept |= {"dropped": _words(unit, dropped.long()), "output spike": _words(unit, seen.sent.long())}
     errors = _words(unit, seen.errors) if seen.errors is not None else None
     for interval in range(config.intervals):
         base = interval * k
@@ -200,6 +207,8 @@ def _event_difference(unit, want, have):
 
 def compare_trace(config, lines, samples, phases):
     """A whole trace against golden samples: spikes, windows, potentials, errors, weights and the time of each pass.
+
+    With dropout also which neurons are dropped, and the spikes that leave the layer.
 
     Parameters
     ----------

@@ -110,11 +110,18 @@ def _try(r, spatial):
     }
 
 
+def _drop(r, document):
+    """`document` with dropout in some of its layers."""
+    layers = [layer if layer["kind"] == "avg_pool" else {**layer, "dropout": r.choice([0, 0, 0, r.randint(1, 8)])}
+              for layer in document["layers"]]
+    return {**document, "layers": layers}
+
+
 def draw(seed):
     """A valid random configuration, the same for the same seed."""
-    r = random.Random(seed)
+    r, dropping = random.Random(seed), random.Random(f"dropout {seed}")  # apart: one does not shift the other
     while True:
         try:
-            return parse(_try(r, spatial=seed % 2 == 1))
+            return parse(_drop(dropping, _try(r, spatial=seed % 2 == 1)))
         except ConfigError:
             continue

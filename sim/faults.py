@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+from amaranth.hdl import Const
 from rich.console import Console
 
 from ..gen.generate import generate_text
@@ -110,6 +111,11 @@ def _floor(x, shift):
     return arithmetic.shift_floor(x, shift)
 
 
+def _forgotten(m, x, *, name, stages=1):
+    """Registers that forget which spikes were dropped."""
+    return Const(0, len(x)) if name == "dropped" else arithmetic.register(m, x, name=name, stages=stages)
+
+
 def _stuck(text):
     """A counter whose register never changes."""
     register = CounterBank.register(None, "block1.layer0.weight.write.update")
@@ -132,6 +138,9 @@ def _patch(target, value):
     return lambda: mock.patch(f"spikeloom.rtl.{target}", value)
 
 
+#: Two layers in a block, the lower one with dropout.
+_DROPOUT = {"layers": [{"neurons": 7, "lanes": 3, "dropout": 6}, {"neurons": 6, "lanes": 2}],
+            "network": {"block_length": 2}}
 _PASS_ENDS = "(first|last) cycle of a pass"
 
 FAULTS = (
@@ -152,6 +161,12 @@ FAULTS = (
         _patch("update.saturate", _wrap),)),
     Fault(name="wrong random bits", caught="weight", patches=(
         _patch("lfsr._leap", lambda state: state.rotate_left(1)),)),
+    Fault(name="dropped at the limit too", caught="dropped", setting=_DROPOUT, patches=(
+        _patch("dropout._below", lambda random, dropout: random[:4] <= dropout),)),
+    Fault(name="error of a dropped spike", caught="error", setting=_DROPOUT, patches=(
+        _patch("backward.register", _forgotten),)),
+    Fault(name="all spikes count in full", caught="potential", setting=_DROPOUT, patches=(
+        _patch("lif.shift_kept", lambda x, shift, dropout: _floor(x, shift)),)),
     Fault(name="learning rate decays late", caught="weight", changes={"update": {"decay_samples": 4}}),
     Fault(name="lost input event", caught="potential", patches=(
         lambda: mock.patch.object(Bitmap, "partial", property(lambda bitmap: max(

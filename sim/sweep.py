@@ -33,12 +33,13 @@ def stimulus(config, seed, samples=4):
 
 
 def describe(layer):
-    """A layer in a few characters: neurons/lanes, or kernel, channels/lanes, stride, padding, or a pool."""
-    if layer.kind == "dense":
-        return f"{layer.neurons}/{layer.lanes}"
+    """A layer in a few characters: neurons/lanes, or kernel, channels/lanes, stride, padding, or a pool; dropout."""
     if layer.kind == "avg_pool":
         return f"pool{layer.size}s{layer.stride or layer.size}"
-    return f"conv{layer.kernel}x{layer.channels}/{layer.lanes}s{layer.stride}p{layer.padding}"
+    dropout = f"d{layer.dropout}" if layer.dropout else ""
+    if layer.kind == "dense":
+        return f"{layer.neurons}/{layer.lanes}{dropout}"
+    return f"conv{layer.kernel}x{layer.channels}/{layer.lanes}s{layer.stride}p{layer.padding}{dropout}"
 
 
 def check(seed, *, root, folder):

@@ -221,8 +221,9 @@ class Testbench:
             for kind in self._kinds(unit):
                 words = to_memory(unit, arrays[f"{kind}_{place}"])
                 await self.write(self.map.regions[f"{unit.path}.{kind}"].base, words)
-            if f"{unit.path}.lfsr" in self.map.regions:
-                await self.write(self.map.regions[f"{unit.path}.lfsr"].base, arrays[f"lfsr_{place}"].tolist())
+            for kind in ("lfsr", "dropout"):
+                if f"{unit.path}.{kind}" in self.map.regions:
+                    await self.write(self.map.regions[f"{unit.path}.{kind}"].base, arrays[f"{kind}_{place}"].tolist())
         for block in self.config.blocks:
             await self.write(self.map.regions[f"{block.name}.decays"].base,
                              [int(arrays["shift"]) - self.config.update.shift])
@@ -240,9 +241,10 @@ class Testbench:
                 raw = await self.read(self.map.regions[f"{unit.path}.{kind}"].base,
                                       unit.weight_depth << clog2(unit.lanes))
                 arrays[f"{kind}_{place}"] = from_memory(unit, (np.array(raw, dtype=np.int64) ^ sign) - sign)
-            lfsr = self.map.regions.get(f"{unit.path}.lfsr")
-            states = await self.read(lfsr.base, unit.lanes) if lfsr else []
-            arrays[f"lfsr_{place}"] = np.array(states, dtype=np.int64)
+            for kind in ("lfsr", "dropout"):
+                lfsr = self.map.regions.get(f"{unit.path}.{kind}")
+                states = await self.read(lfsr.base, unit.lanes) if lfsr else []
+                arrays[f"{kind}_{place}"] = np.array(states, dtype=np.int64)
         rates = []
         for block in self.config.blocks:
             decays = await self.read(self.map.regions[f"{block.name}.decays"].base, 1)

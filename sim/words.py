@@ -76,6 +76,7 @@ def settings(config):
     else:
         tau = f"{leak.multiplier} / 2^{leak.shift} = {leak.multiplier / 2**leak.shift:.4g}"
     size = {"rectangle": "width", "triangle": "width", "table": "bin"}[surrogate.shape]
+    dropping = [unit for unit in config.units if unit.dropout]
     times = f"{plural(update.decay_limit, 'time')} at most"
     decay = f", halved every {plural(update.decay_samples, 'sample')}, {times}" if update.decay_samples else ""
     return [
@@ -95,6 +96,7 @@ def settings(config):
         ("Surrogate", f"{surrogate.shape}, {size} {getattr(surrogate, size):g}"),
         ("Learning rate", f"{update.multiplier} / 2^{update.shift}{decay}"),
         ("Rounding of updates", update.rounding),
+        *([("Dropout", ", ".join(f"{unit.path}: {unit.dropout} of 16" for unit in dropping))] if dropping else []),
     ]
 
 

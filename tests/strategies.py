@@ -13,8 +13,8 @@ from spikeloom.golden.sections import AvgPool, Conv, Dense
 from spikeloom.golden.units import output_shape
 from spikeloom.rtl.store import Store
 
-__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "frames", "load", "patterns", "scan_memory",
-           "simulate", "small", "spatial_configs", "spatial_units"]
+__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "dropping", "frames", "load", "patterns",
+           "scan_memory", "simulate", "small", "spatial_configs", "spatial_units"]
 
 #: Two blocks of one layer; layer and classifier words that are not full; a frame in one bitmap word.
 BASE = {
@@ -176,6 +176,15 @@ def spatial_configs(draw):
     shape = draw(st.tuples(*[st.sampled_from([1, 2, 4, 5, 6, 7])] * 2, st.sampled_from([1, 1, 2, 3, 5])))
     # An average over nine inputs needs three fraction bits.
     return _rest(draw, layers=draw(_spatial_layers(shape)), input={"shape": shape}, weight_fraction=3)
+
+
+@st.composite
+def dropping(draw, networks):
+    """Configurations of `networks`, some of their layers with dropout."""
+    config, shares = draw(networks), st.sampled_from([0, 0, 1, 8, 15])
+    return config.replace(layers=[
+        layer.model_dump() | ({} if layer.kind == "avg_pool" else {"dropout": draw(shares)})
+        for layer in config.layers])
 
 
 @st.composite

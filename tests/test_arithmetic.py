@@ -62,6 +62,13 @@ def test_shift_nearest(values, shift):
     assert apply(golden.shift_nearest, values, shift) == [math.floor(x / Fraction(2) ** shift + half) for x in values]
 
 
+@given(WIDE, st.integers(-8, 30), st.integers(1, 15))
+def test_shift_kept(values, shift, dropout):
+    kept = 1 - Fraction(dropout, 16)
+    assert apply(golden.shift_kept, values, shift, dropout) == [math.floor(x * kept / Fraction(2) ** shift)
+                                                                for x in values]
+
+
 @given(WIDE, st.integers(0, 16), st.integers(0, 65535))
 def test_shift_stochastic(values, shift, word):
     fraction = Fraction(word % 2**shift, 2**shift)
@@ -100,6 +107,14 @@ def test_rtl_shift(name, shift):
     rows = [(x,) for x in BYTES]
     assert rtl_function(lambda m, x: getattr(rtl, name)(x, shift), rows, [signed(8)]) == \
         apply(getattr(golden, name), BYTES, shift)
+
+
+@pytest.mark.parametrize("dropout", [1, 8, 11, 15])
+@pytest.mark.parametrize("shift", [-6, -4, -1, 0, 3])
+def test_rtl_shift_kept(shift, dropout):
+    rows = [(x,) for x in BYTES]
+    assert rtl_function(lambda m, x: rtl.shift_kept(x, shift, dropout), rows, [signed(8)]) == \
+        apply(golden.shift_kept, BYTES, shift, dropout)
 
 
 @pytest.mark.parametrize("shift", [0, 1, 5, 16])

@@ -126,6 +126,16 @@ def pool(**changes):
      "numbers.weight.fraction must hold 1 / 16, the weight of an average, to a quarter of its value, not 2"),
     (spatial(conv(), input={"shape": [5, 6, 2], "size": 61}),
      "input.size must be left out or be the 60 values of input.shape, not 61"),
+    # dropout: sixteenths, of layers with weights
+    ({"layers": [{**ONE, "dropout": 16}]}, "layers.0.dropout: input should be less than 16, not 16"),
+    ({"layers": [ONE, {**ONE, "dropout": -1}]}, "layers.1.dropout: input should be greater than or equal to 0, not -1"),
+    ({"layers": [{**ONE, "dropout": 0.5}]}, "layers.0.dropout: input should be a valid integer, not 0.5"),
+    (spatial(conv(dropout=17)), "layers.0.dropout: input should be less than 16, not 17"),
+    (spatial(conv(), pool(dropout=1)), "layers.1.dropout is not a known field, its value was 1"),
+    ({"classifier": {"dropout": 1}}, "classifier.dropout is not a known field, its value was 1"),
+    (spatial(conv(kernel=1, dropout=1), ONE, shape=(200, 300, 1),
+             numbers={"weight": {"width": 32, "fraction": 6}, "error": {"width": 8, "fraction": 2}}),
+     "numbers must keep every exact sum within 52 bits, not 54"),
     (spatial(conv(), shape=(5, 6)), "input.shape.2 is required and missing"),
     (spatial(conv(), shape=(5, 0, 2)), "input.shape.1: input should be greater than or equal to 1, not 0"),
     (spatial(conv(), shape=(5, 6, 2.0)), "input.shape.2: input should be a valid integer, not 2.0"),
@@ -199,6 +209,8 @@ def test_one_error_per_rule(changes, message):
     spatial(conv(stride=2, padding=1)),                                       # five inputs: the last window ends there
     spatial(conv(), pool(size=3, stride=1), numbers={"weight": {"width": 8, "fraction": 3}}),  # 8 / 9
     spatial(conv(), input={"shape": [5, 6, 2], "size": 60}),
+    spatial(conv(kernel=1), ONE, shape=(200, 300, 1),                         # the four bits less without dropout
+            numbers={"weight": {"width": 32, "fraction": 6}, "error": {"width": 8, "fraction": 2}}),
 ])
 def test_edges_are_valid(changes):
     parse(document(**changes))

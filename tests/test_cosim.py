@@ -25,32 +25,36 @@ def test_drawn(seed, models, tmp_path):
 
 
 MOMENTUM = {"multiplier": 14, "shift": 4, "width": 14}
-#: A block that ends behind a convolution and one that begins with an overlapping pool; all of the optimiser.
+#: A block that ends behind a convolution, one that begins with an overlapping pool; all of the optimiser, and dropout.
 IMAGES = small(
     name="images", time={"steps": 4, "interval": 1, "update_period": 2}, input={"shape": [4, 4, 2], "size": None},
-    layers=[{"kind": "conv", "channels": 3, "kernel": 2, "padding": 1, "lanes": 2},
-            {"kind": "avg_pool", "size": 2, "stride": 1}, {"neurons": 5, "lanes": 2}],
+    layers=[{"kind": "conv", "channels": 3, "kernel": 2, "padding": 1, "lanes": 2, "dropout": 4},
+            {"kind": "avg_pool", "size": 2, "stride": 1}, {"neurons": 5, "lanes": 2, "dropout": 6}],
     network={"block_length": None, "block_ends": [1, 3]}, classifier={"kind": "random", "seed": 3},
     update={"batch": 2, "momentum": MOMENTUM, "rounding": "stochastic", "decay_samples": 2, "decay_limit": 2},
     hardware={"sample_slots": 3, "spike_slots": 1})
-#: Events into a convolution with a stride, gradients of a dense layer in a memory.
+#: Events into a convolution with a stride and dropout, gradients of a dense layer in a memory.
 EVENTS = small(
     name="events", time={"steps": 6, "interval": 3}, input={
         "kind": "events", "shape": [5, 5, 2], "size": None, "bits": 1, "fraction": 0},
-    layers=[{"kind": "conv", "channels": 4, "kernel": 3, "stride": 2, "lanes": 2},
+    layers=[{"kind": "conv", "channels": 4, "kernel": 3, "stride": 2, "lanes": 2, "dropout": 3},
             {"neurons": 5, "lanes": 2, "gradient": "memory"}], network={"block_length": 2})
 
 
 @pytest.mark.parametrize("config, pause", [(IMAGES, 0), (EVENTS, 0), (EVENTS, 100)], ids=lambda value: getattr(
     value, "name", value))
 def test_images_and_events(config, pause, models, tmp_path):
-    assert len(list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, cycle_level=True, seed=1,
-                               sample_pause=pause, result_pause=pause))) == 3
+    state = initial_state(config)
+    state = state._replace(dropout=[lanes[::-1] for lanes in state.dropout])  # other ones than after reset
+    assert len(list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, state=state,
+                               cycle_level=True, seed=1, sample_pause=pause, result_pause=pause))) == 3
 
 
 def test_training_on_the_core_equals_training_on_the_model(models, tmp_path):
-    """Batches included: the same checkpoint, and the test set classified by the core, filled up to whole batches."""
-    config = presets.find("tiny").replace(update={"batch": 4, "decay_samples": 0}, hardware={"sample_slots": 4})
+    """In batches, with dropout: the same checkpoint, and the test set classified by the core, filled up to batches."""
+    tiny = presets.find("tiny")
+    config = tiny.replace(update={"batch": 4, "decay_samples": 0}, hardware={"sample_slots": 4},
+                          layers=[{**layer.model_dump(), "dropout": 3} for layer in tiny.layers])
     data = load_dataset("digits", config)
     data = Dataset(data.train_frames[:10], data.train_labels[:10], data.test_frames[:7], data.test_labels[:7])
     for _ in train_rtl(config, data, 2, tmp_path / "rtl.npz", root=models, folder=tmp_path):

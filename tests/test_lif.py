@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from spikeloom.golden.arithmetic import shift_floor
+from spikeloom.golden.arithmetic import shift_floor, shift_kept
 from spikeloom.golden.neuron import lif_steps, spikes, surrogate
 from spikeloom.rtl.lif import Lif
 from strategies import LEAKS, SURROGATES, simulate, small
@@ -20,11 +20,13 @@ def one_interval(steps=STEPS, **changes):
                  numbers={"potential": {"width": 9, "fraction": 5}, "error": {"width": 16, "fraction": 4}}, **changes)
 
 
-def rtl_lif(config, stored, totals, align=0, idle=()):
+def rtl_lif(config, stored, totals, align=0, idle=(), dropout=0, train=0):
     """``(potential, spike, code)`` of each step; `idle` cycles stand between the two halves of the first steps."""
-    dut, results = Lif(config, sum_width=SUM_WIDTH, align=align), []
+    dut, results = Lif(config, sum_width=SUM_WIDTH, align=align, dropout=dropout), []
 
     async def bench(ctx):
+        if dropout:
+            ctx.set(dut.train, train)
         ctx.set(dut.stored, stored)
         for step, total in enumerate(totals):
             ctx.set(dut.restart, step == 0)
@@ -44,8 +46,9 @@ def rtl_lif(config, stored, totals, align=0, idle=()):
     return results
 
 
-def golden_lif(config, stored, totals, align=0):
-    current = shift_floor(torch.tensor(totals), -align).unsqueeze(1)
+def golden_lif(config, stored, totals, align=0, dropout=0):
+    current = torch.tensor(totals).unsqueeze(1)
+    current = shift_kept(current, -align, dropout) if dropout else shift_floor(current, -align)
     u = lif_steps(torch.tensor([stored]), current, config).squeeze(1)
     return list(zip(u.tolist(), spikes(u, config).long().tolist(), surrogate(u, config).tolist()))
 
@@ -70,6 +73,18 @@ def test_rtl_equals_golden(reset, compare, leak, align):
     expected = golden_lif(config, stored, totals, align)
     assert {-256, 255} <= {potential for potential, _, _ in expected}
     assert rtl_lif(config, stored, totals, align, idle=[source.randrange(3) for _ in range(10)]) == expected
+
+
+@pytest.mark.parametrize("dropout", [1, 7, 15])
+@pytest.mark.parametrize("align", [-3, 0, 4, 6])
+def test_inputs_with_dropout(align, dropout):
+    """In training they count in full, else less."""
+    source = random.Random(f"dropout {align} {dropout}")
+    config, totals = one_interval(), totals_of(source, STEPS, 40 << max(0, -align))
+    full, less = golden_lif(config, 0, totals, align), golden_lif(config, 0, totals, align, dropout)
+    assert full != less
+    assert rtl_lif(config, 0, totals, align, dropout=dropout, train=1) == full
+    assert rtl_lif(config, 0, totals, align, dropout=dropout, train=0) == less
 
 
 @pytest.mark.parametrize("shape", SURROGATES)

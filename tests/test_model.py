@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from spikeloom.golden.lfsr import leap
 from spikeloom.golden.model import Golden, initial_state
-from strategies import configs, frames, small, spatial_configs
+from strategies import configs, dropping, frames, small, spatial_configs
 
-NETWORKS = st.one_of(configs(), spatial_configs())
+PLAIN = st.one_of(configs(), spatial_configs())
+NETWORKS = dropping(PLAIN)
 
 
 def same(a, b):
     return (all(torch.equal(x, y) for x, y in zip(a.weights, b.weights, strict=True)) and a.lfsr == b.lfsr
-            and (a.shift, a.since_decay) == (b.shift, b.since_decay))
+            and a.dropout == b.dropout and (a.shift, a.since_decay) == (b.shift, b.since_decay))
 
 
 def train(config, samples=3, state=None, seed=0):
@@ -47,7 +48,7 @@ def test_inference_leaves_the_state_alone(config):
     assert same(golden.state, before)
 
 
-@given(NETWORKS)
+@given(PLAIN)  # dropout knows the mode
 def test_training_computes_what_inference_computes_until_the_first_update(config):
     frame, steps = frames(config, 1)[0], config.update_steps
     quiet, loud = Golden(config).run(frame), Golden(config).run(frame, 0, train=True)

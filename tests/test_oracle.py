@@ -149,7 +149,7 @@ class Oracle:
             for x, error in zip(inputs, errors)).backward()
         return weights.grad
 
-    def sample(self, frame, label, *, learn=None, recorded=None):
+    def sample(self, frame, label, *, learn=None, recorded=None, dropped=None):
         """Train on one sample.
 
         Parameters
@@ -158,6 +158,8 @@ class Oracle:
             ``(unit, gradient)`` after each interval, before the next.
         recorded : list, optional
             Per unit, spikes and derivatives (T, neurons) to use instead of those of the own potentials.
+        dropped : list, optional
+            Per unit, which spikes do not leave it, bool (T, neurons), or None.
 
         Returns
         -------
@@ -187,6 +189,8 @@ class Oracle:
                         history[unit].append((u, s.detach()))
                         if layer:
                             below = s
+                            if dropped is not None and dropped[unit] is not None:
+                                below = s * image((~dropped[unit][t]).double(), shape_of(s))
                         else:
                             counts[unit] = counts.get(unit, 0) + flat(s)
                         unit += 1
@@ -232,16 +236,18 @@ def check_exact(config, samples=3, seed=7):
                 for row in integers(gradient, fraction)]
         oracle.weights[unit] = oracle.weights[unit] - torch.tensor(rows) * weight_unit
 
-    moved, spread = [0] * len(config.units), [0] * len(config.units)
+    moved, spread, lost = ([0] * len(config.units) for _ in range(3))
     for place, frame in enumerate(frames(config, samples, seed)):
         label = place % config.network.classes
         before = [w.clone() for w in golden.state.weights]
         trace = golden.run(frame, label, train=True)
-        potentials, spikes, errors, _ = oracle.sample(frame, label, learn=learn)
+        potentials, spikes, errors, _ = oracle.sample(frame, label, learn=learn,
+                                                      dropped=[seen.dropped for seen in trace.units])
         for unit, seen in enumerate(trace.units):
             assert integers(potentials[unit], numbers.potential.fraction) == seen.potentials.tolist()
             assert integers(spikes[unit], 0) == seen.spikes.long().tolist()
             assert integers(oracle.weights[unit], numbers.weight.fraction) == golden.state.weights[unit].tolist()
+            lost[unit] += int((seen.spikes & ~seen.sent).sum())
             moved[unit] += int((golden.state.weights[unit] != before[unit]).sum())
             assert (errors[unit] is None) == (seen.errors is None)
             if seen.errors is not None:
@@ -249,6 +255,7 @@ def check_exact(config, samples=3, seed=7):
                 spread[unit] += int((seen.errors != 0).sum())
     # Every layer with weights had other ones in the end, and whatever has errors had some to compare.
     assert [count > 0 for count in moved] == [weight.numel() > 0 for weight in before], moved
+    assert [count > 0 for count in lost] == [unit.dropout > 0 for unit in config.units], lost
     assert [count > 0 for count in spread] == [error is not None for error in errors], spread
 
 
@@ -290,6 +297,27 @@ def test_exact_over_images(reset, reset_error, interval, block_length):
         **SPATIAL, "time": {"steps": 4, "interval": interval}, "network": {"block_length": block_length},
         "neuron": {**EXACT["neuron"], "reset": reset, "reset_error": reset_error}})
     check_exact(config)
+
+
+@pytest.mark.parametrize("block_length", [1, 2, 3])
+@pytest.mark.parametrize("interval", [1, 4])
+@pytest.mark.parametrize("reset, reset_error", [("subtract", True), ("subtract-before-leak", True), ("zero", False)])
+def test_exact_with_dropout(reset, reset_error, interval, block_length):
+    """The oracle loses the same spikes on their way up, and with them their gradients; nothing is scaled."""
+    config = small(**{
+        **EXACT, "time": {"steps": 4, "interval": interval}, "network": {"block_length": block_length},
+        "layers": [{**layer, "dropout": dropout} for layer, dropout in zip(EXACT["layers"], (3, 6, 5))],
+        "neuron": {**EXACT["neuron"], "reset": reset, "reset_error": reset_error}})
+    check_exact(config, samples=6)
+
+
+@pytest.mark.parametrize("block_length", [1, 3])
+@pytest.mark.parametrize("interval", [2, 4])
+def test_exact_over_images_with_dropout(interval, block_length):
+    layers = [layer if layer.get("kind") == "avg_pool" else {**layer, "dropout": 4} for layer in SPATIAL["layers"]]
+    config = small(**{**SPATIAL, "time": {"steps": 4, "interval": interval}, "layers": layers,
+                      "network": {"block_length": block_length}})
+    check_exact(config, samples=6)
 
 
 @pytest.mark.parametrize("shape, layers, ends, threshold", [

@@ -1,0 +1,35 @@
+"""Dropout: which spikes of a layer do not leave it while the core trains. Twin of `rtl.dropout`.
+
+A neuron is dropped in a step where the low `DROPOUT_BITS` bits of its lane's LFSR are below the layer's dropout. All
+lanes leap once for every output word and step, in the order of the forward pass; the states are architectural.
+"""
+
+from .lfsr import Lfsr, lane_seeds
+from .sections import DROPOUT_BITS
+
+__all__ = ["draw_dropped", "dropout_seeds"]
+
+
+def dropout_seeds(config, unit):
+    """Start states of the lanes of `unit`, a list of ints; empty without dropout."""
+    # Stochastic rounding begins elsewhere with the same seed.
+    salt = len(config.units) + config.units.index(unit)
+    return lane_seeds(config.update.seed, unit.lanes, salt) if unit.dropout else []
+
+
+def draw_dropped(unit, state, samples):
+    """Neurons dropped in one interval of a batch, bool array (steps, samples, n_out), and the states behind it.
+
+    Parameters
+    ----------
+    unit : Unit
+    state : list of int
+        Of the LFSR of each lane.
+    samples : int
+        Computed one after the other, each word by word, each of those step by step.
+    """
+    lfsr = Lfsr(state)
+    dropped = lfsr.draw(samples * unit.words * unit.steps) % (1 << DROPOUT_BITS) < unit.dropout
+    dropped = dropped.reshape(samples, unit.pixels, unit.channel_words, unit.steps, unit.lanes).transpose(3, 0, 1, 2, 4)
+    dropped = dropped.reshape(unit.steps, samples, unit.pixels, -1)[..., :unit.channels]
+    return dropped.reshape(unit.steps, samples, unit.n_out), lfsr.state
