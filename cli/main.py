@@ -55,6 +55,16 @@ def generate(
         typer.echo(path)
 
 
+@app.command("memories")
+def report_memories(config: ConfigArgument):
+    """Say what a core will keep in memory, without generating it."""
+    from ..golden.memories import memories
+    from .show import memory_table
+
+    chosen = presets.find(config)
+    memory_table(chosen, memories(chosen))
+
+
 @app.command()
 def simulate(
     config: ConfigArgument,

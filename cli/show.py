@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..golden.memories import verdict
 from ..sim.summary import cycles, traffic, utilisation
 
 __all__ = ["progress", "simulation_tables", "waiting"]
@@ -85,24 +86,31 @@ def simulation_tables(config, checked, batch):
 
 
 def memory_table(config, memories):
-    """What a core keeps in memory: bits by category, and what each unit's gradients would need either way."""
+    """What a core keeps in memory: bits by category, and what each unit's gradients need either way."""
     console = Console()
     table = Table(title=f"{config.name}: memory, bits")
     table.add_column("category")
-    table.add_column("memories", justify="right")
-    table.add_column("bits", justify="right")
-    for category in dict.fromkeys(memory.category for memory in memories):
-        own = [memory.bits for memory in memories if memory.category == category]
-        table.add_row(category, str(len(own)), f"{sum(own):,}")
-    table.add_row("all", str(len(memories)), f"{sum(memory.bits for memory in memories):,}")
+    for column in ("count", "bits", "largest"):
+        table.add_column(column, justify="right")
+    table.add_column("memory blocks")
+    kinds = {category: [memory.bits for memory in memories if memory.category == category]
+             for category in dict.fromkeys(memory.category for memory in memories)}
+    for category, own in {**kinds, "all": [memory.bits for memory in memories]}.items():
+        table.add_row(category, str(len(own)), f"{sum(own):,}", f"{max(own):,}", verdict(sum(own)))
     console.print(table)
     table = Table(title="errors, input spikes and gradients of each unit, bits")
-    for column in ("unit", "kind", "from a history", "in a memory", "chosen"):
-        table.add_column(column, justify="right" if column[0] in "fi" else "left")
+    for column in ("unit", "history", "memory", "chosen"):
+        table.add_column(column, justify="right" if column in ("history", "memory") else "left")
     for unit in config.units:
         if unit.stored:
             bits = unit.gradient_bits
-            only_memory = unit.kind == "conv" or unit.velocity_width or unit.batch > 1
-            history = "" if only_memory else f"{bits['history']:,}"
-            table.add_row(unit.path, unit.kind, history, f"{bits['memory']:,}", unit.gradient)
+            table.add_row(unit.path, f"{bits['history']:,}", f"{bits['memory']:,}",
+                          f"{unit.gradient}: {_reason(unit, bits)}")
     console.print(table)
+
+
+def _reason(unit, bits):
+    """Why the gradients of `unit` are summed where they are."""
+    rules = {"shared weights": unit.kind == "conv", "momentum": unit.velocity_width > 0, "batch": unit.batch > 1,
+             "fewer bits": bits[unit.gradient] == min(bits.values())}
+    return next((rule for rule, holds in rules.items() if holds), "as configured")

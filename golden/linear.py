@@ -17,6 +17,8 @@ __all__ = ["columns", "gradient", "input_sums", "output_sums"]
 
 #: Sums of magnitudes up to here are exact in single precision.
 SINGLE = 1 << 24
+#: NNPACK, which PyTorch may take where there is no oneDNN, transforms convolutions: its partial results are no integers.
+exactly = torch.backends.nnpack.flags(enabled=False)
 
 
 def columns(unit, inputs):
@@ -53,6 +55,7 @@ def _magnitude(values):
     return max(-int(low), int(high))
 
 
+@exactly
 def input_sums(unit, inputs, weights, dtype=torch.int64):
     """Sum over the inputs of every neuron, equation (1): (..., n_out).
 
@@ -82,6 +85,7 @@ def input_sums(unit, inputs, weights, dtype=torch.int64):
     return _flat(sums, lead).to(dtype)
 
 
+@exactly
 def output_sums(unit, errors, weights):
     """Sum over the neurons that every input reaches, the sum of equation (4): (..., n_in).
 
@@ -120,6 +124,7 @@ def _spread(unit, values):
     return total
 
 
+@exactly
 def gradient(unit, inputs, errors):
     """Sum over steps and windows of equation (7): int64 (fan_in, channels).
 

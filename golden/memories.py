@@ -2,7 +2,29 @@
 
 from typing import NamedTuple
 
-__all__ = ["Memory", "memories"]
+__all__ = ["CHIPS", "Chip", "Memory", "memories", "verdict"]
+
+
+class Chip(NamedTuple):
+    """A chip to measure sizes against, and the bits of all its memory blocks."""
+
+    name: str
+    bits: int
+
+
+#: From small to large: the largest FPGA with an open flow, and the one of its family with the most memory.
+CHIPS = (
+    Chip("ECP5-85", 208 * 18 * 1024),  # Lattice FPGA-DS-02012: 208 block RAMs of 18 kbit
+    Chip("VU13P", 2688 * 36 * 1024 + 1280 * 288 * 1024),  # AMD DS890: block RAMs of 36 kbit, UltraRAMs of 288 kbit
+)
+
+
+def verdict(bits):
+    """How much of the first of `CHIPS` that holds them `bits` take, as if every memory block could be full."""
+    for chip in CHIPS:
+        if bits <= chip.bits:
+            return f"{bits / chip.bits:.1%} of {chip.name}"
+    return f"exceeds {chip.name}: {bits / chip.bits:.0%}"
 
 
 class Memory(NamedTuple):

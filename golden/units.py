@@ -226,13 +226,16 @@ class Unit:
 
     @property
     def gradient_bits(self):
-        """Bits of errors, input spikes and gradients in memory, for each of the two ways to sum equation (7)."""
+        """Bits of errors, input spikes and gradients in memory, for each of the two ways to sum equation (7).
+
+        A history would have to hold all samples of a batch, where a memory takes one after the other.
+        """
         def kept(steps, error_steps):
             error = self.words * self.lanes * self.history_width
             return error if self.static else error_steps * error + steps * self.bitmap.words * self.bitmap.scan_width
 
         sums = self.weight_depth * (1 + self.lanes * self.gradient_width)
-        return {"history": kept(self.update_steps, self.update_steps),
+        return {"history": self.batch * kept(self.update_steps, self.update_steps),
                 "memory": kept(self.steps, self.slice_steps) + sums}
 
     @property

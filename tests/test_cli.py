@@ -1,5 +1,6 @@
 """The command line: what it writes, and one clear line for everything that is wrong."""
 
+import re
 import subprocess
 import sys
 
@@ -25,6 +26,14 @@ def test_generate(tmp_path):
     done = spikeloom("generate", "tiny", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny.v", "tiny.json"}
+
+
+def test_memories_without_generating(tmp_path):
+    done = spikeloom("memories", "alexnet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"all .* 563,409,873 .* exceeds VU13P: 118%", done.stdout)
+    assert re.search(r"block6.layer0 +. +139,264 . 285,876,224 . history: fewer bits", done.stdout)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("change, message", [

@@ -1,0 +1,204 @@
+"""The presets: structure, sizes and savings as the paper has them, any (k, n), co-simulation in small, and in full the
+golden model."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+
+from spikeloom.gen import presets
+from spikeloom.golden import sections
+from spikeloom.golden.config import Config, ConfigError
+from spikeloom.golden.data import load_dataset
+from spikeloom.golden.memories import CHIPS, memories, verdict
+from spikeloom.golden.model import initial_state
+from spikeloom.golden.training import train
+from spikeloom.sim.cosim import Batch, cosimulate
+from spikeloom.sim.predict import Prediction
+from spikeloom.sim.sweep import stimulus
+
+#: Height and channels (neurons) behind every layer, and what is fixed of time: T and, of recordings, the window in us.
+STRUCTURES = {
+    "digits": ([(1, 128), (1, 128)], 10, None),
+    "tiny": ([(1, 16), (1, 12)], 4, None),
+    "lenet1": ([(28, 6), (14, 6), (10, 16), (5, 16), (1, 120), (1, 128)], 10, None),
+    "lenet2": ([(28, 64), (14, 64), (10, 128), (5, 128), (1, 128), (1, 256)], 60, 20000),
+    "alexnet": ([(16, 96), (16, 256), (8, 256), (8, 384), (4, 384), (4, 512), (4, 384), (4, 256), (1, 4096),
+                 (1, 1024)], 10, None),
+    "alexnet_dvs": ([(16, 96), (16, 256), (8, 256), (8, 384), (4, 384), (4, 512), (4, 384), (4, 256), (1, 4096),
+                     (1, 1024)], 100, 5000),
+    "gestures": ([(16, 8), (8, 8), (6, 16), (3, 16), (1, 16), (1, 32)], 20, 20000),
+}
+
+
+def test_all_presets_are_known_here_and_in_the_readme():
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert presets.names() == sorted(STRUCTURES)
+    for name in STRUCTURES:
+        assert f"| `{name}` |" in readme
+
+
+def test_template_mentions_every_field():
+    """`spikeloom new` writes the default preset: whoever reads it knows all that can be said."""
+    template = presets.text(presets.DEFAULT)
+    found = [kind for kind in vars(sections).values() if isinstance(kind, type) and issubclass(kind, sections.Section)]
+    fields = {name for section in (Config, *found) for name in section.model_fields}
+    assert len(found) > 15
+    assert [name for name in sorted(fields) if not re.search(rf"\b{name}\b", template)] == []
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structure(name):
+    shapes, steps, window = STRUCTURES[name]
+    config = presets.find(name)
+    layers = [unit for unit in config.units if not unit.classifier]
+    assert config.name == name
+    assert [unit.shape_out for unit in layers] == [(height, height, channels) for height, channels in shapes]
+    assert config.time.steps == steps
+    if window:
+        assert (config.input.kind, config.input.shape[2], config.input.bin_microseconds) == ("events", 2, window)
+    assert len(config.blocks) == sum(not unit.pool for unit in layers)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_any_truncation_and_block_length(name):
+    config = presets.find(name)
+    weighted = sum(layer.kind != "avg_pool" for layer in config.layers)
+    steps = config.time.steps
+    for k in {1, 2, 5, steps}:
+        if steps % k:
+            continue
+        for n in sorted({1, 2, 4, weighted}):
+            if n > weighted:
+                continue
+            other = config.replace(time={"interval": k}, network={"block_length": n})
+            assert (other.intervals, len(other.blocks)) == (steps // k, -(-weighted // n))
+            # A block ends with a classifier, and pooling belongs to what is below it.
+            assert all(block.classifier.classifier and not block.layers[0].pool for block in other.blocks)
+
+
+def _products(config):
+    """Products of the backward pass of one step, equation (16)."""
+    def of(unit):
+        return unit.n_out * unit.fan_in
+
+    return sum(of(above) for block in config.blocks for below, above in pairwise(block.units)
+               if not above.pool and not below.classifier)
+
+
+@pytest.mark.parametrize("name, classes, saved", [
+    ("lenet1", 47, 0.72), ("lenet2", 11, 0.99), ("alexnet", 10, 0.99), ("alexnet_dvs", 10, 0.99)])
+def test_local_classifiers_save_what_the_paper_says(name, classes, saved):
+    """The paper reports the products that blocks of one layer save against one block: that depends on all sizes."""
+    config = presets.find(name).replace(network={"classes": classes})
+    weighted = sum(layer.kind != "avg_pool" for layer in config.layers)
+    whole = config.replace(network={"block_length": weighted})
+    assert saved <= 1 - _products(config) / _products(whole) < saved + 0.01
+
+
+@pytest.mark.parametrize("name, message", [
+    ("lenet1", r"layers\.4\.kernel must be at most the 4 inputs in height and width, or nothing is left"),
+    ("alexnet", r"layers\.0\.stride must reach all 32 inputs: .* the last 1 would be cut off")])
+def test_without_padding_something_is_lost(name, message):
+    config = presets.find(name)
+    layers = [layer.model_dump() | ({"padding": 0} if layer.kind == "conv" else {}) for layer in config.layers]
+    with pytest.raises(ConfigError, match=message):
+        config.replace(layers=layers)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_momentum_and_batches_of_the_paper(name):
+    config = presets.find(name).replace(
+        update={"batch": 32, "decay_samples": 0, "momentum": {"multiplier": 230, "shift": 8, "width": 32}},
+        hardware={"sample_slots": 32})
+    assert all(unit.gradient == "memory" for unit in config.units if unit.stored)
+
+
+def test_verdict():
+    assert CHIPS[0].bits < CHIPS[1].bits
+    assert verdict(CHIPS[0].bits) == "100.0% of ECP5-85"
+    assert verdict(CHIPS[0].bits + 1) == "0.8% of VU13P"
+    assert verdict(CHIPS[1].bits + 1) == "exceeds VU13P: 100%"
+    sizes = {name: sum(memory.bits for memory in memories(presets.find(name))) for name in STRUCTURES}
+    assert sizes["lenet1"] < CHIPS[0].bits < sizes["lenet2"] < CHIPS[1].bits < sizes["alexnet"]
+
+
+def scaled(name, channels, *, side=None, steps=4, interval=2, lanes=2, **sections):
+    """A preset with fewer channels, a smaller image and fewer steps; kinds, kernels, strides, paddings and blocks
+    remain."""
+    config, left = presets.find(name), iter(channels)
+    layers = []
+    for layer in config.layers:
+        layer = layer.model_dump()
+        if layer["kind"] != "avg_pool":
+            count = next(left)
+            layer |= {"neurons" if layer["kind"] == "dense" else "channels": count, "lanes": min(lanes, count)}
+        layers.append(layer)
+    side = side or config.input.shape[0]
+    small = config.replace(time={"steps": steps, "interval": interval}, layers=layers,
+                           input={"shape": [side, side, config.input.shape[2]]}, **sections)
+    assert len(small.units) == len(config.replace(**sections).units)
+    return small
+
+
+CHANNELS = {"lenet1": (3, 4, 5, 6), "lenet2": (3, 4, 5, 6), "alexnet": (2, 3, 4, 5, 4, 3, 6, 5),
+            "alexnet_dvs": (2, 3, 4, 5, 4, 3, 6, 5)}
+
+
+@pytest.mark.parametrize("name, n, side", [
+    ("lenet1", 1, 28), ("lenet2", 1, 32), ("alexnet", 1, 16),
+    *(pytest.param(*own, marks=pytest.mark.long) for own in (
+        ("lenet1", 4, 28), ("lenet2", 2, 32), ("alexnet", 4, 16), ("alexnet", 8, 16), ("alexnet_dvs", 2, 16)))])
+def test_scaled_down_cosimulation(name, n, side, models, tmp_path):
+    config = scaled(name, CHANNELS[name], side=side, network={"block_length": n})
+    batches = stimulus(config, 1, samples=1)
+    checked = list(cosimulate(config, batches, root=models, folder=tmp_path, cycle_level=True))
+    assert len(checked) == len(batches)
+
+
+def _sample(config):
+    """One training sample: bars that move, or a smooth random image."""
+    if config.input.kind == "events":
+        return load_dataset("directions", config).train_frames[0]
+    height, width, channels = config.input.shape
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, channels, height // 4, width // 4, generator=random)
+    image = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")[0].movedim(0, 2).flatten()
+    return (image * (1 << config.input.bits)).to(torch.int64).numpy()
+
+
+@pytest.mark.parametrize("name", ["lenet1", "lenet2", "alexnet", pytest.param("alexnet_dvs", marks=pytest.mark.long),
+                                  "gestures"])
+def test_full_size_in_the_golden_model(name):
+    """Spikes reach every layer, errors every weight matrix, and every cycle is predicted."""
+    config = presets.find(name)
+    prediction, start = Prediction(config), initial_state(config).weights
+    prediction.sample(_sample(config), 1, True)
+    for place, unit in enumerate(config.units):
+        assert prediction.counters[f"{unit.path}.adds.forward"] > 0, unit.path
+        if unit.stored:
+            assert not torch.equal(prediction.model.state.weights[place], start[place]), unit.path
+    # Blocks work at the same time, but none is done before its own passes are.
+    busy = [sum(prediction.counters[f"{block.name}.cycles.{phase}"] for phase in ("forward", "backward", "update"))
+            for block in config.blocks]
+    assert max(busy) < prediction.results[0]["cycle count"] < sum(busy)
+
+
+@pytest.mark.long
+def test_gestures_learns(tmp_path):
+    """Two epochs of the synthetic directions are clearly above chance, one in eight."""
+    config = presets.find("gestures")
+    *_, progress = train(config, load_dataset("directions", config), 2, tmp_path / "checkpoint.npz")
+    assert progress.history[-1][2] > 0.3
+
+
+@pytest.mark.long
+def test_gestures_on_the_core(models, tmp_path):
+    """The first 100 samples of the synthetic directions, with weights, counters and cycles as predicted."""
+    config = presets.find("gestures")
+    data = load_dataset("directions", config)
+    checked, = cosimulate(config, [Batch(data.train_frames[:100], data.train_labels[:100], True)], root=models,
+                          folder=tmp_path)
+    assert len(checked.prediction.results) == 100
