@@ -232,10 +232,10 @@ def _lose_event(buffer, elaborate):
 
 
 class _Astray(TapWalk):
-    """A walk that begins with the outputs over the row behind."""
+    """A walk that begins with the outputs over the column behind."""
 
     def elaborate(self, platform):
-        with _table("taps", "first_y", _next)():
+        with _table("taps", "first_x", _next)():
             return super().elaborate(platform)
 
 
