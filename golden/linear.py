@@ -17,7 +17,7 @@ __all__ = ["columns", "gradient", "input_sums", "output_sums"]
 
 #: Sums of magnitudes up to here are exact in single precision.
 SINGLE = 1 << 24
-#: NNPACK, which PyTorch may take where there is no oneDNN, transforms convolutions: its partial results are no integers.
+#: NNPACK, which PyTorch may take where oneDNN is missing, transforms convolutions: its partial results are no integers.
 exactly = torch.backends.nnpack.flags(enabled=False)
 
 

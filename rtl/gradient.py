@@ -195,7 +195,7 @@ class AccumulatePath(wiring.Component):
         here, before, earlier = (Signal(range(max(2, unit.weight_depth)), name=name)
                                  for name in ("here", "before", "earlier"))
         m.d.sync += [here.eq(address[depth - 1]), before.eq(here), earlier.eq(before)]
-        same, same_earlier = Signal(), Signal()
+        same, same_earlier = (Signal(name=name) for name in ("same", "same_earlier"))
         m.d.comb += [
             same.eq(s[depth + 1].valid & (before == here)), same_earlier.eq(s[depth + 2].valid & (earlier == here)),
         ]

@@ -13,23 +13,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from amaranth.hdl import Const
+from amaranth.hdl import Const, Mux
 from rich.console import Console
 
 from ..gen.generate import generate_text
 from ..golden import checkpoint
 from ..golden.config import parse
-from ..golden.geometry import Bitmap
+from ..golden.geometry import Bitmap, Span
+from ..golden.random_weights import lane_keys
+from ..golden.units import Unit
 from ..rtl import arithmetic, pipeline
+from ..rtl.arithmetic import register
 from ..rtl.counters import CounterBank
+from ..rtl.events import EventBuffer
+from ..rtl.gradient import AccumulatePath
+from ..rtl.taps import TapWalk, lookup
+from ..rtl.unit import UnitCore
 from .cosim import Mismatch, cosimulate
 from .sweep import stimulus
 
-__all__ = ["FAULTS", "Fault", "find", "victim"]
+__all__ = ["EVENTS", "FAULTS", "Fault", "dense", "find", "images"]
 
 
-def victim():
-    """The configuration that is broken: small, and with every mechanism in use."""
+def dense():
+    """Two blocks of dense layers, errors and spikes kept in histories."""
     return parse({
         "name": "victim",
         "time": {"steps": 4, "interval": 2},
@@ -44,6 +51,30 @@ def victim():
                     "error": {"width": 10, "fraction": 5}},
         "update": {"shift": 4, "decay_samples": 3, "decay_limit": 2, "rounding": "stochastic", "seed": 77},
         "initial": {"gain": 3.0},
+        "hardware": {"counters": False},  # a smaller model is built faster
+    })
+
+
+def images():
+    """Convolution, pooling, and everything that sums in memory: momentum, and batches of two."""
+    return parse({
+        "name": "victim",
+        "time": {"steps": 4, "interval": 2},
+        "input": {"shape": [5, 5, 1], "bits": 3, "fraction": 2},
+        # A stride below the kernel: an input meets one weight or two, and the same one soon again.
+        "layers": [{"kind": "conv", "channels": 3, "kernel": 3, "stride": 2, "padding": 1, "lanes": 3},
+                   {"kind": "avg_pool", "size": 2, "stride": 1}, {"neurons": 5, "lanes": 2}],
+        "network": {"classes": 3, "block_ends": [3]},
+        "classifier": {"kind": "random", "lanes": 2, "seed": 5},
+        "neuron": {"leak": {"form": "multiply", "multiplier": 230, "shift": 8}, "threshold": 0.5,
+                   "reset_amount": 0.5},
+        "surrogate": {"shape": "rectangle", "width": 1.0},
+        "numbers": {"weight": {"width": 9, "fraction": 6}, "potential": {"width": 9, "fraction": 6},
+                    "error": {"width": 10, "fraction": 5}},
+        "update": {"shift": 4, "batch": 2, "momentum": {"multiplier": 13, "shift": 4, "width": 14},
+                   "rounding": "stochastic", "seed": 77},
+        "initial": {"gain": 3.0},
+        "hardware": {"counters": False},
     })
 
 
@@ -56,6 +87,8 @@ class Fault:
     name : str
     caught : str
         Pattern of the difference that it must show as (`Difference.what`).
+    victim : callable
+        Gives the configuration that is broken.
     changes : dict
         Sections of the configuration that the RTL is generated from; the golden model keeps the right ones.
     patches : list of callable
@@ -66,15 +99,19 @@ class Fault:
         Gives a context manager that is active while the simulation is prepared.
     setting : dict
         Sections of the victim that are changed for both sides, so that the fault can show.
+    further : bool
+        Whether another fault is aimed at the same mechanism; the quick test runs leave it out.
     """
 
     name: str
     caught: str
+    victim: Callable = dense
     changes: dict = field(default_factory=dict)
     patches: tuple[Callable, ...] = ()
     edit: Callable = str
     loading: Callable = nullcontext
     setting: dict = field(default_factory=dict)
+    further: bool = False
 
 
 def _wrap(m, x, width, *, name):
@@ -138,25 +175,119 @@ def _patch(target, value):
     return lambda: mock.patch(f"spikeloom.rtl.{target}", value)
 
 
+def _table(module, table, change):
+    """Other entries in a table of geometry, that of one module."""
+    return _patch(f"{module}.lookup", lambda m, index, values, *, name: lookup(
+        m, index, change(values) if name == table else values, name=name))
+
+
+def _next(values):
+    """The entry of the place behind, for every place."""
+    return [*values[1:], values[-1]]
+
+
+def _size(name, wrong):
+    """Another value of a derived size: ``wrong(unit, right value)``."""
+    right = Unit.__dict__[name]
+    compute = right.fget if isinstance(right, property) else right.func
+    return lambda: mock.patch.object(Unit, name, property(lambda unit: wrong(unit, compute(unit))))
+
+
+def _elaborate(component, wrong):
+    """Another `elaborate`: ``wrong(component, right elaborate)``."""
+    right = component.elaborate
+    return lambda: mock.patch.object(component, "elaborate", lambda self, platform: wrong(
+        self, lambda: right(self, platform)))
+
+
+def _without(name):
+    """A choice of the gradient memory that always takes the second value."""
+    return _patch("gradient.Mux", lambda test, a, b: b if getattr(test, "name", None) == name else Mux(test, a, b))
+
+
+def _padding_read(unit, windows):
+    """Rows of padding are read, whatever lies before the image in memory."""
+    rows, columns = windows
+    if unit.kind != "conv":
+        return windows
+    return (Span(-unit.padding, unit.kernel, 0), *rows[1:]), columns
+
+
+def _shared_potentials(right):
+    def wrong(core, m, forward):
+        with mock.patch.object(core, "sample", Const(0)):
+            right(core, m, forward)
+    return wrong
+
+
+def _keep_gradient(path, elaborate):
+    """A sum that was applied stays in memory."""
+    m = elaborate()
+    with m.If(register(m, path.apply_en, name="was_applied")):
+        m.d.comb += m.submodules.gradient_store.write_en.eq(0)
+    return m
+
+
+def _lose_event(buffer, elaborate):
+    """The event that begins a sample is not written."""
+    m = elaborate()
+    with m.If(buffer.i.payload.first):
+        m.d.comb += buffer.written.eq(0)
+    return m
+
+
+class _Astray(TapWalk):
+    """A walk that begins with the outputs over the column behind."""
+
+    def elaborate(self, platform):
+        with _table("taps", "first_x", _next)():
+            return super().elaborate(platform)
+
+
+class _Hasty:
+    """A unit whose intervals have one step."""
+
+    steps = 1
+
+    def __init__(self, unit):
+        self._unit = unit
+
+    def __getattr__(self, name):
+        return getattr(self._unit, name)
+
+
+def _count_steps(buffer, elaborate):
+    """The end of every step is taken for that of an interval."""
+    with mock.patch.object(buffer, "unit", _Hasty(buffer.unit)):
+        return elaborate()
+
+
 #: Two layers in a block, the lower one with dropout.
 _DROPOUT = {"layers": [{"neurons": 7, "lanes": 3, "dropout": 6}, {"neurons": 6, "lanes": 2}],
             "network": {"block_length": 2}}
 _PASS_ENDS = "(first|last) cycle of a pass"
+#: What makes events of the input of `images`.
+EVENTS = {"input": {"kind": "events", "shape": [5, 5, 1], "bits": 1, "fraction": 0}}
+#: A kernel of one: every pixel meets the same weights.
+POINTS = {"layers": [{"kind": "conv", "channels": 3, "kernel": 1, "lanes": 3},
+                     {"kind": "avg_pool", "size": 3, "stride": 2}, {"neurons": 5, "lanes": 2}]}
 
 FAULTS = (
     Fault(name="flipped weight bit", caught="potential|weight", loading=_flip_weight),
-    Fault(name="threshold off by one", caught="spike|window", changes={"neuron": {"threshold": 0.515625}}),
-    Fault(name="compare > for >=", caught="spike", changes={"neuron": {"compare": ">"}}),
+    Fault(name="threshold off by one", further=True, caught="spike|window", changes={
+        "neuron": {"threshold": 0.515625}}),
+    Fault(name="compare > for >=", further=True, caught="spike", changes={"neuron": {"compare": ">"}}),
     Fault(name="leak factor off by one", caught="potential", changes={
         "neuron": {"leak": {"form": "multiply", "multiplier": 231, "shift": 8}}}),
-    Fault(name="reset before the leak", caught="potential", changes={"neuron": {"reset": "subtract-before-leak"}}),
+    Fault(name="reset before the leak", further=True, caught="potential", changes={
+        "neuron": {"reset": "subtract-before-leak"}}),
     Fault(name="wrapping potential", caught="potential", patches=(_patch("lif.saturate", _wrap),)),
     Fault(name="wider surrogate window", caught="window", changes={"surrogate": {"width": 2.0}}),
-    Fault(name="no error through the reset", caught="error", changes={"neuron": {"reset_error": False}}),
+    Fault(name="no error through the reset", further=True, caught="error", changes={"neuron": {"reset_error": False}}),
     Fault(name="floored spike error", caught="error", patches=(_patch("dot.shift_nearest", _floor),)),
-    Fault(name="floored update", caught="weight", setting={"update": {"rounding": "nearest"}}, patches=(
+    Fault(name="floored update", further=True, caught="weight", setting={"update": {"rounding": "nearest"}}, patches=(
         _patch("update.shift_nearest", _floor),)),
-    Fault(name="wrapping weight", caught="weight", setting={
+    Fault(name="wrapping weight", further=True, caught="weight", setting={
         "update": {"shift": 0}, "numbers": {"weight": {"width": 7, "fraction": 6}}}, patches=(
         _patch("update.saturate", _wrap),)),
     Fault(name="wrong random bits", caught="weight", patches=(
@@ -171,15 +302,42 @@ FAULTS = (
     Fault(name="lost input event", caught="potential", patches=(
         lambda: mock.patch.object(Bitmap, "partial", property(lambda bitmap: max(
             1, bitmap.channels - (bitmap.per_pixel - 1) * bitmap.scan_width - 1))),)),
-    Fault(name="stuck counter", caught=r"counter block1\.layer0\.weight\.write\.update", edit=_stuck),
+    Fault(name="stuck counter", caught=r"counter block1\.layer0\.weight\.write\.update", edit=_stuck,
+          setting={"hardware": {"counters": True}}),
     Fault(name="free slot seen a cycle late", caught="cycle of arrival|first cycle of a pass", edit=_late_ready),
     Fault(name="one cycle of extra latency", caught=_PASS_ENDS, patches=(_patch("update.Pipeline", _LateFinish),)),
+
+    Fault(name="sum of the cycle before forgotten", caught="weight", victim=images, patches=(_without("same"),),
+          setting=POINTS),
+    Fault(name="sum of two cycles before forgotten", caught="weight", victim=images, patches=(
+        _without("same_earlier"),)),
+    Fault(name="gradient not cleared", caught="weight", victim=images, patches=(
+        _elaborate(AccumulatePath, _keep_gradient),)),
+    Fault(name="wrong tap of a gradient", caught="weight", victim=images, further=True, patches=(
+        _table("taps", "tap_x", _next),)),
+    Fault(name="error from the wrong outputs", caught="error", victim=images, patches=(
+        _patch("backward.TapWalk", _Astray),)),
+    Fault(name="wrong tap of a convolution", caught="potential", victim=images, patches=(
+        _table("forward", "row_tap", _next),)),
+    Fault(name="padding is read", caught="potential", victim=images, patches=(_size("windows", _padding_read),)),
+    Fault(name="wrong weight of an average", caught="potential", victim=images, patches=(
+        _size("pool_weight", lambda unit, weight: weight - 1),)),
+    Fault(name="wrong key of random weights", caught="potential", victim=images, patches=(
+        _patch("unit.lane_keys", lambda seed, place, lanes: lane_keys(seed ^ 1, place, lanes)),)),
+    Fault(name="floored velocity", caught="weight|velocity.*", victim=images, patches=(
+        _patch("update.shift_nearest", _floor),)),
+    Fault(name="samples share their potentials", caught="potential", victim=images, patches=(
+        _patch("unit.UnitCore._potentials", _shared_potentials(UnitCore._potentials)),)),
+    Fault(name="lost event", caught="potential", victim=images, setting=EVENTS, patches=(
+        _elaborate(EventBuffer, _lose_event),)),
+    Fault(name="steps counted as intervals", caught=f"potential|{_PASS_ENDS}", victim=images, setting=EVENTS,
+          patches=(_elaborate(EventBuffer, _count_steps),)),
 )
 
 
 def find(fault, *, root, folder):
     """Build the wrong core, run it, and return the difference that the comparison reports, or None."""
-    config = victim().replace(**fault.setting)
+    config = fault.victim().replace(**fault.setting)
     with ExitStack() as patches:
         for patch in fault.patches:
             patches.enter_context(patch())

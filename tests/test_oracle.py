@@ -1,17 +1,12 @@
-"""The golden model against automatic differentiation of the equations, written without a line of it.
-
-`Oracle` is the network of Guo et al. 2023 in float64: equations (1) and (2) as PyTorch operations, a spike whose
-derivative is the surrogate (6), graphs cut at interval and block borders, and a loss whose derivative is the error of
-the classifier. Backpropagation through time is PyTorch's own.
-"""
+"""The golden model against automatic differentiation: sample by sample, potentials, spikes, errors and gradients."""
 
 import math
 from itertools import pairwise
 
 import pytest
 import torch
-from torch.nn import functional
 
+from oracle import Oracle, integers, slope
 from spikeloom.golden.model import Golden, initial_state
 from strategies import frames, small
 
@@ -37,184 +32,6 @@ RESETS = [("subtract", True), ("subtract", False), ("subtract-before-leak", True
           ("none", False), ("zero", False)]
 
 
-class Spike(torch.autograd.Function):
-    """A spike that is given, with a derivative that is given."""
-
-    @staticmethod
-    def forward(ctx, u, fired, slope):
-        ctx.save_for_backward(slope)
-        return fired.clone()
-
-    @staticmethod
-    def backward(ctx, error):
-        slope, = ctx.saved_tensors
-        return error * slope, None, None
-
-
-def tau(config):
-    leak = config.neuron.leak
-    return leak.multiplier / 2**leak.shift if leak.form == "multiply" else 1 - 2.0**-leak.shift
-
-
-def slope(u, config):
-    """The surrogate in real numbers: constant in bins of the distance to the threshold."""
-    surrogate = config.surrogate
-    if surrogate.shape == "rectangle":
-        bins, values = surrogate.width / 2, [1 / surrogate.width]
-    elif surrogate.shape == "triangle":
-        bins = surrogate.width / surrogate.bins
-        values = [(1 - (i + 0.5) / surrogate.bins) / surrogate.width for i in range(surrogate.bins)]
-    else:
-        bins, values = surrogate.bin, [value / 2**surrogate.shift for value in surrogate.values]
-    place = ((u - config.neuron.threshold).abs() / bins).floor().long()
-    return torch.tensor([*values, 0.0], dtype=torch.float64)[place.clamp(max=len(values))]
-
-
-def image(values, shape):
-    """Flat values, channel-last, as PyTorch wants them; `shape` is (height, width, channels)."""
-    return values.reshape(1, *shape).permute(0, 3, 1, 2)
-
-
-def flat(images):
-    """The reverse."""
-    return images.permute(0, 2, 3, 1).flatten()
-
-
-def shape_of(images):
-    return *images.shape[2:], images.shape[1]
-
-
-def current(layer, below, weights, config):
-    """What arrives at the neurons of `layer` (None: a classifier) in one step, as an image.
-
-    Rows of a weight matrix are in the order (kernel row, kernel column, channel); dense layers have one pixel.
-    """
-    if layer is None or layer.kind == "dense":
-        return image(flat(below) @ weights, (1, 1, weights.shape[1]))
-    if layer.kind == "conv":
-        kernel = weights.reshape(layer.kernel, layer.kernel, below.shape[1], layer.channels).permute(3, 2, 0, 1)
-        return functional.conv2d(below, kernel.contiguous(), stride=layer.stride, padding=layer.padding)
-    # The mean, but for its weight: 1 / size**2 in the format of the weights.
-    one = 2**config.numbers.weight.fraction
-    weight = round(one / layer.size**2) / one
-    return functional.avg_pool2d(below, layer.size, layer.stride, divisor_override=1) * weight
-
-
-class Oracle:
-    """One block after another; units are numbered in the order layers, classifier, layers, classifier.
-
-    Parameters
-    ----------
-    config : Config
-    weights : list of torch.Tensor
-        Integers, in units of the last weight bit.
-    """
-
-    def __init__(self, config, weights):
-        self.config = config
-        self.weights = [weight.double() / 2**config.numbers.weight.fraction for weight in weights]
-        # A block begins with a layer that has weights; pools follow it.
-        begins = [place for place, layer in enumerate(config.layers) if layer.kind != "avg_pool"]
-        ends = config.network.block_ends or [*begins[config.network.block_length::config.network.block_length],
-                                             len(config.layers)]
-        self.inputs = {}  # section and shape of the inputs of each unit, once a sample has passed it
-        self.blocks = [[*config.layers[begin:end], None] for begin, end in zip([0, *ends], ends)]
-
-    def neuron(self, state, current, recorded):
-        """Equations (1) and (2): potential and spike of one step from those of the step before."""
-        neuron, (u, s) = self.config.neuron, state
-        leaks, theta = tau(self.config), neuron.reset_amount
-        s = s if neuron.reset_error else s.detach()
-        if neuron.reset == "subtract":
-            left = leaks * u - theta * s
-        elif neuron.reset == "subtract-before-leak":
-            left = leaks * (u - theta * s)
-        elif neuron.reset == "zero":
-            left = leaks * u * (1 - s)
-        else:
-            left = leaks * u
-        u = left + current
-        if u.requires_grad:
-            u.retain_grad()
-        if recorded is None:
-            fired = u > neuron.threshold if neuron.compare == ">" else u >= neuron.threshold
-            return u, Spike.apply(u, fired.double(), slope(u.detach(), self.config))
-        return u, Spike.apply(u, *recorded)
-
-    def gradient(self, unit, inputs, errors):
-        """Derivative by the weights of `unit`, from its inputs and the errors of its potentials, (T, ...) each."""
-        layer, shape = self.inputs[unit]
-        weights = self.weights[unit].clone().requires_grad_()
-        sum((flat(current(layer, image(x, shape), weights, self.config)) * error).sum()
-            for x, error in zip(inputs, errors)).backward()
-        return weights.grad
-
-    def sample(self, frame, label, *, learn=None, recorded=None, dropped=None):
-        """Train on one sample.
-
-        Parameters
-        ----------
-        learn : callable, optional
-            ``(unit, gradient)`` after each interval, before the next.
-        recorded : list, optional
-            Per unit, spikes and derivatives (T, neurons) to use instead of those of the own potentials.
-        dropped : list, optional
-            Per unit, which spikes do not leave it, bool (T, neurons), or None.
-
-        Returns
-        -------
-        potentials, spikes, errors : list of torch.Tensor
-            Per unit, (T, neurons); no errors (None) where no weights are below in the block.
-        gradients : list of list of torch.Tensor
-            Per interval and unit; None where it has no weights.
-        """
-        config, k = self.config, self.config.time.interval
-        frame = image(frame.double() / 2**config.input.fraction, config.input.shape)
-        state = [(torch.zeros((), dtype=torch.float64),) * 2 for _ in self.weights]
-        history, gradients = [[] for _ in self.weights], []
-        for begin in range(0, config.time.steps, k):
-            weights = [w.clone().requires_grad_() for w in self.weights]
-            state = [(u.detach(), s.detach()) for u, s in state]  # no error crosses an interval border
-            counts = {}
-            for t in range(begin, begin + k):
-                below, unit = frame, 0
-                for block in self.blocks:
-                    below = below.detach()  # nor a block border
-                    for layer in block:
-                        self.inputs[unit] = layer, shape_of(below)
-                        arrives = current(layer, below, weights[unit], config)
-                        given = None if recorded is None else [
-                            image(values[t], shape_of(arrives)) for values in recorded[unit]]
-                        state[unit] = u, s = self.neuron(state[unit], arrives, given)
-                        history[unit].append((u, s.detach()))
-                        if layer:
-                            below = s
-                            if dropped is not None and dropped[unit] is not None:
-                                below = s * image((~dropped[unit][t]).double(), shape_of(s))
-                        else:
-                            counts[unit] = counts.get(unit, 0) + flat(s)
-                        unit += 1
-            # Equation (3) without its factor, which belongs to the rate: the derivative by any spike is the difference.
-            target = torch.zeros(config.network.classes, dtype=torch.float64)
-            target[label] = k
-            sum(0.5 * ((count - target) ** 2).sum() for count in counts.values()).backward()
-            gradients.append([w.grad for w in weights])
-            for unit, gradient in enumerate(gradients[-1] if learn else []):
-                if gradient is not None:
-                    learn(unit, gradient)
-        potentials, spikes, errors = zip(*(
-            [torch.stack([flat(step) for step in values]) if values[0] is not None else None
-             for values in zip(*((u.detach(), s, u.grad) for u, s in steps))] for steps in history))
-        return potentials, spikes, errors, gradients
-
-
-def integers(tensor, fraction):
-    """A float tensor in units of ``2**-fraction``; the test of exactness is that nothing is lost."""
-    scaled = tensor * 2.0**fraction
-    assert bool((scaled == scaled.round()).all()), "the case is not exact: give it more fraction bits"
-    return scaled.long().tolist()
-
-
 def lively(config, seed):
     """Start from small weights, more of them excitatory: spikes reach the last block, and windows stay open."""
     source, state = torch.Generator().manual_seed(seed), initial_state(config)
@@ -228,21 +45,26 @@ def check_exact(config, samples=3, seed=7):
     oracle = Oracle(config, golden.state.weights)
     weight_unit = 2.0**-numbers.weight.fraction
 
-    def learn(unit, gradient):
-        # Rounded to nearest, halves upwards; the gradient is in units of the last error and input bit.
-        fraction = numbers.error.fraction + (config.input.fraction if unit == 0 else 0)
-        shift = config.update.shift + (config.input.fraction if unit == 0 else 0)
-        rows = [[math.floor(config.update.multiplier * g / 2**shift + 0.5) for g in row]
-                for row in integers(gradient, fraction)]
-        oracle.weights[unit] = oracle.weights[unit] - torch.tensor(rows) * weight_unit
+    def learn():
+        # Rounded to nearest, halves upwards; a gradient is in units of the last error and input bit.
+        for unit, weights in enumerate(oracle.weights):
+            if weights.grad is None:
+                continue
+            own = config.input.fraction if unit == 0 else 0
+            rows = [[math.floor(config.update.multiplier * g / 2**(config.update.shift + own) + 0.5) for g in row]
+                    for row in integers(weights.grad, numbers.error.fraction + own)]
+            weights.data -= torch.tensor(rows) * weight_unit
+            weights.grad = None
 
     moved, spread, lost = ([0] * len(config.units) for _ in range(3))
     for place, frame in enumerate(frames(config, samples, seed)):
         label = place % config.network.classes
         before = [w.clone() for w in golden.state.weights]
         trace = golden.run(frame, label, train=True)
-        potentials, spikes, errors, _ = oracle.sample(frame, label, learn=learn,
-                                                      dropped=[seen.dropped for seen in trace.units])
+        potentials, spikes, errors = (
+            [value if value is None else value[:, 0] for value in values]
+            for values in oracle.run(frame.unsqueeze(0), [label], learn=learn,
+                                     dropped=[seen.dropped for seen in trace.units]))
         for unit, seen in enumerate(trace.units):
             assert integers(potentials[unit], numbers.potential.fraction) == seen.potentials.tolist()
             assert integers(spikes[unit], 0) == seen.spikes.long().tolist()
@@ -363,11 +185,11 @@ def test_an_update_period_sums_intervals():
     golden = Golden(config, lively(config, 5))
     before = [w.clone() for w in golden.state.weights]
     frame = frames(config, 1, seed=2)[0]
-    gradients = Oracle(config, before).sample(frame, 1)[3]
+    oracle = Oracle(config, before)
+    oracle.run(frame.unsqueeze(0), [1])
     golden.run(frame, 1, train=True)
-    for unit, (start, end) in enumerate(zip(before, golden.state.weights)):
-        total = sum(gradient[unit] for gradient in gradients)
-        assert integers(total, 8) == (start - end).tolist()
+    for summed, start, end in zip(oracle.weights, before, golden.state.weights):
+        assert integers(summed.grad, 8) == (start - end).tolist()
         assert bool((start != end).any())
 
 
@@ -401,14 +223,14 @@ def relative_error(bits, block_length, net):
         trace = golden.run(frame, label, train=True)
         potentials = [seen.potentials.double() / 2**config.numbers.potential.fraction for seen in trace.units]
         recorded = [(seen.spikes.double(), slope(u, config)) for seen, u in zip(trace.units, potentials)]
-        gradients = oracle.sample(frame, label, recorded=recorded)[3]
+        oracle.run(frame.unsqueeze(0), [label], recorded=recorded)
         for unit, seen in enumerate(trace.units):
-            if golden.state.weights[unit].numel() == 0:
+            exact, oracle.weights[unit].grad = oracle.weights[unit].grad, None
+            if exact is None:
                 continue
             inputs = seen.inputs.double()
             inputs = inputs.expand(8, -1) / 2**config.input.fraction if unit == 0 else inputs
             found = oracle.gradient(unit, inputs, seen.errors.double() / 2**bits)
-            exact = sum(gradient[unit] for gradient in gradients)
             difference += ((found - exact) ** 2).sum().item()
             length += (exact**2).sum().item()
     return math.sqrt(difference / length)
