@@ -18,8 +18,12 @@ def test_caught(fault, models, tmp_path):
     assert difference.unit or difference.sample is not None or difference.what.startswith("counter ")
 
 
-@pytest.mark.parametrize("rounding", ["stochastic", "nearest"])
-def test_no_fault_no_difference(rounding, models, tmp_path):
-    config = victim().replace(update={"rounding": rounding})
+#: What the faults change for both sides, each once.
+SETTINGS = {str(fault.setting): fault.setting for fault in FAULTS}.values()
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: "-".join(setting) or "victim")
+def test_no_fault_no_difference(setting, models, tmp_path):
+    config = victim().replace(**setting)
     assert len(list(cosimulate(config, stimulus(config, seed=1), root=models, folder=tmp_path, cycle_level=True,
                                seed=1))) == 3
