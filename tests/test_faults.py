@@ -5,7 +5,7 @@ import re
 import pytest
 
 from spikeloom.sim.cosim import cosimulate
-from spikeloom.sim.faults import EVENTS, FAULTS, dense, find, images
+from spikeloom.sim.faults import FAULTS, find
 from spikeloom.sim.sweep import stimulus
 
 
@@ -20,10 +20,15 @@ def test_caught(fault, models, tmp_path):
     assert difference.unit or difference.sample is not None or difference.what.startswith("counter ")
 
 
-@pytest.mark.parametrize("config", [
-    dense(), images(), images().replace(**EVENTS),
-    pytest.param(dense().replace(update={"rounding": "nearest"}), marks=pytest.mark.long),
-], ids=["dense", "images", "events", "nearest"])
-def test_no_fault_no_difference(config, models, tmp_path):
+#: What is broken, each once, and whether only a further fault breaks it.
+VICTIMS = {str((fault.victim.__name__, fault.setting)): fault
+           for fault in sorted(FAULTS, key=lambda fault: -fault.further)}.values()
+
+
+@pytest.mark.parametrize("fault", [
+    pytest.param(fault, id="-".join([fault.victim.__name__, *fault.setting]), marks=[pytest.mark.long] * fault.further)
+    for fault in VICTIMS])
+def test_no_fault_no_difference(fault, models, tmp_path):
+    config = fault.victim().replace(**fault.setting)
     assert len(list(cosimulate(config, stimulus(config, seed=1), root=models, folder=tmp_path, cycle_level=True,
                                seed=1))) == 3
