@@ -85,6 +85,34 @@ def test_leak(rule, values):
     assert apply(golden_leak, values, small(neuron={"leak": rule})) == expected
 
 
+@given(WIDE, st.integers(2, 48))
+def test_saturating_twice_changes_nothing_more(values, width):
+    once = apply(golden.saturate, values, width)
+    assert apply(golden.saturate, once, width) == once
+    assert apply(golden.saturate, once, width + 1) == once
+
+
+@given(WIDE, st.integers(0, 16), st.integers(0, 65535))
+def test_every_rule_keeps_the_order(values, shift, word):
+    """No rule gives a larger number less, and none is a whole unit away."""
+    values = sorted(values)
+    for rule, arguments in ((golden.shift_floor, (shift,)), (golden.shift_nearest, (shift,)),
+                            (golden.shift_stochastic, (shift, word)), (golden.saturate, (12,))):
+        found = apply(rule, values, *arguments)
+        assert found == sorted(found)
+        if rule is not golden.saturate:
+            assert all(abs(y - Fraction(x, 2**shift)) < 1 for x, y in zip(values, found))
+
+
+@pytest.mark.parametrize("rule", LEAKS.values(), ids=LEAKS)
+@given(WIDE)
+def test_a_leak_keeps_the_order_and_never_grows(rule, values):
+    values = sorted(values)
+    found = apply(golden_leak, values, small(neuron={"leak": rule}))
+    assert found == sorted(found)
+    assert all(abs(y) <= abs(x) for x, y in zip(values, found))
+
+
 @pytest.mark.parametrize("shift", [1, 4, 16])
 @pytest.mark.parametrize("x", [-70000, -7, -1, 0, 5, 32767])
 def test_stochastic_rounding_is_fair(x, shift):

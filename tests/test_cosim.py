@@ -80,16 +80,29 @@ def test_cycle_level_tiny(models, tmp_path):
     assert last.prediction.counters["block0.wait.input"] > 0
 
 
-def test_saved_state_continues_with_identical_bits(models, tmp_path):
-    """Ten samples, the state read out and loaded into a fresh core, ten more: as twenty without a break."""
-    config = presets.find("tiny")
-    first, = cosimulate(config, [_tiny_batch(0, 10)], root=models, folder=tmp_path / "a")
-    resumed, = cosimulate(config, [_tiny_batch(10, 20)], root=models, folder=tmp_path / "b",
+@pytest.mark.parametrize("name", ["tiny", "images"])
+def test_saved_state_continues_with_identical_bits(name, models, tmp_path):
+    """Trained, the state read through the register port and loaded into a fresh core, trained: as without a break."""
+    if name == "tiny":
+        config, halves = presets.find("tiny"), [_tiny_batch(0, 10), _tiny_batch(10, 20)]
+    else:  # velocities, LFSRs and the halvings of the rate as well
+        config = IMAGES.replace(update={"decay_samples": 4})
+        halves = [stimulus(config, seed, samples=6)[0] for seed in (2, 3)]
+    whole = Batch(*(np.concatenate([half[part] for half in halves]) for part in (0, 1)), True)
+    first, = cosimulate(config, halves[:1], root=models, folder=tmp_path / "a")
+    resumed, = cosimulate(config, halves[1:], root=models, folder=tmp_path / "b",
                           state=state_from(first.arrays, config))
-    through, = cosimulate(config, [_tiny_batch(0, 20)], root=models, folder=tmp_path / "c")
-    for place in range(len(config.units)):
-        assert np.array_equal(resumed.arrays[f"weight_{place}"], through.arrays[f"weight_{place}"])
-    assert np.array_equal(resumed.rows[:, 6:], through.rows[10:, 6:])
+    through, = cosimulate(config, [whole], root=models, folder=tmp_path / "c")
+    state = [key for key in through.arrays if not key.startswith("counter:")]
+    for key in state:
+        assert np.array_equal(resumed.arrays[key], through.arrays[key]), key
+    # Whatever there is to save had changed before, and went on to change.
+    changed = state_arrays(initial_state(config))
+    stored = [place for place, unit in enumerate(config.units) if unit.stored]
+    kinds = ["weight", *(["velocity", "lfsr"] if config.update.momentum else [])]
+    for key in [f"{kind}_{place}" for kind in kinds for place in stored]:
+        assert (changed[key] != first.arrays[key]).any() and (first.arrays[key] != through.arrays[key]).any(), key
+    assert np.array_equal(resumed.rows[:, 6:], through.rows[len(halves[0].labels):, 6:])
 
 
 @pytest.mark.parametrize("name, cycles", [
