@@ -41,7 +41,7 @@ def compare(config, data, samples, folder, root, say):
 def main():
     """Exit status 1 if the core differs from the golden model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--samples", type=int, default=100, help="samples in the RTL")
     parser.add_argument("--build-dir", type=Path, default=Path("build/sim"))
     args = parser.parse_args()
