@@ -90,13 +90,13 @@ def memory_table(config, memories):
     console = Console()
     table = Table(title=f"{config.name}: memory, bits")
     table.add_column("category")
-    for column in ("count", "bits", "largest"):
+    for column in ("bits", "largest one"):
         table.add_column(column, justify="right")
     table.add_column("memory blocks")
     kinds = {category: [memory.bits for memory in memories if memory.category == category]
              for category in dict.fromkeys(memory.category for memory in memories)}
     for category, own in {**kinds, "all": [memory.bits for memory in memories]}.items():
-        table.add_row(category, str(len(own)), f"{sum(own):,}", f"{max(own):,}", verdict(sum(own)))
+        table.add_row(category, f"{sum(own):,}", f"{max(own):,}", verdict(sum(own)))
     console.print(table)
     table = Table(title="errors, input spikes and gradients of each unit, bits")
     for column in ("unit", "history", "memory", "chosen"):

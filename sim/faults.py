@@ -25,6 +25,7 @@ from ..golden.units import Unit
 from ..rtl import arithmetic, pipeline
 from ..rtl.arithmetic import register
 from ..rtl.counters import CounterBank
+from ..rtl.error import ErrorUnit
 from ..rtl.events import EventBuffer
 from ..rtl.gradient import AccumulatePath
 from ..rtl.taps import TapWalk, lookup
@@ -220,6 +221,12 @@ def _shared_potentials(right):
     return wrong
 
 
+def _forgetful(unit, elaborate):
+    """Errors begin at zero in every slice."""
+    with mock.patch.object(unit, "stored", Const(0)):
+        return elaborate()
+
+
 def _keep_gradient(path, elaborate):
     """A sum that was applied stays in memory."""
     m = elaborate()
@@ -268,6 +275,8 @@ _DROPOUT = {"layers": [{"neurons": 7, "lanes": 3, "dropout": 6}, {"neurons": 6, 
 _PASS_ENDS = "(first|last) cycle of a pass"
 #: What makes events of the input of `images`.
 EVENTS = {"input": {"kind": "events", "shape": [5, 5, 1], "bits": 1, "fraction": 0}}
+#: The same, going backward step by step.
+SLICES = EVENTS | {"hardware": {"error_steps": 1}}
 #: A kernel of one: every pixel meets the same weights.
 POINTS = {"layers": [{"kind": "conv", "channels": 3, "kernel": 1, "lanes": 3},
                      {"kind": "avg_pool", "size": 3, "stride": 2}, {"neurons": 5, "lanes": 2}]}
@@ -328,6 +337,8 @@ FAULTS = (
         _patch("update.shift_nearest", _floor),)),
     Fault(name="samples share their potentials", caught="potential", victim=images, patches=(
         _patch("unit.UnitCore._potentials", _shared_potentials(UnitCore._potentials)),)),
+    Fault(name="later slice forgotten", caught="error", victim=images, setting=SLICES, patches=(
+        _elaborate(ErrorUnit, _forgetful),)),
     Fault(name="lost event", caught="potential", victim=images, setting=EVENTS, patches=(
         _elaborate(EventBuffer, _lose_event),)),
     Fault(name="steps counted as intervals", caught=f"potential|{_PASS_ENDS}", victim=images, setting=EVENTS,
