@@ -56,9 +56,10 @@ def configure(case, shift=None):
     are `k` times fewer updates; so that a sample moves the weights as far, the shift grows by the logarithm of `k`,
     in whole bits. One rule for all cases and both models.
 
-    The formats of the preset are meant for updates by single samples. At k = 1 an error is one spike times a weight; a
-    pooling takes a quarter of it, and of four fraction bits more, less is lost there by rounding halves upwards. As
-    many more in the weights keep the small updates.
+    The formats of the preset suit updates by single samples. At k = 1 an error is one spike times a weight, and a
+    quarter of it behind a pool: rounding halves upwards then adds an eighth of the last bit to each, over all pixels
+    of a batch more than the gradient itself. Four more bits make that a sixteenth; as many more in the weights keep
+    the small updates.
     """
     return presets.find("lenet1").replace(
         time={"interval": case.k}, network={"block_length": case.n}, classifier={"kind": case.classifier},
