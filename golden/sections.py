@@ -157,7 +157,8 @@ class Conv(Section):
     """Convolution with a square kernel; `lanes` output channels are computed in every cycle.
 
     No neuron below is left out: the stride is at most the kernel, and the last window ends at or beyond the border.
-    Gradients of shared weights are always summed in a memory. `dropout` as in `Dense`.
+    Gradients of shared weights are always summed in a memory. Where one window without padding is all of the input, no
+    weight is shared, and the layer is built as a dense one. `dropout` as in `Dense`.
     """
 
     kind: Literal["conv"]

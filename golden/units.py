@@ -34,7 +34,7 @@ class Unit:
     block, index : int
         Its block, and its place in the block (the classifier is last).
     kind : str
-        ``dense``, ``conv`` or ``avg_pool``.
+        ``dense``, ``conv`` or ``avg_pool``; ``dense`` also for a convolution that has one window without padding.
     classifier : bool
         Whether it is the local classifier.
     static : bool
@@ -367,22 +367,25 @@ def build_blocks(config):
             return unit
         bits = unit.gradient_bits
         # With momentum every weight moves, and a pass over all of them there must be; of a batch, no history is kept.
-        memory = unit.velocity_width > 0 or unit.batch > 1 or layer.gradient == "memory" or (
-            layer.gradient == "auto" and (bits["memory"] < bits["history"] or unit.frames > HISTORY_LIMIT))
+        wanted = getattr(layer, "gradient", "auto")
+        memory = unit.velocity_width > 0 or unit.batch > 1 or wanted == "memory" or (
+            wanted == "auto" and (bits["memory"] < bits["history"] or unit.frames > HISTORY_LIMIT))
         return replace(unit, accumulates=memory)
 
     def unit(block, index, layer, below, static, learns):
         shape_in, granule, input_dropout = below
         shape_out = output_shape(layer, shape_in)
         fraction = numbers.weight.fraction + (config.input.fraction if static else 0)
-        pool, dense = layer.kind == "avg_pool", layer.kind == "dense"
+        pool, conv = layer.kind == "avg_pool", layer.kind == "conv"
+        # A convolution whose only window is all of its input shares no weight.
+        dense = layer.kind == "dense" or (conv and not layer.padding and shape_in[:2] == (layer.kernel,) * 2)
         kernel = 0 if dense else layer.size if pool else layer.kernel
         return Unit(
-            block=block, index=index, kind=layer.kind, classifier=False, static=static,
+            block=block, index=index, kind="dense" if dense else layer.kind, classifier=False, static=static,
             events=config.input.kind == "events" and block == index == 0, bottom=index == 0,
             learns=learns or not pool, serves=learns, shape_in=shape_in, shape_out=shape_out, kernel=kernel,
-            stride=1 if dense else layer.stride or kernel, padding=layer.padding if layer.kind == "conv" else 0,
-            lanes=granule if pool else layer.lanes, granule=granule, accumulates=layer.kind == "conv", random=False,
+            stride=1 if dense else layer.stride or kernel, padding=layer.padding if conv else 0,
+            lanes=granule if pool else layer.lanes, granule=granule, accumulates=conv and not dense, random=False,
             weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
             error_width=numbers.error.width, potential_width=numbers.potential.width,
             input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
