@@ -6,13 +6,13 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.counters import unit_amounts, unit_counters
+from ..golden.counters import unit_counters
 from ..golden.dropout import dropout_seeds
 from ..golden.random_weights import lane_keys, value_bits
 from ..golden.units import clog2
 from .arithmetic import register
 from .backward import BackwardPath, request_layout, window_layout
-from .counters import CounterBank
+from .counting import count_unit
 from .dot import DotPath
 from .dropout import Dropout
 from .forward import ForwardPath
@@ -217,7 +217,7 @@ class UnitCore(wiring.Component):
         if self.stochastic:
             self._lfsr(m, learning.update)
         if self.names:
-            self._counters(m, forward, backward, learning, errors, counts)
+            count_unit(m, self, forward, backward, learning, errors, counts)
         return m
 
     def _potentials(self, m, forward):
@@ -489,74 +489,3 @@ class UnitCore(wiring.Component):
             lfsr.load.eq(self.lfsr_load), lfsr.load_lane.eq(self.lfsr_lane), lfsr.load_state.eq(self.lfsr_state),
             self.lfsr_read.eq(lfsr.random.as_value().word_select(self.lfsr_lane, 16)),
         ]
-
-    def _counters(self, m, forward, backward, learning, errors, counts):
-        config, unit = self.config, self.unit
-        m.submodules.counters = bank = CounterBank(
-            self.names, amounts=unit_amounts(config, unit), width=config.hardware.counter_bits)
-        m.d.comb += [
-            bank.clear.eq(self.counter_clear), bank.index.eq(self.counter_index),
-            self.counter_value.eq(bank.value),
-        ]
-        used = set()
-
-        def count(name, amount):
-            if f"{unit.path}.{name}" in self.names:
-                used.add(f"{unit.path}.{name}")
-                m.d.comb += getattr(bank, bank.port(f"{unit.path}.{name}")).eq(amount)
-
-        def passing(start, done, name):
-            running = Signal(name=f"in_{name}")
-            with m.If(start):
-                m.d.sync += running.eq(1)
-            with m.Elif(done):
-                m.d.sync += running.eq(0)
-            count(f"cycles.{name}", start | running)
-
-        def lanes_of(enable, full):
-            return Mux(enable, Mux(full, unit.lanes, unit.last_lanes), 0)
-
-        passing(self.start_forward, forward.done, "forward")
-        count("adds.forward", lanes_of(forward.event, forward.full))
-        count("weight.read.forward", forward.event)
-        count("potential.read.forward", forward.stored_en)
-        count("potential.write.forward", forward.keep_en)
-        count("input.write.forward", self.input_written)
-        count("input.read.forward", forward.fetch)
-        if unit.static:
-            count("value.read.forward", forward.event)
-            count("value.write.forward", self.value_written)
-        if unit.learns:
-            passing(self.start_backward, backward.done, "backward")
-            count("window.write.forward", forward.out_valid & self.train)
-            count("window.read.backward", backward.fetch)
-            count("error.write.backward", errors.write_en)
-            count("error.read.backward", backward.sum_en & (self.offset != 0) if unit.static else
-                  (self.request.valid if unit.serves else 0) | (backward.stored_en & self.resume))
-        if unit.serves:
-            count("adds.backward", self.request.valid if unit.pool else
-                  lanes_of(self.request.valid, self.request.full))
-            count("weight.read.backward", self.request.valid)
-        if learning is not None:
-            update, reader = learning.update, learning.reader
-            passing(self.start_update, self.done_update, "update")
-            count("adds.update", lanes_of(learning.slot, reader.full))
-            count("weight.read.update", update.weight_en)
-            count("weight.write.update", update.write_en)
-            count("error.read.update", learning.error_en)
-            count("input.read.update", reader.fetch)
-            count("value.read.update", learning.value_en)
-            if unit.accumulates:
-                count("gradient.read.update", reader.reads)
-                count("gradient.write.update", reader.writes)
-            if unit.velocity_width:
-                count("velocity.read.update", update.gradient_en)
-                count("velocity.write.update", update.velocity_write_en)
-        if counts is not None:
-            count("count.read.forward", forward.stored_en)
-            count("count.write.forward", counts.write_en)
-            count("count.read.backward", backward.own_en)
-            count("count.read.report", self.count_en)
-        if used != set(self.names):
-            raise AssertionError(f"counters without a source: {sorted(set(self.names) - used)}")
-

@@ -1,0 +1,87 @@
+"""What the counters of a unit count: one line each, at one place."""
+
+from amaranth.hdl import Mux, Signal
+
+from ..golden.counters import unit_amounts
+from .counters import CounterBank
+
+__all__ = ["count_unit"]
+
+
+def count_unit(m, core, forward, backward, learning, errors, counts):
+    """Add the counter bank of a `UnitCore` to its module `m`; every counter counts the enable that drives a port.
+
+    Parameters
+    ----------
+    forward, backward, learning, errors, counts
+        Paths and memories of the unit; None where it has none.
+    """
+    config, unit = core.config, core.unit
+    m.submodules.counters = bank = CounterBank(
+        core.names, amounts=unit_amounts(config, unit), width=config.hardware.counter_bits)
+    m.d.comb += [
+        bank.clear.eq(core.counter_clear), bank.index.eq(core.counter_index),
+        core.counter_value.eq(bank.value),
+    ]
+    used = set()
+
+    def count(name, amount):
+        if f"{unit.path}.{name}" in core.names:
+            used.add(f"{unit.path}.{name}")
+            m.d.comb += getattr(bank, bank.port(f"{unit.path}.{name}")).eq(amount)
+
+    def passing(start, done, name):
+        running = Signal(name=f"in_{name}")
+        with m.If(start):
+            m.d.sync += running.eq(1)
+        with m.Elif(done):
+            m.d.sync += running.eq(0)
+        count(f"cycles.{name}", start | running)
+
+    def lanes_of(enable, full):
+        return Mux(enable, Mux(full, unit.lanes, unit.last_lanes), 0)
+
+    passing(core.start_forward, forward.done, "forward")
+    count("adds.forward", lanes_of(forward.event, forward.full))
+    count("weight.read.forward", forward.event)
+    count("potential.read.forward", forward.stored_en)
+    count("potential.write.forward", forward.keep_en)
+    count("input.write.forward", core.input_written)
+    count("input.read.forward", forward.fetch)
+    if unit.static:
+        count("value.read.forward", forward.event)
+        count("value.write.forward", core.value_written)
+    if unit.learns:
+        passing(core.start_backward, backward.done, "backward")
+        count("window.write.forward", forward.out_valid & core.train)
+        count("window.read.backward", backward.fetch)
+        count("error.write.backward", errors.write_en)
+        count("error.read.backward", backward.sum_en & (core.offset != 0) if unit.static else
+              (core.request.valid if unit.serves else 0) | (backward.stored_en & core.resume))
+    if unit.serves:
+        count("adds.backward", core.request.valid if unit.pool else
+              lanes_of(core.request.valid, core.request.full))
+        count("weight.read.backward", core.request.valid)
+    if learning is not None:
+        update, reader = learning.update, learning.reader
+        passing(core.start_update, core.done_update, "update")
+        count("adds.update", lanes_of(learning.slot, reader.full))
+        count("weight.read.update", update.weight_en)
+        count("weight.write.update", update.write_en)
+        count("error.read.update", learning.error_en)
+        count("input.read.update", reader.fetch)
+        count("value.read.update", learning.value_en)
+        if unit.accumulates:
+            count("gradient.read.update", reader.reads)
+            count("gradient.write.update", reader.writes)
+        if unit.velocity_width:
+            count("velocity.read.update", update.gradient_en)
+            count("velocity.write.update", update.velocity_write_en)
+    if counts is not None:
+        count("count.read.forward", forward.stored_en)
+        count("count.write.forward", counts.write_en)
+        count("count.read.backward", backward.own_en)
+        count("count.read.report", core.count_en)
+    if used != set(core.names):
+        raise AssertionError(f"counters without a source: {sorted(set(core.names) - used)}")
+
