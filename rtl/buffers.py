@@ -229,6 +229,23 @@ class SpikeStore(wiring.Component):
         return m
 
 
+def ring_members(config, unit, payload, depth):
+    """Members of a buffer that hands over intervals: `SpikeBuffer`, and `EventBuffer` with other items."""
+    return {
+        "i":            In(stream.Signature(payload)),
+        "available":    Out(1),
+        "label":        Out(range(config.network.classes)),
+        "train":        Out(1),
+        "take":         In(1),
+        "release":      In(1),
+        "base":         Out(range(max(2, depth))),
+        "read_en":      In(1),
+        "read_address": In(range(max(2, depth))),
+        "bits":         Out(unit.bitmap.scan_width),
+        "written":      Out(1),
+    }
+
+
 class SpikeBuffer(wiring.Component):
     """Ring of update periods, or of intervals where gradients are accumulated: the input of a later block.
 
@@ -256,19 +273,7 @@ class SpikeBuffer(wiring.Component):
         self.slots = config.hardware.spike_slots
         self.store = SpikeStore(config, unit, slots=self.slots)
         self.depth = self.store.depth
-        super().__init__({
-            "i":            In(stream.Signature(spike_layout(config, unit.granule))),
-            "available":    Out(1),
-            "label":        Out(range(config.network.classes)),
-            "train":        Out(1),
-            "take":         In(1),
-            "release":      In(1),
-            "base":         Out(range(max(2, self.depth))),
-            "read_en":      In(1),
-            "read_address": In(range(max(2, self.depth))),
-            "bits":         Out(unit.bitmap.scan_width),
-            "written":      Out(1),
-        })
+        super().__init__(ring_members(config, unit, spike_layout(config, unit.granule), self.depth))
 
     def elaborate(self, platform):
         m = Module()

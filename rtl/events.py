@@ -1,11 +1,11 @@
 """Event input: the buffer of a first block whose samples are streams of events."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
 
 from ..golden.units import clog2
-from .buffers import sample_layout
+from .buffers import ring_members, sample_layout
 from .store import Store
 from .taps import lookup
 
@@ -54,20 +54,7 @@ class EventBuffer(wiring.Component):
         self.config, self.unit = config, unit
         self.slots = config.hardware.spike_slots
         self.depth = self.slots * unit.frames * unit.bitmap.words
-        super().__init__({
-            "i":            In(stream.Signature(event_layout(config))),
-            "available":    Out(1),
-            "label":        Out(range(config.network.classes)),
-            "train":        Out(1),
-            "take":         In(1),
-            "release":      In(1),
-            "base":         Out(range(max(2, self.depth))),
-            "read_en":      In(1),
-            "read_address": In(range(max(2, self.depth))),
-            "bits":         Out(unit.bitmap.scan_width),
-            "written":      Out(1),
-            "fault":        Out(1),
-        })
+        super().__init__({**ring_members(config, unit, event_layout(config), self.depth), "fault": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
