@@ -1,7 +1,10 @@
 """The presets: structure, sizes and savings as the paper has them, any (k, n), co-simulation in small, and in full the
 golden model."""
 
+import json
 import re
+import shutil
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 import torch
 
 from spikeloom.gen import presets
+from spikeloom.gen.generate import generate
 from spikeloom.golden import sections
 from spikeloom.golden.config import Config, ConfigError
 from spikeloom.golden.data import load_dataset
@@ -192,6 +196,20 @@ def test_full_size_in_the_golden_model(name):
     counters, end = prediction.counters, prediction.results[-1]["cycle of the result"]
     forward = [counters[f"{block.name}.cycles.forward"] for block in config.blocks]
     assert max(forward) < end < sum(value for name, value in counters.items() if ".cycles." in name or ".wait." in name)
+
+
+@pytest.mark.parametrize("name", ["lenet2", pytest.param("alexnet", marks=pytest.mark.long)])
+def test_full_size_in_verilog(name, tmp_path):
+    """Memories beyond any chip are instances like all others; another tool than Verilator takes the text."""
+    verilog, contract = generate(presets.find(name), tmp_path)
+    sizes = re.findall(rf"^  {name}_memory #\(.*?DEPTH\(32'd(\d+)\).*?WIDTH\(32'd(\d+)\)", verilog.read_text(),
+                       re.MULTILINE | re.DOTALL)
+    listed = [m for m in json.loads(contract.read_text())["memories"] if m["verilog"] != f"{name}.begun"]
+    assert sorted((int(depth), int(width)) for depth, width in sizes) == sorted(
+        (max(2, m["depth"]), m["width"]) for m in listed)
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    subprocess.run(["iverilog", "-g2012", "-o", tmp_path / "out", verilog], check=True)
 
 
 @pytest.mark.long
