@@ -2,10 +2,11 @@
 
 Preset lenet1 for several intervals `k` and block lengths `n`, with trainable and with random classifiers, in batches of
 32 with momentum. Both models see the same samples in the same order. What is done is kept in a folder, and not done
-again.
+again; empty it after a change of the code.
 """
 
 import argparse
+import hashlib
 import json
 import math
 import sys
@@ -88,7 +89,8 @@ def train(model, config, data, epochs, tick):
 
 def run(case, kind, config, data, epochs, folder):
     """The result of one model in one case, from `folder` if it is there."""
-    path = folder / f"{case.name}-{kind}-{config.hash}-{len(data.train_labels)}x{epochs}.json"
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in data)).hexdigest()[:8]
+    path = folder / f"{case.name}-{kind}-{config.hash}-{digest}-{len(data.train_labels)}x{epochs}.json"
     if not path.exists():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

@@ -1,10 +1,10 @@
-"""Floating-point reference of any configuration: the same network, schedule and start, trained by PyTorch.
+"""Floating-point reference of a configuration: the same network, schedule and start, trained by PyTorch.
 
 Equations (1) to (7) of Guo et al. 2023 in real numbers. Convolutions and their derivatives are PyTorch's own; graphs
 end at block borders and at interval borders, and each local classifier has its loss. What is the same as in the golden
 model: initial weights (those of the golden model, so after rounding), random classifiers, leak, threshold, reset,
 surrogate, momentum, step decay of the rate, updates once per update period, batches. What differs: nothing is rounded
-and nothing saturates.
+and nothing saturates. There is no dropout.
 """
 
 import math
@@ -100,6 +100,11 @@ class Reference:
         Where to compute.
     dtype : torch.dtype
 
+    Raises
+    ------
+    ValueError
+        If a layer has dropout.
+
     Attributes
     ----------
     weights, velocities : list of torch.Tensor
@@ -110,6 +115,8 @@ class Reference:
     """
 
     def __init__(self, config, state=None, *, device="cpu", dtype=torch.float32):
+        if any(unit.dropout for unit in config.units):
+            raise ValueError("the reference has no dropout")
         self.config, self.device, self.dtype = config, device, dtype
         start = (state or initial_state(config)).weights
         self.weights = [self._weights(*own) for own in zip(range(len(start)), config.units, start)]

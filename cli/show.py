@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from ..golden.memories import verdict
+from ..golden.units import HISTORY_LIMIT
 from ..sim.summary import cycles, traffic, utilisation
 
 __all__ = ["progress", "simulation_tables", "waiting"]
@@ -111,6 +112,7 @@ def memory_table(config, memories):
 
 def _reason(unit, bits):
     """Why the gradients of `unit` are summed where they are."""
-    rules = {"shared weights": unit.kind == "conv", "momentum": unit.velocity_width > 0, "batch": unit.batch > 1,
+    rules = {f"more than {HISTORY_LIMIT} steps": unit.gradient == "memory" and unit.update_steps > HISTORY_LIMIT,
+             "shared weights": unit.kind == "conv", "momentum": unit.velocity_width > 0, "batch": unit.batch > 1,
              "fewer bits": bits[unit.gradient] == min(bits.values())}
     return next((rule for rule, holds in rules.items() if holds), "as configured")

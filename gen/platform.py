@@ -10,7 +10,7 @@ __all__ = ["MemoryPlatform"]
 
 TEMPLATE = """
 // One read port and one write port. Reading the word that is being written gives the old one; data stand until the
-// next read. One write enable per GRANULE bits. Nothing depends on the contents at power-up.
+// next read. One write enable per GRANULE bits. Contents at power-up do not matter, but for weights and velocities.
 module {name} #(parameter WIDTH = 1, parameter DEPTH = 2, parameter GRANULE = 1, parameter ADDRESS = 1) (
   input clk,
   input read_en, input [ADDRESS-1:0] read_address, output reg [WIDTH-1:0] read,

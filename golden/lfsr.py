@@ -43,7 +43,9 @@ def _cycle():
 
 
 def lane_seeds(seed, lanes, salt):
-    """Start states of the lanes of one unit: spread over the cycle, different for every `salt`.
+    """Start states of the lanes of one unit: spread over the cycle; units of as many lanes share none.
+
+    That holds for up to 255 values of `salt`. Units of different numbers of lanes may share the state of a lane.
 
     Parameters
     ----------
@@ -53,8 +55,9 @@ def lane_seeds(seed, lanes, salt):
         Number of lanes, and the place of the unit in the network (for dropout, behind all of them).
     """
     states, places = _cycle()
-    start = places[seed] + 7919 * salt
-    return [int(states[(start + lane * (PERIOD // lanes)) % PERIOD]) for lane in range(lanes)]
+    spacing = PERIOD // lanes  # never a multiple of the prime below
+    start = places[seed] + 7919 * salt % spacing
+    return [int(states[(start + lane * spacing) % PERIOD]) for lane in range(lanes)]
 
 
 class Lfsr:

@@ -46,7 +46,7 @@ def surrogate(u, config):
     codes = config.surrogate_codes
     distance = (u - constant(config.threshold, u.dtype)).abs_()
     if codes == (1,):
-        return (distance < constant(1 << config.bin_shift, u.dtype)).to(u.dtype)
+        return (distance.bitwise_right_shift_(constant(config.bin_shift, u.dtype)) == 0).to(u.dtype)
     bins = distance.bitwise_right_shift_(constant(config.bin_shift, u.dtype))
     return torch.tensor([*codes, 0], dtype=u.dtype)[bins.clamp_(max=len(codes))]
 

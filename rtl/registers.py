@@ -69,7 +69,8 @@ class RegisterMap:
             for kind in ["weight"] + (["velocity"] if unit.velocity_width else []):
                 self._add(f"{unit.path}.{kind}", unit.weight_depth << clog2(unit.lanes), "rw",
                           f"two's complement; ((word * {unit.fan_rows} + row) << {clog2(unit.lanes)}) + lane holds the "
-                          f"{kind} of fan-in row to output channel word * {unit.lanes} + lane; " + _rows(unit),
+                          f"{kind} of fan-in row to output channel word * {unit.lanes} + lane; " + _rows(unit)
+                          + "; undefined at power-up: write all of them before the first sample",
                           block=unit.block, unit=unit.index)
         self.address_bits = clog2(self._next)
 

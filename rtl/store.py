@@ -11,7 +11,7 @@ class Store(wiring.Component):
     """Simple dual-port memory; read data stand one cycle after `read_en` and stay until the next read.
 
     Reading and writing one word in the same cycle gives the old data; no user of it does. Contents survive reset; at
-    power-up they may be anything, and no user depends on them.
+    power-up they may be anything, and no user depends on them but for the weights and velocities that the host writes.
 
     Parameters
     ----------

@@ -93,7 +93,9 @@ def test_lane_seeds(seed):
     units = [lane_seeds(seed, lanes, salt) for salt in range(20) for lanes in (1, 2, 33, 256)]
     assert all(1 <= state <= PERIOD for unit in units for state in unit)
     assert all(len(set(unit)) == len(unit) for unit in units)
-    assert len({tuple(lane_seeds(seed, 8, salt)) for salt in range(64)}) == 64
+    for lanes in (*range(1, 34), 60, 64, 105, 128, 255, 256):
+        every = [state for salt in range(255) for state in lane_seeds(seed, lanes, salt)]
+        assert len(set(every)) == 255 * lanes
     assert lane_seeds(seed, 1, 0) == [seed]
 
 

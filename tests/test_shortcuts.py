@@ -1,13 +1,18 @@
 """What makes the golden model fast leaves no trace: 32-bit neurons, training without traces."""
 
+import random
+from unittest import mock
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spikeloom.golden import neuron
+from spikeloom.golden import arithmetic, linear, neuron
 from spikeloom.golden.checkpoint import state_arrays
+from spikeloom.golden.config import ConfigError
 from spikeloom.golden.model import Golden, initial_state
+from spikeloom.sim.draw import draw
 from strategies import configs, frames, small, spatial_configs
 
 
@@ -39,6 +44,61 @@ def test_the_width_of_neurons(config, seed, ends):
             assert a.errors is None or a.errors.tolist() == b.errors.tolist()
             assert a.potentials.dtype == a.codes.dtype == torch.int64
     same(narrow, wide)
+
+
+def wide(seed):
+    """A drawn configuration whose neurons come close to the 32 bits of an integer; None if luck fails."""
+    source, config = random.Random(seed), draw(seed)
+    table = {"shape": "table", "bin": 2.0**source.randint(-3, 6), "shift": source.randint(-8, 6),
+             "values": [source.choice([255, 1, 7]) for _ in range(source.randint(1, 6))]}
+    for _ in range(20):
+        weight, potential, error = source.randint(4, 16), source.randint(8, 30), source.randint(8, 28)
+        try:
+            found = config.replace(
+                numbers={"weight": {"width": weight, "fraction": source.randint(1, weight - 1)},
+                         "potential": {"width": potential, "fraction": source.randint(3, min(24, potential - 1))},
+                         "error": {"width": error, "fraction": source.randint(0, 6)}},
+                surrogate=source.choice([config.surrogate.model_dump(), table]))
+        except ConfigError:
+            continue
+        if 26 <= found.neuron_width <= 32:
+            return found
+    return None
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 100_000))
+def test_integers_and_products_at_their_limits(seed):
+    """Neurons of 26 to 32 bits, full weights and full frames, against 64 bits of either kind."""
+    config = wide(seed)
+    assume(config is not None)
+    source, state = torch.Generator().manual_seed(seed), extreme(config, seed)
+    samples, events = config.update.batch, config.input.kind == "events"
+    shape = (samples, config.time.steps, config.input.size) if events else (samples, config.input.size)
+    batch = torch.where(torch.rand(shape, generator=source) < 0.8, (1 << config.input.bits) - 1, 0)
+    labels = [place % config.network.classes for place in range(samples)]
+    narrow, wider = Golden(config, state), Golden(config, state)
+    wider._integer = torch.int64
+    for train in (True, True, False):
+        ours = narrow.run_batch(batch, labels, train=train)
+        with mock.patch.object(linear, "float_type", lambda bound: torch.float64), \
+                mock.patch.object(arithmetic, "float_type", lambda bound: torch.float64):
+            theirs = wider.run_batch(batch, labels, train=train)
+        for a, b in zip([unit for trace in ours for unit in trace.units],
+                        [unit for trace in theirs for unit in trace.units]):
+            assert torch.equal(a.potentials, b.potentials)
+            assert a.errors is None or torch.equal(a.errors, b.errors)
+    same(narrow, wider)
+
+
+@pytest.mark.parametrize("surrogate", [{"shape": "rectangle", "width": 4096.0},
+                                       {"shape": "table", "bin": 4096.0, "values": [1]}])
+def test_a_window_beyond_the_integers(surrogate):
+    config = small(surrogate=surrogate, numbers={"potential": {"width": 26, "fraction": 20}})
+    assert config.bin_shift >= 31
+    golden = Golden(config)
+    trace = golden.run(frames(config, 1)[0], 0, train=True)
+    assert all(bool((unit.codes == 1).all()) for unit in trace.units)
 
 
 @pytest.mark.parametrize("changes, bits", [
