@@ -279,7 +279,7 @@ def test_spikes_arrive_whole(*, neurons, lanes, steps, period, slots, seed, prod
     unit, source = config.blocks[1].units[0], random.Random(seed)
     dut, seen = SpikeBuffer(config, unit), []
     layout, intervals = unit.bitmap, unit.frames // steps
-    assert intervals == (1 if unit.kind == "conv" else period)  # with one window, it is built as a dense layer
+    assert intervals == (period if unit.gradient == "history" else 1)
     # slots_sent[p][t] are the spikes of step t
     slots_sent = [[[source.randrange(2) for _ in range(unit.n_in)] for _ in range(unit.frames)]
                   for _ in range(slots + 2)]
