@@ -20,6 +20,7 @@ from .gradient import AccumulatePath
 from .lfsr import LaneLfsr
 from .pipeline import Pipeline
 from .random_weights import RandomWeights
+from .spike_counts import keep_counts
 from .store import Store
 from .taps import lookup
 from .update import UpdatePath
@@ -213,7 +214,7 @@ class UnitCore(wiring.Component):
             ]
             m.d.comb += [dot.products[lane].eq(products[lane]) for lane in range(lanes)]
 
-        counts = self._counts(m, forward, backward) if self.above is None else None
+        counts = keep_counts(m, self, forward, backward) if self.above is None else None
         if self.stochastic:
             self._lfsr(m, learning.update)
         if self.names:
@@ -434,53 +435,6 @@ class UnitCore(wiring.Component):
             m.d.comb += errors.write.word_select(lane, unit.history_width).eq(total)
             with m.If(backward.error_valid):
                 m.d.sync += running.eq(total)
-
-    def _counts(self, m, forward, backward):
-        """Spike counts of a classifier: of the sample for the result, of the interval for its error (equation 3)."""
-        unit, steps = self.unit, self.unit.steps
-        layout = data.StructLayout({
-            "total": data.ArrayLayout(self.count_bits, unit.lanes),
-            "recent": data.ArrayLayout(steps.bit_length(), unit.lanes),
-        })
-        m.submodules.count_store = store = Store(width=layout.size, depth=unit.batch * unit.words)
-        first = self.sample * unit.words if unit.batch > 1 else 0
-        read = data.View(layout, store.read)
-        write = Signal(layout)
-        # The total of the intervals before is needed with the last step of a word, and read with its first.
-        resume = Signal()
-        m.d.comb += [
-            resume.eq(forward.stored_en),
-            store.read_en.eq(resume | backward.own_en | self.count_en),
-            store.read_address.eq(first + Mux(self.count_en, self.count_word, Mux(
-                backward.own_en, backward.own_word, forward.stored_address))),
-            store.write_en.eq(forward.out_valid & forward.out_word_last),
-            store.write_address.eq(first + forward.out_word),
-            store.write.eq(write.as_value()),
-            self.counts.eq(read.total.as_value()),
-        ]
-        for lane in range(unit.lanes):
-            # Before the reading of the next word, the total of this one moves into the lane.
-            recent = Signal(steps.bit_length(), name=f"recent_{lane}")
-            before = Signal(self.count_bits, name=f"before_{lane}")
-            count = Signal(steps.bit_length(), name=f"count_{lane}")
-            fresh = register(m, resume, name=f"fresh_{lane}")
-            with m.If(fresh):
-                m.d.sync += before.eq(read.total[lane])
-            m.d.comb += count.eq(Mux(forward.out_step == 0, 0, recent) + forward.out_spikes[lane])
-            with m.If(forward.out_valid):
-                m.d.sync += recent.eq(count)
-            m.d.comb += [
-                write.recent[lane].eq(count),
-                write.total[lane].eq(Mux(self.first_interval, 0, before) + count),
-            ]
-            target = Signal(name=f"target_{lane}")
-            place = Signal(range(max(2, unit.words)), name=f"place_{lane}")
-            m.d.comb += [
-                place.eq(register(m, backward.own_word, name=f"own_word_{lane}")),
-                target.eq(place * unit.lanes + lane == self.label),
-                backward.own[lane].eq(read.recent[lane] - Mux(target, steps, 0)),
-            ]
-        return store
 
     def _lfsr(self, m, update):
         m.submodules.lfsr = lfsr = LaneLfsr(self.seeds)

@@ -1,0 +1,57 @@
+"""Spike counts of a classifier, from which come its result and its error."""
+
+from amaranth.hdl import Mux, Signal
+from amaranth.lib import data
+
+from .arithmetic import register
+from .store import Store
+
+__all__ = ["keep_counts"]
+
+
+def keep_counts(m, core, forward, backward):
+    """Spike counts of a classifier: of the sample for the result, of the interval for its error (equation 3)."""
+    unit, steps = core.unit, core.unit.steps
+    layout = data.StructLayout({
+        "total": data.ArrayLayout(core.count_bits, unit.lanes),
+        "recent": data.ArrayLayout(steps.bit_length(), unit.lanes),
+    })
+    m.submodules.count_store = store = Store(width=layout.size, depth=unit.batch * unit.words)
+    first = core.sample * unit.words if unit.batch > 1 else 0
+    read = data.View(layout, store.read)
+    write = Signal(layout)
+    # The total of the intervals before is needed with the last step of a word, and read with its first.
+    resume = Signal()
+    m.d.comb += [
+        resume.eq(forward.stored_en),
+        store.read_en.eq(resume | backward.own_en | core.count_en),
+        store.read_address.eq(first + Mux(core.count_en, core.count_word, Mux(
+            backward.own_en, backward.own_word, forward.stored_address))),
+        store.write_en.eq(forward.out_valid & forward.out_word_last),
+        store.write_address.eq(first + forward.out_word),
+        store.write.eq(write.as_value()),
+        core.counts.eq(read.total.as_value()),
+    ]
+    for lane in range(unit.lanes):
+        # Before the reading of the next word, the total of this one moves into the lane.
+        recent = Signal(steps.bit_length(), name=f"recent_{lane}")
+        before = Signal(core.count_bits, name=f"before_{lane}")
+        count = Signal(steps.bit_length(), name=f"count_{lane}")
+        fresh = register(m, resume, name=f"fresh_{lane}")
+        with m.If(fresh):
+            m.d.sync += before.eq(read.total[lane])
+        m.d.comb += count.eq(Mux(forward.out_step == 0, 0, recent) + forward.out_spikes[lane])
+        with m.If(forward.out_valid):
+            m.d.sync += recent.eq(count)
+        m.d.comb += [
+            write.recent[lane].eq(count),
+            write.total[lane].eq(Mux(core.first_interval, 0, before) + count),
+        ]
+        target = Signal(name=f"target_{lane}")
+        place = Signal(range(max(2, unit.words)), name=f"place_{lane}")
+        m.d.comb += [
+            place.eq(register(m, backward.own_word, name=f"own_word_{lane}")),
+            target.eq(place * unit.lanes + lane == core.label),
+            backward.own[lane].eq(read.recent[lane] - Mux(target, steps, 0)),
+        ]
+    return store
