@@ -20,6 +20,7 @@ from ..golden.schedule import (
     report_cycles,
 )
 from ..rtl.core import Core
+from ..rtl.counters import CounterBank
 from ..rtl.events import input_layout
 from ..rtl.registers import request_layout
 from ..rtl.result import result_layout
@@ -116,7 +117,7 @@ def _input_rule(config):
 def _counter_path(config, name):
     parts = name.split(".")
     owner = parts[:2] if parts[1] in {unit.name for unit in config.units} else parts[:1]
-    return ".".join([config.name, *owner, "counters", "count_" + name.replace(".", "_")])
+    return ".".join([config.name, *owner, "counters", CounterBank.register(name)])
 
 
 def generate(config: Config, folder) -> tuple[Path, Path]:

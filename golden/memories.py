@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from .counters import block_counters, unit_counters
+
 __all__ = ["CHIPS", "Chip", "Memory", "memories", "verdict"]
 
 
@@ -94,6 +96,11 @@ def memories(config):
                 width = unit.lanes * (config.time.steps.bit_length() + unit.steps.bit_length())
                 found.append(Memory(f"{path}.count_store", "classifier count", unit.batch * unit.words, width,
                                     "sample * words + word: spikes of the sample per lane, then of the interval"))
+        if hardware.counters:
+            for path, names in [(block.name, block_counters(block)),
+                                *((f"{block.name}.{unit.name}", unit_counters(config, unit)) for unit in block.units)]:
+                found.append(Memory(f"{path}.counters", "bookkeeping", max(2, len(names)), hardware.counter_bits,
+                                    "index: the counter, without what waits in its register"))
         if not block.last:
             width = top.lanes + (config.network.classes - 1).bit_length() + 1
             found.append(Memory(f"{block.name}.queue", "history", max(2, top.words * top.steps), width,

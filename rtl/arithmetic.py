@@ -4,8 +4,11 @@ from amaranth.hdl import Const, Mux, Signal, signed
 
 from ..golden.sections import DROPOUT_BITS
 
-__all__ = ["adder_tree", "leak", "register", "saturate", "shift_floor", "shift_kept", "shift_nearest",
-           "shift_stochastic"]
+__all__ = ["adder_tree", "fraction", "half", "kept", "leak", "register", "saturate", "scale", "shift_floor", "shift_kept",
+           "shift_nearest", "shift_stochastic"]
+
+#: A product with a constant of more digits is left to a multiplier.
+DIGITS = 4
 
 
 def saturate(m, x, width, *, name):
@@ -22,33 +25,80 @@ def saturate(m, x, width, *, name):
     return y
 
 
+def signed_digits(constant):
+    """Canonical signed digits of a positive integer: ``(place, sign)``, no two places side by side."""
+    found, place = [], 0
+    while constant:
+        if constant & 1:
+            sign = 2 - (constant & 3)
+            found.append((place, sign))
+            constant -= sign
+        constant >>= 1
+        place += 1
+    return found
+
+
+def kept(m, x, *, name):
+    """`x` as a signal that synthesis keeps: adders behind it stay carry chains.
+
+    Yosys would merge them into one sum with many operands, which costs two LUTs per bit and operand instead of one.
+    """
+    signal = Signal.like(x, name=name, attrs={"keep": 1})
+    m.d.comb += signal.eq(x)
+    return signal
+
+
+def scale(m, x, constant, *, name):
+    """``x * constant`` for a constant that is not negative: a few shifted copies in a balanced sum, or a multiplier."""
+    digits = signed_digits(constant)
+    if len(digits) > DIGITS or not digits:
+        return x * constant
+    # The top digit is positive, so that a positive term stands first in the last difference.
+    terms = sorted(((sign, x.shift_left(place)) for place, sign in digits), key=lambda term: -term[0])
+    while len(terms) > 1:
+        pairs = [(sign, kept(m, a + b if sign == other else a - b, name=f"{name}_{len(terms)}_{place}"))
+                 for place, ((sign, a), (other, b)) in enumerate(zip(terms[0::2], terms[1::2]))]
+        terms = pairs + terms[2 * len(pairs):]
+    return terms[0][1]
+
+
 def shift_floor(x, shift):
     """``floor(x / 2**shift)``; a negative `shift` multiplies. Wires only."""
     return x.shift_right(shift) if shift >= 0 else x.shift_left(-shift)
 
 
-def shift_kept(x, shift, dropout):
+def shift_kept(m, x, shift, dropout, *, name):
     """``floor(x * (1 - dropout / 16) / 2**shift)``: a product with a constant, and wires."""
-    return shift_floor(x * ((1 << DROPOUT_BITS) - dropout), shift + DROPOUT_BITS)
+    return shift_floor(scale(m, x, (1 << DROPOUT_BITS) - dropout, name=name), shift + DROPOUT_BITS)
+
+
+def half(shift):
+    """What `shift_nearest` adds before the shift."""
+    return 1 << shift >> 1
+
+
+def fraction(shift):
+    """Which random bits `shift_stochastic` adds before the shift."""
+    return (1 << shift) - 1
 
 
 def shift_nearest(x, shift):
     """``x / 2**shift`` to the nearest integer, halves upwards; a negative `shift` multiplies."""
-    return (x + (1 << shift >> 1)).shift_right(shift) if shift > 0 else x.shift_left(-shift)
+    return (x + half(shift)).shift_right(shift) if shift > 0 else x.shift_left(-shift)
 
 
 def shift_stochastic(x, shift, random):
     """``floor(x / 2**shift + r)``, ``r`` the low `shift` bits of `random` as a fraction below one."""
-    return (x + random[:shift]).shift_right(shift) if shift > 0 else x
+    return (x + (random & fraction(shift))).shift_right(shift)
 
 
-def leak(x, rule):
+def leak(m, x, rule, *, name):
     """``floor(x * multiplier / 2**shift)`` or ``x - floor(x / 2**shift)``. Twin of `golden.neuron.leak`."""
     if rule.form == "shift":
         return (x - x.shift_right(rule.shift))[:len(x)].as_signed()
     if rule.multiplier == 0:
         return Const(0, signed(1))
-    return (x * rule.multiplier).shift_right(rule.shift)[:len(x)].as_signed()
+    return scale(m, x, rule.multiplier, name=name).shift_right(rule.shift)[:len(x)].as_signed()
 
 
 def register(m, x, *, name, stages=1):
@@ -68,7 +118,8 @@ def adder_tree(m, terms, *, name):
     level = 0
     while len(terms) > 1 or level == 0:
         for _ in range(2):
-            pairs = [terms[i] + terms[i + 1] for i in range(0, len(terms) - 1, 2)]
+            pairs = [kept(m, terms[i] + terms[i + 1], name=f"{name}_{level}_{len(terms)}_{i}")
+                     for i in range(0, len(terms) - 1, 2)]
             terms = pairs + terms[len(terms) - len(terms) % 2:]
         terms = [register(m, term, name=f"{name}_{level}_{i}") for i, term in enumerate(terms)]
         level += 1

@@ -79,8 +79,8 @@ class BlockCore(wiring.Component):
     rate_load, decays, since_decay
         Learning-rate state: halvings so far (from `access_data`) and trained samples since the last one
         (from `access_since`).
-    counter_clear, counter_index, counter_value
-        The counter bank of the selected unit; the value stands one cycle after the index.
+    counter_clear, counter_read, counter_index, counter_value
+        The counter bank of the selected unit; the value stands one cycle after `counter_read`.
     """
 
     def __init__(self, config, block, *, seeds):
@@ -118,6 +118,7 @@ class BlockCore(wiring.Component):
             "decays":         Out(range(max(2, config.update.decay_limit + 1))),
             "since_decay":    Out(32),
             "counter_clear":  In(1),
+            "counter_read":   In(1),
             "counter_index":  In(range(max(2, most))),
             "counter_value":  Out(config.hardware.counter_bits),
         } | ({"dropout_load": In(1), "dropout_read": Out(16)} if any(unit.dropout for unit in block.units) else {}))
@@ -236,7 +237,10 @@ class BlockCore(wiring.Component):
                 with m.If(chosen):
                     m.d.comb += self.dropout_read.eq(core.dropout_read)
             if core.names:
-                m.d.comb += [core.counter_clear.eq(self.counter_clear), core.counter_index.eq(self.counter_index)]
+                m.d.comb += [
+                    core.counter_clear.eq(self.counter_clear), core.counter_index.eq(self.counter_index),
+                    core.counter_read.eq(chosen & self.counter_read),
+                ]
                 with m.If(chosen):
                     m.d.comb += self.counter_value.eq(core.counter_value)
 
@@ -414,7 +418,7 @@ class BlockCore(wiring.Component):
             width=self.config.hardware.counter_bits)
         m.d.comb += [bank.clear.eq(self.counter_clear), bank.index.eq(self.counter_index)]
         with m.If(self.select == len(self.units)):
-            m.d.comb += self.counter_value.eq(bank.value)
+            m.d.comb += [bank.read.eq(self.counter_read), self.counter_value.eq(bank.value)]
 
         def add(counter, amount):
             m.d.comb += getattr(bank, bank.port(f"{name}.{counter}")).eq(amount)

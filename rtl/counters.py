@@ -1,14 +1,19 @@
 """Counters: each counts one enable, in the cycle in which it drives a port."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["CounterBank"]
 
 
 class CounterBank(wiring.Component):
-    """Saturating counters with one read port; `value` stands one cycle after `index`.
+    """Saturating counters in one memory with one adder, and one read port.
+
+    What a counter has counted since the last visit waits in a few bits of its own. Every cycle the next counter in
+    turn is visited: what waits is added to its word in memory, the sum saturated. A read takes a visit of its own, so
+    that it is exact. The memory is read combinationally, which distributed RAM can; its contents at power-up do not
+    matter, since a bit per counter tells whether its word was written since the last `clear`.
 
     Parameters
     ----------
@@ -26,9 +31,10 @@ class CounterBank(wiring.Component):
         ``add_<name>``: increment of this cycle (dots in the name become underscores).
     clear : In(1)
         Set all counters to zero.
-    index : In
-        Which counter to read.
+    read, index : In
+        Read a counter; at most in every other cycle, so that all others still have their turn in time.
     value : Out(width)
+        The counter as it was before the cycle of `read`; stands in the cycle after.
 
     Raises
     ------
@@ -43,6 +49,7 @@ class CounterBank(wiring.Component):
         super().__init__({
             **{self.port(name): In(range(self.amounts.get(name, 1) + 1)) for name in self.names},
             "clear": In(1),
+            "read":  In(1),
             "index": In(range(max(2, len(self.names)))),
             "value": Out(width),
         })
@@ -52,20 +59,44 @@ class CounterBank(wiring.Component):
         """Name of the increment input of a counter."""
         return "add_" + name.replace(".", "_")
 
-    def register(self, name):
-        """Name of the register of a counter."""
-        return "count_" + name.replace(".", "_")
+    @staticmethod
+    def register(name):
+        """Name of the register in which a counter's increments wait."""
+        return "waiting_" + name.replace(".", "_")
 
     def elaborate(self, platform):
         m = Module()
-        counts = []
+        count = len(self.names)
+        m.submodules.sums = sums = memory.Memory(shape=unsigned(self.width), depth=max(2, count), init=[])
+        stored, write = sums.read_port(domain="comb"), sums.write_port()
+
+        turn, visit = Signal(range(max(2, count))), Signal(range(max(2, count)))
+        with m.If(~self.read):
+            m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
+        m.d.comb += visit.eq(Mux(self.read, self.index, turn))
+
+        fresh, written = Const(0), Signal(count)
         for place, name in enumerate(self.names):
-            count = Signal(self.width, name=self.register(name))
-            total = Signal(max(self.width, self.amounts.get(name, 1).bit_length()) + 1, name=f"total_{place}")
-            m.d.comb += total.eq(count + getattr(self, self.port(name)))
-            m.d.sync += count.eq(Mux(total[self.width:].any(), ~0, total))
+            # A turn comes after twice as many cycles as there are counters, if half of them read.
+            most = self.amounts.get(name, 1) * (2 * count + 1)
+            own = Signal(range(most + 1), name=self.register(name))
+            visited = Signal(name=f"visited_{place}")
+            m.d.comb += visited.eq(visit == place)
+            m.d.sync += own.eq(Mux(visited, 0, own) + getattr(self, self.port(name)))
+            with m.If(visited):
+                m.d.sync += written[place].eq(1)
             with m.If(self.clear):
-                m.d.sync += count.eq(0)
-            counts.append(count)
-        m.d.sync += self.value.eq(Array(counts)[self.index])
+                m.d.sync += own.eq(0)
+            fresh = fresh | Mux(visited, own, 0)
+        with m.If(self.clear):
+            m.d.sync += written.eq(0)
+
+        total = Signal(max(self.width, len(fresh)) + 1)
+        m.d.comb += [
+            stored.addr.eq(visit),
+            total.eq(Mux(written.bit_select(visit, 1), stored.data, 0) + fresh),
+            write.en.eq(1), write.addr.eq(visit),
+            write.data.eq(Mux(total[self.width:].any(), Const(-1, self.width), total)),
+        ]
+        m.d.sync += self.value.eq(write.data)
         return m

@@ -20,7 +20,7 @@ def count_unit(m, core, forward, backward, learning, errors, counts):
     m.submodules.counters = bank = CounterBank(
         core.names, amounts=unit_amounts(config, unit), width=config.hardware.counter_bits)
     m.d.comb += [
-        bank.clear.eq(core.counter_clear), bank.index.eq(core.counter_index),
+        bank.clear.eq(core.counter_clear), bank.read.eq(core.counter_read), bank.index.eq(core.counter_index),
         core.counter_value.eq(bank.value),
     ]
     used = set()

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import leak, saturate, shift_floor
+from .arithmetic import leak, saturate, scale, shift_floor
 
 __all__ = ["ErrorUnit"]
 
@@ -59,11 +59,11 @@ class ErrorUnit(wiring.Component):
 
         later, carried = Signal(signed(width)), Signal(signed(width))
         m.d.comb += later.eq(Mux(self.restart, self.stored, self.error))
-        through_reset = shift_floor(later * rho, config.numbers.potential.fraction)
+        through_reset = shift_floor(scale(m, later, rho, name="reset"), config.numbers.potential.fraction)
         through_reset_q = Signal(signed(max(1, len(through_reset))))
         with m.If(self.carry):
             m.d.sync += [
-                carried.eq(leak(later, config.neuron.leak)), through_reset_q.eq(through_reset),
+                carried.eq(leak(m, later, config.neuron.leak, name="leaked")), through_reset_q.eq(through_reset),
             ]
 
         spike_error = self.delta - through_reset_q if rho else self.delta

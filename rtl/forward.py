@@ -175,8 +175,11 @@ class ForwardPath(wiring.Component):
                 term = Mux(add.spikes[lane], unit.pool_weight, 0)
             else:
                 term = self.terms[lane]
-            with m.If(add.valid):
-                m.d.sync += total.eq(Mux(add.first, 0, total) + Mux(add.event, term, 0))
+            # Operations without an event change nothing, or are the first of a sum of nothing.
+            with m.If(add.event):
+                m.d.sync += total.eq(Mux(add.first, 0, total) + term)
+            with m.Elif(add.first):
+                m.d.sync += total.eq(0)
             current = total
             if unit.static:
                 current = Signal.like(total, name=f"current_{lane}")

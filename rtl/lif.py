@@ -78,25 +78,23 @@ class Lif(wiring.Component):
         spent = Signal(signed(width))
         amount = Mux(fired, config.reset_amount, 0)
         if reset == "subtract":
-            m.d.comb += spent.eq(leak(u, rule) - amount)
+            m.d.comb += spent.eq(leak(m, u, rule, name="leaked") - amount)
         elif reset == "subtract-before-leak":
-            m.d.comb += spent.eq(leak(u - amount, rule))
+            m.d.comb += spent.eq(leak(m, (u - amount)[:width].as_signed(), rule, name="leaked"))
         elif reset == "zero":
-            m.d.comb += spent.eq(Mux(fired, 0, leak(u, rule)))
+            m.d.comb += spent.eq(Mux(fired, 0, leak(m, u, rule, name="leaked")))
         else:
-            m.d.comb += spent.eq(leak(u, rule))
+            m.d.comb += spent.eq(leak(m, u, rule, name="leaked"))
         with m.If(self.decay):
             m.d.sync += decayed.eq(spent)
 
         current = shift_floor(self.total, -self.align)
         if self.dropout:
-            current = Mux(self.train, current, shift_kept(self.total, -self.align, self.dropout))
+            current = Mux(self.train, current, shift_kept(m, self.total, -self.align, self.dropout, name="share"))
         with m.If(self.integrate):
             m.d.sync += self.potential.eq(
                 saturate(m, decayed + current, width, name="charged"))
 
-        m.d.comb += [
-            self.spike.eq(self._fired(self.potential)),
-            self.code.eq(surrogate_code(m, self.potential, config)),
-        ]
+        spike, code = surrogate_code(m, self.potential, config)
+        m.d.comb += [self.spike.eq(spike), self.code.eq(code)]
         return m

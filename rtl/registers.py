@@ -218,6 +218,7 @@ class RegisterPort(wiring.Component):
                 with m.If(at(region)):
                     m.d.comb += [
                         block.select.eq(region.unit), block.counter_index.eq(offset(region) >> 1),
+                        block.counter_read.eq(perform),
                     ]
                     with m.If(collect & ~write):
                         m.d.sync += answer.eq(block.counter_value)

@@ -1,6 +1,6 @@
 """Event scan: from bitmaps to one event per cycle."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,12 +8,17 @@ __all__ = ["EventScan", "first_set"]
 
 
 def first_set(m, bits, *, name):
-    """Index of the lowest set bit of `bits` (0 if none), as a signal."""
+    """The lowest set bit of `bits` alone, and its index (0 if none), as signals.
+
+    A carry chain, and a tree of gates for each bit of the index.
+    """
+    lowest = Signal(len(bits), name=f"{name}_bit")
     index = Signal(range(max(2, len(bits))), name=name)
-    for i in reversed(range(len(bits))):
-        with m.If(bits[i]):
-            m.d.comb += index.eq(i)
-    return index
+    m.d.comb += [
+        lowest.eq(bits & -bits),
+        index.eq(Cat(Cat(lowest[i] for i in range(len(bits)) if i >> place & 1).any() for place in range(len(index)))),
+    ]
+    return lowest, index
 
 
 class EventScan(wiring.Component):
@@ -184,12 +189,13 @@ class EventScan(wiring.Component):
         masked = Signal(self.width)
         m.d.comb += masked.eq(0 if self.mute else self.bits & n_mask)
         rest = Signal(self.width)
+        lowest, index = first_set(m, bits, name="lowest")
         emitted = Signal(range(self.minimum))  # operations of this step so far, as far as they matter
         enough = Signal()
         m.d.comb += [
             self.event.eq(bits.any()), self.seen.eq(bits),
-            self.index.eq(first_set(m, bits, name="lowest")),
-            rest.eq(0 if self.whole else Mux(self.stay, bits, bits & (bits - 1))),
+            self.index.eq(index),
+            rest.eq(0 if self.whole else bits & ~Mux(self.stay, 0, lowest)),
             self.first.eq(emitted == 0),
             enough.eq(emitted == self.minimum - 1),
             exhausted.eq(self.valid & (rest == 0) & (~last_group | enough)),

@@ -10,7 +10,8 @@ __all__ = ["Store"]
 class Store(wiring.Component):
     """Simple dual-port memory; read data stand one cycle after `read_en` and stay until the next read.
 
-    Reading and writing one word in the same cycle gives the old data; no user of it does. Contents survive reset; at
+    No user of it reads a word in the cycle in which it is written, so that any RAM will do: in the generated Verilog
+    such a read gives wrong bits in simulation. Contents survive reset; at
     power-up they may be anything, and no user depends on them but for the weights and velocities that the host writes.
 
     Parameters

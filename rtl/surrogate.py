@@ -6,19 +6,23 @@ __all__ = ["surrogate_code"]
 
 
 def surrogate_code(m: Module, u, config):
-    """Surrogate code of potential `u`; combinational twin of `golden.neuron.surrogate`.
+    """Spike and surrogate code of potential `u`; combinational twin of `golden.neuron.spikes` and `surrogate`.
 
-    One subtraction; with the rectangle, one comparison of its upper bits and a code of one bit.
+    Both come from one subtraction. A window of one bin needs no absolute value: below the threshold, the distance is
+    above the window's negative width.
     """
-    width = config.numbers.potential.width
-    codes = config.surrogate_codes
+    width, codes = config.numbers.potential.width, config.surrogate_codes
     distance = Signal(signed(width + 1), name="distance")
-    magnitude = Signal(width + 1, name="magnitude")
     code = Signal(config.code_bits, name="window")
-    m.d.comb += [
-        distance.eq(u - config.threshold),
-        magnitude.eq(Mux(distance < 0, -distance, distance)),
-    ]
+    m.d.comb += distance.eq(u - config.threshold)
+    below = distance[-1]
+    spike = ~below & (distance != 0) if config.neuron.compare == ">" else ~below
+    low, bins = distance[:config.bin_shift], distance[config.bin_shift:]
+    if len(codes) == 1 and len(bins) > 0:
+        m.d.comb += code.eq(Mux(Mux(below, bins.all() & low.any(), ~bins.any()), codes[0], 0))
+        return spike, code
+    magnitude = Signal(width + 1, name="magnitude")
+    m.d.comb += magnitude.eq(Mux(below, -distance, distance))
     bins = magnitude[config.bin_shift:]
     with m.Switch(bins):
         for place, value in enumerate(codes[:1 << len(bins)]):  # wide bins may reach beyond every potential
@@ -26,4 +30,4 @@ def surrogate_code(m: Module, u, config):
                 m.d.comb += code.eq(value)
         with m.Default():
             m.d.comb += code.eq(0)
-    return code
+    return spike, code

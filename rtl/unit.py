@@ -87,7 +87,7 @@ class UnitCore(wiring.Component):
         Weights or velocities, one at a time, while no pass runs; read data stand one cycle after `port_en`.
     lfsr_load, lfsr_lane, lfsr_state, lfsr_read : access to LFSR states (stochastic rounding only).
     dropout_load, dropout_lane, dropout_state, dropout_read : the same of those of dropout (only where there is any).
-    counter_clear, counter_index, counter_value : the counter bank.
+    counter_clear, counter_read, counter_index, counter_value : the counter bank.
     """
 
     def __init__(self, config, unit, above, *, seeds, depth):
@@ -152,7 +152,8 @@ class UnitCore(wiring.Component):
             members |= {"dropout_load": In(1), "dropout_lane": In(range(max(2, unit.lanes))), "dropout_state": In(16),
                         "dropout_read": Out(16)}
         if self.names:
-            members |= {"counter_clear": In(1), "counter_index": In(range(max(2, len(self.names)))),
+            members |= {"counter_clear": In(1), "counter_read": In(1),
+                        "counter_index": In(range(max(2, len(self.names)))),
                         "counter_value": Out(config.hardware.counter_bits)}
         super().__init__(members)
 

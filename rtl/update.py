@@ -1,13 +1,14 @@
 """Deferred weight update of one unit, row by row."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import saturate, shift_nearest, shift_stochastic
+from .arithmetic import fraction, half, register, saturate, scale, shift_floor, shift_nearest
 from .gradient import ApplyScan, gradient_layout
 from .pipeline import Pipeline
 from .scan import first_set
+from .taps import lookup
 
 __all__ = ["UpdatePath", "UpdateScan"]
 
@@ -84,21 +85,21 @@ class UpdateScan(wiring.Component):
         pending = Signal(unit.bitmap.scan_width)
         active = Signal(unit.bitmap.scan_width)
         m.d.comb += active.eq(_any(history) & pending)
-        lowest = first_set(m, active, name="lowest")
-        rows = Array(Cat(h[i] for h in history) for i in range(unit.bitmap.scan_width))
+        row_bit, lowest = first_set(m, active, name="lowest")
         steps, left = Signal(frames), Signal(frames)
+        step_bit, step = first_set(m, left, name="next_step")
         word = Signal(range(max(2, unit.words)))
         row_ends, take = Signal(), Signal()
         m.d.comb += [
-            self.step.eq(first_set(m, left, name="next_step")),
+            self.step.eq(step),
             self.first.eq(left == steps),
-            self.last.eq((left & (left - 1)) == 0),
+            self.last.eq(left == step_bit),
             self.full.eq(word != unit.words - 1),
             row_ends.eq(self.valid & self.last & (word == unit.words - 1)),
         ]
 
         with m.If(self.valid):
-            m.d.sync += left.eq(left & (left - 1))
+            m.d.sync += left.eq(left & ~step_bit)
             with m.If(self.last):
                 m.d.sync += [
                     left.eq(steps), word.eq(word + 1),
@@ -107,11 +108,11 @@ class UpdateScan(wiring.Component):
                 ]
         with m.If(take):
             chosen = Signal(frames)
-            m.d.comb += chosen.eq(rows[lowest])
+            m.d.comb += chosen.eq(Cat((own & row_bit).any() for own in history))
             m.d.sync += [
                 self.valid.eq(1), self.row.eq(group_base + lowest), steps.eq(chosen), left.eq(chosen),
                 word.eq(0), self.weight_base.eq(0), self.error_base.eq(0),
-                pending.eq(pending & ~(1 << lowest)),
+                pending.eq(pending & ~row_bit),
             ]
         with m.Elif(row_ends):
             m.d.sync += self.valid.eq(0)
@@ -278,7 +279,7 @@ class UpdatePath(wiring.Component):
             ]
         m.d.comb += [
             self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].weight_base + s[4 + late].row),
-            self.advance.eq(last[5]),
+            self.advance.eq(last[4]),
             self.write_en.eq(last[7]), self.write_address.eq(s[7 + late].weight_base + s[7 + late].row),
             self.done.eq(s[7 + late].finish),
         ]
@@ -288,7 +289,12 @@ class UpdatePath(wiring.Component):
                 self.velocity_write_address.eq(s[5].weight_base + s[5].row),
             ]
 
+        # What is added before the shift is the same for all lanes, but for random bits.
         base = config.update.shift + (config.input.fraction if unit.static else 0)
+        shifts = range(base, base + config.update.decay_limit + 1)
+        stochastic = config.update.rounding == "stochastic"
+        halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
+        drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
         for lane in range(unit.lanes):
             gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}")
             if momentum:
@@ -296,7 +302,7 @@ class UpdatePath(wiring.Component):
                 kept = Signal(signed(unit.velocity_width + momentum.shift), name=f"kept_{lane}")
                 m.d.sync += [
                     fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
-                    kept.eq(self.velocities[lane] * momentum.multiplier),
+                    kept.eq(scale(m, self.velocities[lane], momentum.multiplier, name=f"retained_{lane}")),
                     gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.velocity_width,
                                          name=f"velocity_{lane}")),
                 ]
@@ -308,15 +314,13 @@ class UpdatePath(wiring.Component):
             else:
                 m.d.sync += gradient.eq(Mux(s[3].first, 0, gradient) + self.terms[lane])
             scaled = Signal(signed(unit.scaled_width), name=f"scaled_{lane}")
-            m.d.sync += scaled.eq(gradient * config.update.multiplier)
+            m.d.sync += scaled.eq(scale(m, gradient, config.update.multiplier, name=f"product_{lane}")
+                                  + (self.random[lane] & drawn if stochastic else halves))
             step = Signal(signed(unit.scaled_width), name=f"step_{lane}")
             with m.Switch(self.decays):
-                for decays in range(config.update.decay_limit + 1):
+                for decays, shift in enumerate(shifts):
                     with m.Case(decays) if decays < config.update.decay_limit else m.Default():
-                        if config.update.rounding == "nearest":
-                            m.d.sync += step.eq(shift_nearest(scaled, base + decays))
-                        else:
-                            m.d.sync += step.eq(shift_stochastic(scaled, base + decays, self.random[lane]))
+                        m.d.sync += step.eq(shift_floor(scaled, shift))
             m.d.sync += self.write[lane].eq(
                 saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"))
         return m

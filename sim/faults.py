@@ -156,7 +156,7 @@ def _forgotten(m, x, *, name, stages=1):
 
 def _stuck(text):
     """A counter whose register never changes."""
-    register = CounterBank.register(None, "block1.layer0.weight.write.update")
+    register = CounterBank.register("block1.layer0.weight.write.update")
     stuck, count = re.subn(rf"(\b{register} <= ).*;", rf"\g<1>{register};", text)
     assert count, f"no register {register}"
     return stuck

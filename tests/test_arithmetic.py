@@ -141,7 +141,7 @@ def test_rtl_shift(name, shift):
 @pytest.mark.parametrize("shift", [-6, -4, -1, 0, 3])
 def test_rtl_shift_kept(shift, dropout):
     rows = [(x,) for x in BYTES]
-    assert rtl_function(lambda m, x: rtl.shift_kept(x, shift, dropout), rows, [signed(8)]) == \
+    assert rtl_function(lambda m, x: rtl.shift_kept(m, x, shift, dropout, name="share"), rows, [signed(8)]) == \
         apply(golden.shift_kept, BYTES, shift, dropout)
 
 
@@ -158,7 +158,7 @@ def test_rtl_shift_stochastic(shift):
 def test_rtl_leak(rule):
     config = small(neuron={"leak": rule})
     rows = [(x,) for x in BYTES]
-    assert rtl_function(lambda m, x: rtl.leak(x, config.neuron.leak), rows, [signed(8)]) == \
+    assert rtl_function(lambda m, x: rtl.leak(m, x, config.neuron.leak, name="leaked"), rows, [signed(8)]) == \
         apply(golden_leak, BYTES, config)
 
 

@@ -123,7 +123,7 @@ def test_unknown_preset():
 def test_memory_style(style, tmp_path):
     config = presets.find("tiny").replace(hardware={"memory": {"weight": style}})
     text = generate(config, tmp_path)[0].read_text()
-    assert f'(* ram_style = "{style}" *) reg [WIDTH-1:0] words' in text
+    assert f'(* no_rw_check, ram_style = "{style}" *) reg [WIDTH-1:0] words' in text
     users = re.findall(rf"^module \\?(\S+?) ?\((?:(?!^endmodule).)*?^  tiny_memory_{style} #", text, re.M | re.DOTALL)
     assert sorted(users) == sorted(f"tiny.{unit.path}.weight_store" for unit in config.units)
 
