@@ -98,7 +98,9 @@ def batch_passes_and_counters(config, traces):
         for place, unit in enumerate(config.units):
             if unit.stored:
                 inputs = [(trace.units[place].inputs != 0).reshape(-1, unit.n_in) for trace in traces]
-                counters |= {f"{unit.path}.{name}": value for name, value in _apply(config, unit, inputs).items()}
+                written = traces[0].units[place].written
+                counters |= {f"{unit.path}.{name}": value
+                             for name, value in _apply(config, unit, inputs, written).items()}
                 asked = counters[f"{unit.path}.error.read.update"]
                 for operation in ("read", "write"):
                     counters[f"{unit.path}.gradient.{operation}.update"] += asked
@@ -136,7 +138,13 @@ def passes_and_counters(config, trace):
     return passes, counters
 
 
-def _apply(config, unit, inputs):
+def _moves(rows, written):
+    """Counters of the words of weights that are read, and of those that are written or left as they are."""
+    moved = sum(int(own.sum()) for own in written)
+    return {"weight.read.update": rows, "weight.write.update": moved, "skips.update": rows - moved}
+
+
+def _apply(config, unit, inputs, written):
     """Counters of the passes that move the weights, after all samples of a batch; `inputs` of each (steps, n_in)."""
     period, repeat, touched = config.time.update_period, unit.channel_words, False
     for own in inputs:
@@ -149,7 +157,7 @@ def _apply(config, unit, inputs):
     if unit.velocity_width:
         rows = unit.fan_in * repeat * len(touched)
         counters |= {"velocity.read.update": words, "velocity.write.update": rows}
-    return counters | {"weight.read.update": rows, "weight.write.update": rows}
+    return counters | _moves(rows, written)
 
 
 class _Walk:
@@ -260,7 +268,8 @@ class _Walk:
             history = self.inputs.reshape(periods, -1, unit.n_in)
             rows = history.any(1).sum(1).tolist()
             visits = history.sum((1, 2)).tolist()
-        self._update_counters(sum(visits) * words, sum(rows) * words)
+        self._update_counters(sum(visits) * words)
+        self.counters |= _moves(sum(rows) * words, self.seen.written)
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * periods
         rest = (0,) * (unit.slices - 1)
         return [(words * visits[i // period] if (i + 1) % period == 0 else 0, *rest) for i in range(self.intervals)]
@@ -271,19 +280,19 @@ class _Walk:
         taps = _bitmap(unit, self.inputs * _taps(unit)) * repeat
         operations = taps.reshape(len(taps), unit.bitmap.words, -1).sum(2)
         asked = sum(self._per_interval(operations))
-        self._update_counters(asked, 0)
-        self.counters |= _apply(self.config, unit, [self.inputs])
+        self._update_counters(asked)
+        self.counters |= _apply(self.config, unit, [self.inputs], self.seen.written)
         self.counters["gradient.read.update"] += asked
         self.counters["gradient.write.update"] += asked
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * self.intervals
         return self._per_slice(operations.clamp(min=1).sum(1).clamp(min=2))
 
-    def _update_counters(self, operations, rows):
+    def _update_counters(self, operations):
         unit = self.unit
         # An operation adds all channels of a pixel in `channel_words` steps.
         self.counters |= {
             "adds.update": operations // unit.channel_words * unit.channels,
-            "error.read.update": operations, "weight.read.update": rows, "weight.write.update": rows,
+            "error.read.update": operations,
         }
         if unit.static:
             self.counters["value.read.update"] = operations

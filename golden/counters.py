@@ -1,7 +1,8 @@
 """Names of all counters: one list for the RTL that counts and for the model that predicts.
 
 A name is ``block.unit.memory.operation.phase`` for memory words, ``block.unit.adds.phase`` for useful lane
-operations, ``block.unit.cycles.phase`` for the cycles of a pass, and ``block.cycles.phase`` or ``block.wait.cause``
+operations, ``block.unit.skips.update`` for words of weights that an update leaves as they are, since every step in them
+rounds to zero, ``block.unit.cycles.phase`` for the cycles of a pass, and ``block.cycles.phase`` or ``block.wait.cause``
 for the block's sequencer. Importing this module does not import torch.
 """
 
@@ -28,7 +29,8 @@ def unit_counters(config, unit):
     if unit.serves:
         names += ["adds.backward"]
     if unit.stored:
-        names += ["cycles.update", "adds.update", "weight.read.forward", "weight.read.update", "weight.write.update"]
+        names += ["cycles.update", "adds.update", "skips.update"]
+        names += ["weight.read.forward", "weight.read.update", "weight.write.update"]
         names += ["error.read.update", "input.read.update"]
         names += ["weight.read.backward"] if unit.serves else []
         names += ["value.read.update"] if unit.static else []

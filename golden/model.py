@@ -67,6 +67,8 @@ class UnitTrace(NamedTuple):
         (T, n_out) potential errors; None without training, and where nothing below learns.
     dropped : torch.Tensor or None
         (T, n_out) which neurons are dropped, bool; None without training or dropout. `spikes` are those before.
+    written : list of torch.Tensor
+        (fan_in, channel words) which words of weights each update writes, bool: those with a step that is not zero.
     weights : list of torch.Tensor
         The weights after each update; filled only on request.
     """
@@ -77,6 +79,7 @@ class UnitTrace(NamedTuple):
     codes: torch.Tensor
     errors: torch.Tensor | None
     dropped: torch.Tensor | None
+    written: list
     weights: list
 
     @property
@@ -101,6 +104,12 @@ def _joined(parts):
 
 def _sent(fired, dropped):
     return fired if dropped is None else fired & ~dropped
+
+
+def _written(unit, step):
+    """Which words of weights a step (fan_in, channels) moves: (fan_in, channel words), bool."""
+    step = torch.nn.functional.pad(step, (0, unit.channel_words * unit.lanes - unit.channels))
+    return step.reshape(len(step), unit.channel_words, unit.lanes).any(2)
 
 
 def visited_rows(unit, inputs):
@@ -181,7 +190,7 @@ class Golden:
         """Equation (7) over one update period and all samples, and the deferred update of the weights.
 
         Spikes `inputs` (steps, samples, n_in), or values (samples, n_in) of static frames; `errors` (steps, samples,
-        n_out).
+        n_out). The steps are returned, (fan_in, channels).
         """
         total = gradient(unit, inputs, errors.sum(0) if unit.static else errors)
         momentum = self.config.update.momentum
@@ -199,6 +208,7 @@ class Golden:
         weights = self.state.weights[place]
         weights.sub_(step)
         saturate(weights, unit.weight_width, out=weights)
+        return step
 
     def _random(self, unit, place, inputs):
         """Random words (fan_in, channels), in the order in which the core visits its active rows and their words."""
@@ -271,7 +281,7 @@ class Golden:
             frames, target = frames.squeeze(-2), target[0]
         u = [torch.zeros(*target.shape[:-1], unit.n_out, dtype=self._integer) for unit in units]
         counts = torch.zeros_like(target)
-        traces = [([], [], [], [], [], []) for _ in units]  # potentials, spikes, codes, errors, dropped, weights
+        traces = [([], [], [], [], [], [], []) for _ in units]  # the fields of `UnitTrace` behind its inputs
         for interval in range(config.intervals):
             below, history = self._input(frames, interval), []
             for place, unit in enumerate(units):
@@ -294,12 +304,12 @@ class Golden:
                 for place, errors in self._backward(block, first, target, history).items():
                     traces[first + place][3].append(errors)
             if (interval + 1) % period == 0:
-                self._update_all(frames, traces, period, interval)
+                self._update_all(frames, traces, period, interval, traced)
                 if record:
                     for place in range(len(units)):
-                        traces[place][5].append(self.state.weights[place].clone())
+                        traces[place][6].append(self.state.weights[place].clone())
                 if not traced:
-                    traces = [([], [], [], [], [], []) for _ in units]
+                    traces = [([], [], [], [], [], [], []) for _ in units]
         if train:
             self._count_samples(samples)
         return counts, frames, traces
@@ -309,13 +319,15 @@ class Golden:
         k = self.config.time.interval
         return frames.unsqueeze(0) if self.config.units[0].static else frames[interval * k:(interval + 1) * k]
 
-    def _update_all(self, frames, traces, period, interval):
+    def _update_all(self, frames, traces, period, interval, traced):
         first = (interval + 1 - period) * self.config.time.interval
         source = None if self.config.units[0].static else frames[first:first + period * self.config.time.interval]
         for place, unit in enumerate(self.config.units):
             inputs = frames if unit.static else source
             if unit.stored:
-                self._update(unit, place, inputs, _joined(traces[place][3][-period:]))
+                step = self._update(unit, place, inputs, _joined(traces[place][3][-period:]))
+                if traced:
+                    traces[place][5].append(_written(unit, step))
             if not unit.classifier:
                 fired, dropped = (_joined(traces[place][part][-period:]) if traces[place][part] else None
                                   for part in (1, 4))
@@ -337,14 +349,14 @@ class Golden:
         def of(sample, values, axis=1):
             return values if values is None or alone else values.select(axis, sample)
 
-        for unit, (*parts, weights) in zip(self.config.units, traces):
+        for unit, (*parts, written, weights) in zip(self.config.units, traces):
             potentials, fired, codes, errors, dropped = (_joined(part) if part else None for part in parts)
             potentials, codes, errors = (part if part is None else part.to(torch.int64)
                                          for part in (potentials, codes, errors))
             for sample, units in enumerate(found):
                 inputs = of(sample, frames, 0) if unit.static else of(sample, source)
                 units.append(UnitTrace(inputs, *(
-                    of(sample, part) for part in (potentials, fired, codes, errors, dropped)), weights))
+                    of(sample, part) for part in (potentials, fired, codes, errors, dropped)), written, weights))
             if not unit.classifier:
                 source = _sent(fired, dropped)
         counts = fired.sum(0).reshape(len(found), -1)

@@ -68,6 +68,7 @@ def count_unit(m, core, forward, backward, learning, errors, counts):
         count("adds.update", lanes_of(learning.slot, reader.full))
         count("weight.read.update", update.weight_en)
         count("weight.write.update", update.write_en)
+        count("skips.update", update.skip)
         count("error.read.update", learning.error_en)
         count("input.read.update", reader.fetch)
         count("value.read.update", learning.value_en)

@@ -195,6 +195,8 @@ class UpdatePath(wiring.Component):
         With momentum: the velocities of the word that `gradient_en` reads, one cycle later, and their write port.
     weight_en, weight_address, weights : weight read port, data registered once.
     write_en, write_address, write : weight write port.
+    skip : Out(1)
+        Instead of a write: every step in the word has been rounded to zero.
     random : In(ArrayLayout(16, lanes))
         Random words; `advance` tells that they are used up.
     slot, full : Out(1)
@@ -244,6 +246,7 @@ class UpdatePath(wiring.Component):
             "write_en":       Out(1),
             "write_address":  Out(range(max(2, unit.weight_depth))),
             "write":          Out(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
+            "skip":           Out(1),
             "random":         In(data.ArrayLayout(16, unit.lanes)),
             "advance":        Out(1),
             "done":           Out(1),
@@ -277,10 +280,12 @@ class UpdatePath(wiring.Component):
                 self.row_en.eq(s[1].valid), self.row.eq(s[1].row),
                 self.slot.eq(s[1].valid), self.full.eq(s[1].full),
             ]
+        moves, steps = Signal(), []
         m.d.comb += [
             self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].weight_base + s[4 + late].row),
             self.advance.eq(last[4]),
-            self.write_en.eq(last[7]), self.write_address.eq(s[7 + late].weight_base + s[7 + late].row),
+            self.write_en.eq(last[7] & moves), self.skip.eq(last[7] & ~moves),
+            self.write_address.eq(s[7 + late].weight_base + s[7 + late].row),
             self.done.eq(s[7 + late].finish),
         ]
         if late:
@@ -321,6 +326,8 @@ class UpdatePath(wiring.Component):
                 for decays, shift in enumerate(shifts):
                     with m.Case(decays) if decays < config.update.decay_limit else m.Default():
                         m.d.sync += step.eq(shift_floor(scaled, shift))
+            steps.append(step)
             m.d.sync += self.write[lane].eq(
                 saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"))
+        m.d.sync += moves.eq(Cat(steps).any())
         return m

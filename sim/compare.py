@@ -154,8 +154,10 @@ def _expected(config, place, samples):
                                       for seen in group])
                 rows = visited_rows(unit, active).tolist()
                 weights = _words(unit, group[0].weights[interval // period])
+                written = group[0].written[interval // period].tolist()
                 update += [_Event(first + batch - 1, word, None, {"weight": weights[word][row]},
-                                  row=unit.fan_address(row)) for row in rows for word in range(unit.channel_words)]
+                                  row=unit.fan_address(row)) for row in rows for word in range(unit.channel_words)
+                           if written[row][word]]
     return {"F": forward, "B": backward, "U": update}
 
 

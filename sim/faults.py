@@ -30,6 +30,7 @@ from ..rtl.events import EventBuffer
 from ..rtl.gradient import AccumulatePath
 from ..rtl.taps import TapWalk, lookup
 from ..rtl.unit import UnitCore
+from ..rtl.update import UpdatePath
 from .cosim import Mismatch, cosimulate
 from .sweep import stimulus
 
@@ -235,6 +236,14 @@ def _keep_gradient(path, elaborate):
     return m
 
 
+def _write_all(path, elaborate):
+    """Words that do not change are written all the same."""
+    m = elaborate()
+    with m.If(path.skip):
+        m.d.comb += path.write_en.eq(1)
+    return m
+
+
 def _lose_event(buffer, elaborate):
     """The event that begins a sample is not written."""
     m = elaborate()
@@ -295,10 +304,12 @@ FAULTS = (
     Fault(name="no error through the reset", further=True, caught="error", changes={"neuron": {"reset_error": False}}),
     Fault(name="floored spike error", caught="error", patches=(_patch("dot.shift_nearest", _floor),)),
     Fault(name="floored update", further=True, caught="weight", setting={"update": {"rounding": "nearest"}}, patches=(
-        _patch("update.shift_nearest", _floor),)),
+        _patch("update.half", lambda shift: 0),)),
     Fault(name="wrapping weight", further=True, caught="weight", setting={
         "update": {"shift": 0}, "numbers": {"weight": {"width": 7, "fraction": 6}}}, patches=(
         _patch("update.saturate", _wrap),)),
+    Fault(name="write that changes nothing", caught=r"(number|place) of (an )?events?.*", patches=(
+        _elaborate(UpdatePath, _write_all),)),
     Fault(name="wrong random bits", caught="weight", patches=(
         _patch("lfsr._leap", lambda state: state.rotate_left(1)),)),
     Fault(name="dropped at the limit too", caught="dropped", setting=_DROPOUT, patches=(
@@ -306,7 +317,7 @@ FAULTS = (
     Fault(name="error of a dropped spike", caught="error", setting=_DROPOUT, patches=(
         _patch("backward.register", _forgotten),)),
     Fault(name="all spikes count in full", caught="potential", setting=_DROPOUT, patches=(
-        _patch("lif.shift_kept", lambda x, shift, dropout: _floor(x, shift)),)),
+        _patch("lif.shift_kept", lambda m, x, shift, dropout, name: _floor(x, shift)),)),
     Fault(name="learning rate decays late", caught="weight", changes={"update": {"decay_samples": 4}}),
     Fault(name="lost input event", caught="potential", patches=(
         lambda: mock.patch.object(Bitmap, "partial", property(lambda bitmap: max(

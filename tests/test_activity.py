@@ -42,14 +42,15 @@ def words_of(unit):
 
 
 class Walk:
-    """All passes of one unit with one sample, counted event by event."""
+    """All passes of one unit with one sample, counted event by event; `before` are its weights at the beginning."""
 
-    def __init__(self, config, place, trace):
+    def __init__(self, config, place, trace, before):
         self.config, self.unit, self.trace = config, config.units[place], trace
         self.above = None if self.unit.classifier else config.units[place + 1]
         self.k, self.seen = config.time.interval, trace.units[place]
         self.windows, self.word = windows_of(self.unit), words_of(self.unit)
         self.learns = trace.train and self.unit.learns
+        self.weights, self.updates = [before, *self.seen.weights], 0
         self.counts, self.asked, self.touched = Counter(), Counter(), set()
         if self.above:
             # Output pixels that each neuron reaches.
@@ -168,15 +169,26 @@ class Walk:
             for step in self.steps(first, self.config.time.update_period):
                 counts["input.read.update"] += 1
                 visited.update(self.active(step, inputs))
-            for visits in visited.values():
+            for row, visits in visited.items():
                 for word in range(unit.words):
-                    counts["weight.read.update"] += 1
-                    counts["weight.write.update"] += 1
+                    self.move(row, word)
                     counts["error.read.update"] += visits
                     counts["value.read.update"] += visits
                     counts["adds.update"] += visits * lanes_of(unit, word)
                     operations += visits
+        self.updates += 1
         return operations
+
+    def move(self, row, word):
+        """A weight word is read, and written unless no weight in it moves."""
+        lanes = slice(word * self.unit.lanes, (word + 1) * self.unit.lanes)
+        before, after = (self.weights[self.updates + i][row, lanes] for i in range(2))
+        top = (1 << self.unit.weight_width - 1) - 1
+        # Weights at their limit may stand still although they are written.
+        stuck = ((before == top) | (before == -top - 1)).any() and bool(self.seen.written[self.updates][row, word])
+        moves = not torch.equal(before, after) or stuck
+        self.counts["weight.read.update"] += 1
+        self.counts["weight.write.update" if moves else "skips.update"] += 1
 
     def accumulate(self, steps):
         """Event by event: every weight word that an input meets, through every tap."""
@@ -210,9 +222,12 @@ class Walk:
         """All words of the gradient memory; those that were touched move a weight and are cleared."""
         unit, counts = self.unit, self.counts
         counts["gradient.read.update"] += unit.weight_depth
-        for name in ("gradient.write.update", "weight.read.update", "weight.write.update"):
-            counts[name] += len(self.touched)
+        counts["gradient.write.update"] += len(self.touched)
+        for y, x, channel, word in self.touched:
+            width = unit.kernel if unit.kind == "conv" else unit.shape_in[1]
+            self.move((y * width + x) * unit.shape_in[2] + channel, word)
         self.touched = set()
+        self.updates += 1
 
     def finish(self, requests):
         """The unit's counters; `requests` are those of the unit below."""
@@ -229,10 +244,10 @@ class Walk:
         return Counter(kept) + Counter(requests)
 
 
-def expected(config, trace):
-    passes, counters, below = [], {}, Walk(config, 0, trace)
+def expected(config, trace, before):
+    passes, counters, below = [], {}, Walk(config, 0, trace, before[0])
     for place, unit in enumerate(config.units):
-        walk = below if place == 0 else Walk(config, place, trace)
+        walk = below if place == 0 else Walk(config, place, trace, before[place])
         requests = {} if unit.bottom else below.asked
         passes.append(walk.passes)
         counters |= {f"{unit.path}.{name}": count for name, count in walk.finish(requests).items() if count}
@@ -246,9 +261,10 @@ def expected(config, trace):
 def check(config, train, seed=0):
     golden = Golden(config)
     for number, frame in enumerate(frames(config, 2, seed)):
-        trace = golden.run(frame, number % config.network.classes, train=train)
+        before = [weights.clone() for weights in golden.state.weights]
+        trace = golden.run(frame, number % config.network.classes, train=train, record=True)
         passes, counters = passes_and_counters(config, trace)
-        wanted, counted = expected(config, trace)
+        wanted, counted = expected(config, trace, before)
         assert passes == wanted
         assert {name: count for name, count in counters.items() if count} == counted
         assert all(type(count) is int for count in counters.values())  # a tensor would not go into JSON
@@ -293,12 +309,15 @@ def test_by_hand():
     golden.state.weights[0][:] = torch.tensor([[0, 0], [6, -6], [0, 0], [6, -6], [0, 0]])
     passes, counters = passes_and_counters(config, golden.run(torch.tensor([0, 1, 0, 1, 0]), 0, train=True))
     # Forward: two words with two events; the classifier has none, twice two. Backward: the first neuron (12 of 32, in
-    # the window) asks for two words, the other costs two empty operations. Update: two rows, two words; none.
+    # the window) asks for two words, the other costs two empty operations. Update: two rows, two words, in which
+    # every step rounds to zero; none.
     assert passes == [[Passes(4, (4,), (4,))], [Passes(4, (4,), (0,))]]
     assert {name: counters[name] for name in (
-        "block0.layer0.adds.forward", "block0.layer0.weight.read.forward", "block0.layer0.weight.write.update",
+        "block0.layer0.adds.forward", "block0.layer0.weight.read.forward", "block0.layer0.weight.read.update",
+        "block0.layer0.weight.write.update", "block0.layer0.skips.update",
         "block0.classifier.weight.read.backward", "block0.classifier.adds.backward",
         "block0.classifier.weight.write.update")} == {
         "block0.layer0.adds.forward": 4, "block0.layer0.weight.read.forward": 4,
-        "block0.layer0.weight.write.update": 4, "block0.classifier.weight.read.backward": 2,
+        "block0.layer0.weight.read.update": 4, "block0.layer0.weight.write.update": 0,
+        "block0.layer0.skips.update": 4, "block0.classifier.weight.read.backward": 2,
         "block0.classifier.adds.backward": 3, "block0.classifier.weight.write.update": 0}
