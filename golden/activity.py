@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 from .linear import columns
-from .schedule import Passes
+from .schedule import ROW_DEPTH, Passes
 
 __all__ = ["batch_passes_and_counters", "passes_and_counters"]
 
@@ -262,17 +262,16 @@ class _Walk:
         """Row by row over the history of one update period."""
         unit, period, words = self.unit, self.config.time.update_period, self.unit.words
         periods = self.intervals // period
-        if unit.static:
-            visits = rows = [int(self.inputs.sum())] * periods
-        else:
-            history = self.inputs.reshape(periods, -1, unit.n_in)
-            rows = history.any(1).sum(1).tolist()
-            visits = history.sum((1, 2)).tolist()
+        history = self.inputs.expand(periods, 1, -1) if unit.static else self.inputs.reshape(periods, -1, unit.n_in)
+        active = history.any(1)
+        rows, visits = active.sum(1).tolist(), history.sum((1, 2)).tolist()
+        groups = _bitmap(unit, active).reshape(periods, unit.bitmap.words, -1).any(2).sum(1).tolist()
         self._update_counters(sum(visits) * words)
         self.counters |= _moves(sum(rows) * words, self.seen.written)
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * periods
         rest = (0,) * (unit.slices - 1)
-        return [(words * visits[i // period] if (i + 1) % period == 0 else 0, *rest) for i in range(self.intervals)]
+        operations = [words * own + ROW_DEPTH * begun for own, begun in zip(visits, groups)]
+        return [(operations[i // period] if (i + 1) % period == 0 else 0, *rest) for i in range(self.intervals)]
 
     def _accumulate(self):
         """Event by event in every interval, into the gradient memory; the rows that were touched once per period."""
