@@ -10,7 +10,7 @@ import torch
 from .linear import columns
 from .schedule import Passes
 
-__all__ = ["batch_passes_and_counters", "passes_and_counters"]
+__all__ = ["batch_passes_and_counters", "passes_and_counters", "unit_passes_and_counters"]
 
 
 @cache
@@ -123,9 +123,9 @@ def passes_and_counters(config, trace):
     passes, counters = [], {}
     for place, (unit, seen) in enumerate(zip(config.units, trace.units)):
         above = None if unit.classifier else config.units[place + 1]
-        own = _Walk(config, unit, above, seen, trace.train)
-        passes.append(own.passes())
-        for path, amounts in ((unit.path, own.counters), (above and above.path, own.requests)):
+        own, *both = unit_passes_and_counters(config, unit, above, seen, trace.train)
+        passes.append(own)
+        for path, amounts in zip((unit.path, above and above.path), both):
             for name, value in amounts.items():
                 counters[f"{path}.{name}"] = counters.get(f"{path}.{name}", 0) + value
     last = config.units[-1]
@@ -134,6 +134,28 @@ def passes_and_counters(config, trace):
         words = block.layers[-1].words * config.time.steps
         counters |= {f"{block.name}.output.queue.{operation}.forward": words for operation in ("write", "read")}
     return passes, counters
+
+
+def unit_passes_and_counters(config, unit, above, seen, train):
+    """The same of one unit; its lanes and those of its neighbours may be others than `config` says.
+
+    Parameters
+    ----------
+    config : Config
+    unit, above : Unit
+        The unit, and the one that serves it (None for a classifier).
+    seen : UnitTrace
+    train : bool
+
+    Returns
+    -------
+    passes : list of Passes
+        By interval.
+    counters, requests : dict of str to int
+        Of the unit, and what its backward pass adds to those of `above`; without the path.
+    """
+    own = _Walk(config, unit, above, seen, train)
+    return own.passes(), own.counters, own.requests
 
 
 def _apply(config, unit, inputs):
