@@ -130,7 +130,7 @@ def _table(title, columns, left):
 def cycle_tables(title, found):
     """`Cycles` by block and phase, then pass by pass what fills the cycles beyond the floor."""
     console = Console()
-    console.width = max(console.width, 140)  # a pass has many causes, and its row is one line
+    console.width = max(console.width, 150)  # a pass has many causes, and its row is one line
     amounts = [own.phases | {"all": own.cycles} | {f"{wait} wait": amount for wait, amount in own.waits.items()}
                for own in found.blocks]
     names = list(dict.fromkeys(name for own in amounts for name in own))

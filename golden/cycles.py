@@ -17,14 +17,10 @@ from .training import Progress, plan
 
 __all__ = ["BlockCycles", "Cycles", "Pass", "Workload", "lanes_matter", "trace_samples"]
 
-NO_CHANNEL = "lanes without a channel"
-NO_EVENT = "operations without an event"
-HISTORY = "reading spikes from the history"
-ALL_WORDS = "all weight words, to move the touched ones"
-ENDS = "beginning and end of passes"
-DISPATCH = "beginning of intervals"
-REPORT = "report"
-OTHERS = "update of another unit"
+#: Causes, as docs/schedule.md explains them: of the cycles of one pass ...
+IDLE_LANES, NO_EVENT, HISTORY, ALL_WORDS, ENDS = "idle lanes", "no event", "history read", "all words", "begin, end"
+#: ... and of a block.
+OTHERS, DISPATCH, REPORT = "other update", "dispatch", "report"
 
 
 class Pass(NamedTuple):
@@ -254,7 +250,7 @@ class Workload:
         events = Fraction(adds, server.channels) * server.channel_words
         if server.pool:
             events = Fraction(adds) if phase == "backward" else Fraction(adds, server.lanes)
-        causes = {NO_CHANNEL: events - Fraction(adds, server.lanes), NO_EVENT: operations - events}
+        causes = {IDLE_LANES: events - Fraction(adds, server.lanes), NO_EVENT: operations - events}
         rest = cycles * self.samples - operations
         if phase == "update" and unit.accumulates:
             periods = len(self.batches) * config.intervals // config.time.update_period
