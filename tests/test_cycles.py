@@ -23,7 +23,8 @@ EVENTS = small(time={"steps": 6, "interval": 3}, input={"size": 40, "kind": "eve
 BATCH = small(time={"steps": 4, "interval": 2, "update_period": 2}, input={"size": 40}, initial={"gain": 4.0},
               layers=[{"neurons": 9, "lanes": 2}, {"neurons": 7, "lanes": 3}], update={"batch": 2})
 IMAGE = small(input={"shape": (5, 5, 2)}, initial={"gain": 4.0}, layers=[
-    {"kind": "avg_pool", "size": 2, "stride": 1}, {"kind": "conv", "channels": 5, "kernel": 3, "padding": 1, "lanes": 2},
+    {"kind": "avg_pool", "size": 2, "stride": 1},
+    {"kind": "conv", "channels": 5, "kernel": 3, "padding": 1, "lanes": 2},
     {"kind": "avg_pool", "size": 2}, {"neurons": 6, "lanes": 4}])
 
 
