@@ -186,7 +186,7 @@ class Walk:
         before, after = (self.weights[self.updates + i][row, lanes] for i in range(2))
         top = (1 << self.unit.weight_width - 1) - 1
         # Weights at their limit may stand still although they are written.
-        stuck = ((before == top) | (before == -top - 1)).any() and bool(self.seen.written[self.updates][row, word])
+        stuck = ((before == top) | (before == -top - 1)).any() and bool(self.seen.moved[self.updates][row, lanes].any())
         moves = not torch.equal(before, after) or stuck
         self.counts["weight.read.update"] += 1
         self.counts["weight.write.update" if moves else "skips.update"] += 1
