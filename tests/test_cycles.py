@@ -100,7 +100,8 @@ def test_by_hand():
     golden.state.weights[0][:] = torch.tensor([[0, 0], [6, -6], [0, 0], [6, -6], [0, 0]])
     found = Workload([[golden.run(torch.tensor([0, 1, 0, 1, 0]), 0, train=True)]]).cycles(config)
     layer, classifier = config.units
-    forward, backward, update = forward_cycles(layer, 4), backward_cycles(layer, classifier, 4), update_cycles(layer, 4 + 2)
+    forward, backward = forward_cycles(layer, 4), backward_cycles(layer, classifier, 4)
+    update = update_cycles(layer, 4 + 2)
     above = forward_cycles(classifier, 4), backward_cycles(classifier, None, 4), update_cycles(classifier, 0)
     block, = found.blocks
     by_pass = {(own.unit, own.phase): (own.lanes, own.cycles, own.floor, own.causes) for own in block.passes}

@@ -179,8 +179,8 @@ def test_waiting_for_the_block_after():
     schedule.sample(slow, train=False, arrival=50)
     begins = [p.first - 1 for p in schedule.phases if (p.block, p.sample, p.interval, p.unit) == (0, 1, 0, 0)]
     assert begins == [142]
-    # The sample was there in 51, the block in 53. Its next interval could begin in 167, but block 1 frees the slot in 262, after its
-    # 120 cycles from 142, and takes words in 263 and 264.
+    # The sample was there in 51, the block in 53. Its next interval could begin in 167, but block 1 frees the slot in
+    # 262, after its 120 cycles from 142, and takes words in 263 and 264.
     assert schedule.counters["block0.wait.output"] == (142 - 53) + (265 - 167)
 
 
