@@ -16,7 +16,7 @@ from ..rtl.registers import MAGIC, RegisterMap
 
 __all__ = ["Host", "LinkError", "Result", "decode", "encode_batch", "encode_request"]
 
-#: Requests on the way at a time while no block computes: their responses stay far below the buffer of any serial driver.
+#: Requests on the way at a time while no block computes: their responses stay far below the buffer of any driver.
 WINDOW = 64
 
 
@@ -76,7 +76,7 @@ def encode_batch(config, packets, frames, labels, train):
     events, batch = config.input.kind == "events", config.update.batch
     shape = (batch, *([config.time.steps] if events else []), config.input.size)
     if frames.shape != shape or len(labels) != batch:
-        raise ValueError(f"a batch must have the shape {shape} and {batch} labels, not {frames.shape} and {len(labels)}")
+        raise ValueError(f"a batch must have shape {shape} and {batch} labels, not {frames.shape} and {len(labels)}")
 
     def part(label, items):
         own = {"label": int(label), "train": int(train)}

@@ -70,8 +70,8 @@ class HostPort(wiring.Component):
     """Packets from the bits of a receiver to the streams of a core, and answers from there to the line.
 
     A packet is offered in the cycle after its last byte and stays in the shift register until it is taken. A bit that
-    comes before is an overrun: the packet that waits is kept, everything behind it is thrown away, and the host is told.
-    A framing error ends reception likewise, and the packet that was under way is lost. Only reset begins anew.
+    comes before is an overrun: the packet that waits is kept, everything behind it is thrown away, and the host hears
+    of it. A framing error ends reception likewise, and the packet that was under way is lost. Only reset begins anew.
 
     Parameters
     ----------

@@ -23,8 +23,8 @@ def _checked(divisor):
 class UartReceiver(wiring.Component):
     """Gives the bits of each byte as they come, so that whoever wants whole bytes or packets shifts them in.
 
-    Bits are sampled in their middle, `divisor` cycles apart; a start bit that is gone by its middle is none. A zero byte
-    without a stop bit is a *break*: the line is held low.
+    Bits are sampled in their middle, `divisor` cycles apart; a start bit that is gone by its middle is none. A zero
+    byte without a stop bit is a *break*: the line is held low.
 
     Parameters
     ----------
@@ -76,9 +76,8 @@ class UartReceiver(wiring.Component):
             # Byte -- start bit, data bits, stop bit.
             with m.State("Byte"), m.If(middle):
                 m.d.sync += place.eq(Mux(place == START, 0, place + 1))
-                with m.If(place == START):
-                    with m.If(line):
-                        m.next = "Idle"
+                with m.If(place == START), m.If(line):
+                    m.next = "Idle"
                 with m.Elif(place == STOP):
                     m.d.comb += [self.done.eq(line), self.fault.eq(~line & ~zero)]
                     m.next = "High"
@@ -134,9 +133,8 @@ class UartTransmitter(wiring.Component):
         m.d.sync += timer.eq(timer - 1)
         with m.If(timer == 0):
             m.d.sync += timer.eq(self.divisor - 1)
-            with m.If(place == START):
-                with m.If(self.valid):
-                    m.d.sync += [self.tx.eq(0), place.eq(0)]
+            with m.If(place == START), m.If(self.valid):
+                m.d.sync += [self.tx.eq(0), place.eq(0)]
             with m.Else():
                 m.d.comb += self.done.eq(place == STOP)
                 m.d.sync += [self.tx.eq(self.bit | (place == STOP)), place.eq(place + 1)]
