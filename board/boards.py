@@ -94,5 +94,6 @@ class BoardTop(Elaboratable):
             m.submodules[f"led{place}"] = buffer = io.Buffer("o", platform.request("led", place, dir="-"))
             m.d.comb += buffer.o.eq(led)
         m.submodules.core = Instance(
-            self.config.name, i_clk=ClockSignal(), i_rst=ResetSignal() | pressed, i_rx=rx.i, o_tx=tx.o, o_leds=leds)
+            self.config.name, i_clk=ClockSignal(), i_rst=ResetSignal(allow_reset_less=True) | pressed,
+            i_rx=rx.i, o_tx=tx.o, o_leds=leds)
         return m

@@ -67,49 +67,61 @@ def led_layout():
 
 
 class HostPort(wiring.Component):
-    """Packets from the bits of a receiver to the streams of a core, and answers from there to the line.
+    """A serial line on one side, the streams of a core on the other.
 
     A packet is offered in the cycle after its last byte and stays in the shift register until it is taken. A bit that
     comes before is an overrun: the packet that waits is kept, everything behind it is thrown away, and the host hears
-    of it. A framing error ends reception likewise, and the packet that was under way is lost. Only reset begins anew.
+    of it. A framing error ends reception likewise, and the packet that was under way is lost. Only a break begins anew:
+    it resets this port, and the core.
 
     Parameters
     ----------
     config : Config
     divisor : int
-        Cycles of a bit.
+        Cycles of a bit, at least 4.
 
     Members
     -------
-    shift, bit, done, fault : In(1)
-        From the `UartReceiver`.
-    tx : Out(1)
-        The line.
+    rx, tx : In(1), Out(1)
+        8N1, idle high. `rx` need not belong to the clock.
     samples, request : Out
     results, response : In
         The streams of a `Core`.
+    reset : Out(1)
+        A break lasts.
     leds : Out(led_layout())
+
+    Raises
+    ------
+    ValueError
+        If `divisor` is no integer, or too small.
     """
 
     def __init__(self, config, divisor):
-        self.packets, self.divisor = Packets(config), divisor
+        self.packets = Packets(config)
+        self.receiver, self.transmitter = UartReceiver(divisor), UartTransmitter(divisor)
         super().__init__({
-            "shift": In(1), "bit": In(1), "done": In(1), "fault": In(1), "tx": Out(1),
+            "rx":       In(1, init=1),
+            "tx":       Out(1, init=1),
             "samples":  Out(stream.Signature(self.packets.item)),
             "results":  In(stream.Signature(self.packets.result)),
             "request":  Out(stream.Signature(self.packets.request)),
             "response": In(stream.Signature(32)),
+            "reset":    Out(1),
             "leds":     Out(led_layout()),
         })
 
     def elaborate(self, platform):
-        m = Module()
-        self._receive(m)
-        self._send(m)
+        m, packets = Module(), Module()
+        self._receive(packets)
+        self._send(packets)
+        m.submodules.receiver = self.receiver
+        m.submodules.packets = ResetInserter(self.reset)(packets)
+        m.d.comb += [self.receiver.rx.eq(self.rx), self.reset.eq(self.receiver.broken)]
         return m
 
     def _receive(self, m):
-        packets, leds = self.packets, self.leds
+        packets, receiver, leds = self.packets, self.receiver, self.leds
         # Bits enter at the top: a packet lies in the highest bits, whatever its length.
         longest = max(packets.item_bytes, packets.request_bytes)
         word = Signal(8 * longest, reset_less=True)
@@ -128,19 +140,19 @@ class HostPort(wiring.Component):
                 m.d.sync += full.eq(0)
 
         with m.If(~leds.framing & ~leds.overrun):
-            with m.If(self.fault):
+            with m.If(receiver.fault):
                 m.d.sync += leds.framing.eq(1)
-            with m.If(self.shift):
+            with m.If(receiver.shift):
                 with m.If(full):
                     m.d.sync += leds.overrun.eq(1)
                 with m.Else():
-                    m.d.sync += word.eq(Cat(word[1:], self.bit))
-            with m.If(self.done):
+                    m.d.sync += word.eq(Cat(word[1:], receiver.bit))
+            with m.If(receiver.done):
                 m.d.sync += [asks.eq(kind), left.eq(expected - 1), full.eq(expected == 1)]
 
     def _send(self, m):
         packets, leds, samples = self.packets, self.leds, self.samples
-        m.submodules.transmitter = transmitter = UartTransmitter(self.divisor)
+        m.submodules.transmitter = transmitter = self.transmitter
         m.d.comb += self.tx.eq(transmitter.tx)
         fresh, told, closed = Signal(init=1), Signal(), Signal()
         answer, sending = Signal(3), Signal()
@@ -194,7 +206,7 @@ class HostPort(wiring.Component):
 class HostedCore(wiring.Component):
     """A `Core` with a serial line in the place of its streams.
 
-    A break on the line resets everything but the receiver, for as long as it lasts; memories keep what they have.
+    A break on the line resets all of it, for as long as it lasts; memories keep what they have.
 
     Parameters
     ----------
@@ -215,23 +227,18 @@ class HostedCore(wiring.Component):
     """
 
     def __init__(self, config, *, divisor):
-        self.core, self.receiver, self.port = Core(config), UartReceiver(divisor), HostPort(config, divisor)
+        self.core, self.port = Core(config), HostPort(config, divisor)
         self.config, self.map = config, self.core.map
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(led_layout())})
 
     def elaborate(self, platform):
         m = Module()
-        core, receiver, port = self.core, self.receiver, self.port
-        m.submodules.receiver = receiver
-        for name, own in (("core", core), ("port", port)):
-            m.submodules[name] = ResetInserter(receiver.broken)(own)
+        core, port = self.core, self.port
+        m.submodules.port = port
+        m.submodules.core = ResetInserter(port.reset)(core)
         wiring.connect(m, port.samples, core.samples)
         wiring.connect(m, port.request, core.request)
         wiring.connect(m, core.results, port.results)
         wiring.connect(m, core.response, port.response)
-        m.d.comb += [
-            receiver.rx.eq(self.rx), self.tx.eq(port.tx), self.leds.eq(port.leds),
-            port.shift.eq(receiver.shift), port.bit.eq(receiver.bit),
-            port.done.eq(receiver.done), port.fault.eq(receiver.fault),
-        ]
+        m.d.comb += [port.rx.eq(self.rx), self.tx.eq(port.tx), self.leds.eq(port.leds)]
         return m
