@@ -79,5 +79,5 @@ def state_from_words(registers, words):
              for block in config.blocks}
     shift, since = rates.pop() if len(rates) == 1 else (-1, -1)
     arrays |= {"shift": np.int64(shift), "since_decay": np.int64(since)}
-    return arrays | {name: np.int64(low | high << 32) for name, (low, high) in (
+    return arrays | {name: np.asarray(low | high << 32) for name, (low, high) in (
         item for item in words.items() if item[0].startswith("counter:"))}
