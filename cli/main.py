@@ -158,12 +158,14 @@ def build_board(
     seed: Annotated[int, typer.Option(min=0, help="Of placement.")] = 1,
 ):
     """Build a bitstream: the core on the serial line of a board."""
-    from ..board.build import build
-    from .show import board_table, progress
+    from ..board.build import build, prepare
+    from .show import board_table, progress, waiting
 
     chosen = presets.find(config)
+    with waiting(f"generating {chosen.name}"):
+        job = prepare(chosen, board, baud=baud, seed=seed)
     with progress(f"{chosen.name} for {board}: synthesis, routing, bitstream", 3) as bar:
-        built = build(chosen, board, output, baud=baud, seed=seed, tick=bar)
+        built = build(job, output, tick=bar)
     board_table(built.report)
     for path in (built.bitstream, built.path):
         typer.echo(path)

@@ -60,6 +60,7 @@ def test_wrong_configuration(change, message, tmp_path):
     (["train", "tiny", "--data", "idx:gone"], "gone: cannot be read: No such file or directory"),
     (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
     (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
+    (["board", "tiny", "--board", "table"], "--board must be one of icebreaker, ulx3s-85f, not 'table'"),
 ])
 def test_wrong_arguments(arguments, message, tmp_path):
     done = spikeloom(*arguments, cwd=tmp_path)
