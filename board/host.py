@@ -111,8 +111,8 @@ class Host:
     Parameters
     ----------
     port
-        Has ``read(count)``, which returns fewer bytes if they do not come in time, ``write(data)`` and
-        ``send_break()``: a `serial.Serial` with a timeout, or anything alike.
+        Has ``read(count)``, which returns fewer bytes if they do not come in time, ``write(data)``, ``flush()``, which
+        returns when everything was sent, and ``send_break()``: a `serial.Serial` with a timeout, or anything alike.
     config : Config
         What the core was built from.
     reset : bool
@@ -138,6 +138,7 @@ class Host:
 
     def reset(self):
         """Break: the core forgets everything but what is in its memories. Weights have to be loaded or trusted."""
+        self.port.flush()  # what is still to be sent would come behind the break
         self.port.send_break()
         heard = b""
         while part := self.port.read(256):  # what was on the way, cut off, and then the answer

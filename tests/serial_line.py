@@ -71,6 +71,11 @@ class Line:
         """Queue bytes."""
         self.out.extend((value, stop) for value in data)
 
+    def flush(self):
+        """Until everything was sent; the last byte may still be on the wire."""
+        while self.out:
+            self.wait(self.divisor)
+
     def send_break(self):
         """Queue a break."""
         self.out.append((BREAK, 0))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from serial_line import Line
 from spikeloom.board.host import Host, LinkError, Result, decode, encode_batch, encode_request
 from spikeloom.gen.generate import generate_text
-from spikeloom.golden.checkpoint import state_arrays
+from spikeloom.golden.checkpoint import load_state, save_arrays, state_arrays
 from spikeloom.golden.model import initial_state
 from spikeloom.rtl.host import Answer, HostedCore, HostPort, Packets
 from spikeloom.rtl.registers import MAGIC, RegisterMap
@@ -284,13 +284,17 @@ def run_over_the_line(config, samples, labels):
     return line, host, results, prediction
 
 
-def test_train_frames():
-    """And then, after a reset, from what is in the memories."""
+def test_train_frames(tmp_path):
+    """And then, after a reset, from what is in the memories; what was read makes a checkpoint."""
     config = small(**FRAMES | {"update": {"shift": 1, "rounding": "stochastic"}})
     samples, labels = frames(config, 6), [0, 1, 1, 0, 1, 0]
     line, host, results, prediction = run_over_the_line(config, samples, labels)
     # Later ones may have had to wait until the result before was out on the line.
     assert results[0].cycles == prediction.results[0]["cycle count"]
+
+    save_arrays(tmp_path / "trained.npz", host.state() | {"config": config.hash})
+    state, _ = load_state(tmp_path / "trained.npz", config)
+    assert all(map(torch.equal, state.weights, prediction.model.state.weights))
 
     host.reset()
     for sample in samples[:2]:
@@ -364,6 +368,9 @@ class Script:
 
     def write(self, data):
         self.asked.append(data)
+
+    def flush(self):
+        self.asked.append("flush")
 
     def send_break(self):
         self.asked.append("break")
