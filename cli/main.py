@@ -148,6 +148,29 @@ def train(
     typer.echo(path)
 
 
+@app.command("board")
+def build_board(
+    config: ConfigArgument,
+    board: Annotated[str, typer.Option(help="icebreaker or ulx3s-85f.")] = "ulx3s-85f",
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of bitstream and report.")]
+    = Path("build/board"),
+    baud: Annotated[int, typer.Option(min=1, help="Bits per second of the serial line.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of placement.")] = 1,
+):
+    """Build a bitstream: the core on the serial line of a board."""
+    from ..board.build import build, prepare
+    from .show import board_table, progress, waiting
+
+    chosen = presets.find(config)
+    with waiting(f"generating {chosen.name}"):
+        job = prepare(chosen, board, baud=baud, seed=seed)
+    with progress(f"{chosen.name} for {board}: synthesis, routing, bitstream", 3) as bar:
+        built = build(job, output, tick=bar)
+    board_table(built.report)
+    for path in (built.bitstream, built.path):
+        typer.echo(path)
+
+
 @app.command()
 def cycles(
     config: ConfigArgument,
@@ -232,7 +255,7 @@ def run():
             _stop(error, 2)
         if "Mismatch" in names:  # every option has a default, so the same words give the same run, seed included
             _stop(f"{error}; again with: {shlex.join(['spikeloom', *sys.argv[1:]])}", 1)
-        if "SimulationError" in names:
+        if names & {"BoardError", "LinkError", "SimulationError"}:
             _stop(error, 1)
         if isinstance(error, OSError):
             _stop(f"{error.filename}: {error.strerror}" if error.filename else error, 2)

@@ -11,7 +11,7 @@ from ..golden.memories import verdict
 from ..golden.units import HISTORY_LIMIT
 from ..sim.summary import cycles, traffic, utilisation
 
-__all__ = ["cycle_tables", "lane_table", "memory_table", "progress", "simulation_tables", "waiting"]
+__all__ = ["board_table", "cycle_tables", "lane_table", "memory_table", "progress", "simulation_tables", "waiting"]
 
 
 class _Bar:
@@ -85,6 +85,21 @@ def simulation_tables(config, checked, batch):
     for unit, own in utilisation(config, counters).items():
         table.add_row(unit, *(f"{own[phase]:.1%}" if phase in own else "" for phase in passes))
     console.print(table)
+
+
+def board_table(report):
+    """What a bitstream takes of its device, and how fast it may run."""
+    console = Console()
+    table = Table(title=f"{report['name']} on {report['board']} ({report['device']})")
+    table.add_column("")
+    for column in ("used", "available", "share"):
+        table.add_column(column, justify="right")
+    for cell, own in report["utilisation"].items():
+        if own["used"]:
+            table.add_row(cell, f"{own['used']:,}", f"{own['available']:,}", f"{own['used'] / own['available']:.0%}")
+    console.print(table)
+    console.print(f"clock {report['clock_mhz']:g} MHz; routed for up to {report['achieved_mhz']:.1f} MHz (seed "
+                  f"{report['seed']}); serial line {report['baud']:,} bit/s", highlight=False, soft_wrap=True)
 
 
 def memory_table(config, memories):

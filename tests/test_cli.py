@@ -63,6 +63,7 @@ def test_wrong_configuration(change, message, tmp_path):
     (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
     (["cycles", "tiny", "--lanes", "3"], "lanes in total must be at least 4, one for each unit, not 3"),
     (["cycles", "lenet2", "--data", "digits"], "input.kind must be 'frame' for data set 'digits', not 'events'"),
+    (["board", "tiny", "--board", "table"], "--board must be one of icebreaker, ulx3s-85f, not 'table'"),
 ])
 def test_wrong_arguments(arguments, message, tmp_path):
     done = spikeloom(*arguments, cwd=tmp_path)
