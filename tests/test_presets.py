@@ -204,7 +204,7 @@ def test_full_size_in_verilog(name, tmp_path):
     verilog, contract = generate(presets.find(name), tmp_path)
     sizes = re.findall(rf"^  {name}_memory #\(.*?DEPTH\(32'd(\d+)\).*?WIDTH\(32'd(\d+)\)", verilog.read_text(),
                        re.MULTILINE | re.DOTALL)
-    listed = [m for m in json.loads(contract.read_text())["memories"] if m["verilog"] != f"{name}.begun"]
+    listed = [m for m in json.loads(contract.read_text())["memories"] if not m["verilog"].endswith(".counters")]
     assert sorted((int(depth), int(width)) for depth, width in sizes) == sorted(
         (max(2, m["depth"]), m["width"]) for m in listed)
     if not shutil.which("iverilog"):
