@@ -262,39 +262,40 @@ class UpdatePath(wiring.Component):
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
         late = 1 if momentum else 0  # stages that the velocity takes
+        address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
         if unit.accumulates:
             m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, row=scan.row, used=scan.used, weight_base=scan.weight_base, finish=scan.finish)
+                valid=scan.valid, used=scan.used, address=address, finish=scan.finish)
             # Only rows that were active move, and use up random bits; with momentum all do.
             m.submodules.live = live = Pipeline(
                 last=s[3].valid & (s[3].used if unit.velocity_width else self.gradient.touched))
             last = {stage: live[stage - 3 + late].last for stage in (4, 5, 7)}
-            m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].weight_base + s[2].row)]
+            m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].address)]
         else:
             m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, row=scan.row, step=scan.step, weight_base=scan.weight_base,
-                error_base=scan.error_base, first=scan.first, last=scan.valid & scan.last, full=scan.full,
-                finish=scan.finish)
+                valid=scan.valid, row=scan.row, address=address,
+                error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
+                last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
             last = {stage: s[stage].last for stage in (4, 5, 7)}
             m.d.comb += [
                 scan.base.eq(self.base), scan.bits.eq(self.bits),
                 self.fetch.eq(scan.fetch), self.address.eq(scan.address),
-                self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_base + s[1].step),
+                self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_address),
                 self.row_en.eq(s[1].valid), self.row.eq(s[1].row),
                 self.slot.eq(s[1].valid), self.full.eq(s[1].full),
             ]
         moves, steps = Signal(), []
         m.d.comb += [
-            self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].weight_base + s[4 + late].row),
+            self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].address),
             self.advance.eq(last[4]),
             self.write_en.eq(last[7] & moves), self.skip.eq(last[7] & ~moves),
-            self.write_address.eq(s[7 + late].weight_base + s[7 + late].row),
+            self.write_address.eq(s[7 + late].address),
             self.done.eq(s[7 + late].finish),
         ]
         if late:
             m.d.comb += [
                 self.velocity_write_en.eq(s[5].valid & s[5].used),
-                self.velocity_write_address.eq(s[5].weight_base + s[5].row),
+                self.velocity_write_address.eq(s[5].address),
             ]
 
         # What is added before the shift is the same for all lanes, but for random bits.
