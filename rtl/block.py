@@ -80,7 +80,7 @@ class BlockCore(wiring.Component):
         Learning-rate state: halvings so far (from `access_data`) and trained samples since the last one
         (from `access_since`).
     counter_clear, counter_read, counter_index, counter_value
-        The counter bank of the selected unit; the value stands two cycles after `counter_read`.
+        The counter bank of the selected unit; the value stands three cycles after `counter_read`.
     """
 
     def __init__(self, config, block, *, seeds):

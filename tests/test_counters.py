@@ -25,7 +25,7 @@ def rtl_counters(names, amounts, width, cycles):
             ctx.set(dut.read, cycle % 2 == 0)
             ctx.set(dut.index, index)
             await ctx.tick()
-            if cycle % 2 == 1:
+            if cycle % 2 == 0 and cycle > 0:
                 values.append(ctx.get(dut.value))
 
     simulate(dut, bench)
@@ -39,7 +39,7 @@ def model(names, width, cycles):
             counts[name] = 0 if clear else min(counts[name] + increments.get(name, 0), (1 << width) - 1)
         if cycle % 2 == 0:
             values.append(counts[names[index]])
-    return values
+    return values[:-1]  # the last does not yet stand
 
 
 @pytest.mark.parametrize("width", [3, 6, 16])
@@ -53,18 +53,18 @@ def test_bank_equals_sums(width):
 
 
 def test_full_counter_stays_full():
-    cycles = [({"a": 1}, 0, 0)] * 20 + [({}, 1, 0), ({"a": 1}, 0, 0), ({"a": 1}, 0, 0), ({}, 0, 0)]
+    cycles = [({"a": 1}, 0, 0)] * 20 + [({}, 1, 0), ({"a": 1}, 0, 0), ({"a": 1}, 0, 0), ({}, 0, 0), ({}, 0, 0)]
     assert rtl_counters(["a"], {}, 4, cycles) == [*range(1, 16, 2), 15, 15, 0, 2]
 
 
 def test_clear_wins_over_an_increment():
-    assert rtl_counters(["a"], {}, 4, [({"a": 1}, 1, 0), ({}, 0, 0), ({}, 0, 0), ({}, 0, 0)]) == [0, 0]
+    assert rtl_counters(["a"], {}, 4, [({"a": 1}, 1, 0), ({}, 0, 0), ({}, 0, 0), ({}, 0, 0), ({}, 0, 0)]) == [0, 0]
 
 
 @pytest.mark.parametrize("amount", [1 << 16, (1 << 17) - 1, 1 << 17, 1 << 20, (1 << WAIT_BITS) - 1])
 def test_an_increment_may_be_wider_than_the_counter(amount):
     # A wait is credited when it ends: up to 32 bits at once, while counters may have 16.
-    cycles = [({"wait": 3}, 0, 0), ({}, 0, 0), ({"wait": amount}, 0, 0), ({}, 0, 0)]
+    cycles = [({"wait": 3}, 0, 0), ({}, 0, 0), ({"wait": amount}, 0, 0), ({}, 0, 0), ({}, 0, 0)]
     assert rtl_counters(["wait"], {"wait": (1 << WAIT_BITS) - 1}, 16, cycles) == [3, 0xFFFF]
 
 
