@@ -14,7 +14,7 @@ from .pins import pins_text, port_bits
 from .targets import RESOURCES
 from .tools import run_once, tool_versions
 
-__all__ = ["implement", "parse_route", "script", "usage"]
+__all__ = ["check_memories", "implement", "parse_route", "script", "usage"]
 
 #: What a router says when a design is too large for the chip; every other error is a failure.
 TOO_LARGE = re.compile(r"no Bels remaining|[Uu]nable to place cell|[Uu]nable to find legal placement|utilisation limit|"
@@ -125,8 +125,23 @@ def _memory_rows(placed, cells, family):
     return rows
 
 
-def _checks(rows, total, strays):
-    """What must hold of the memories of a netlist."""
+def check_memories(rows, total, strays):
+    """What must hold of the memories of a netlist.
+
+    Parameters
+    ----------
+    rows : list of dict
+        One for each memory: ``name``, ``kind`` and ``predicted`` by the rule, ``kind_found`` and ``found``.
+    total : dict of str to int
+        Resources of the whole core.
+    strays : dict of str to int
+        RAM cells that belong to no memory.
+
+    Returns
+    -------
+    list of dict
+        ``rule``, ``holds``, ``expected``, ``found``.
+    """
     predicted = sum(row["predicted"] for row in rows if row["kind"] == "block")
     registers = [row["name"] for row in rows if row["kind_found"] == "registers"]
     meant = [row["name"] for row in rows if row["kind"] == "registers"]
@@ -202,7 +217,7 @@ def implement(config, target, *, root, seeds=3, step=lambda text: None):
         "blocks": {block: _sum([row for row in rows if row["block"] == block])
                    for block in dict.fromkeys(row["block"] for row in rows)},
         "total": total, "pins": amounts(around, family)[0] if wrapped else None, "other_cells": unknown,
-        "memories": memories, "checks": _checks(memories, total, cells[""]),
+        "memories": memories, "checks": check_memories(memories, total, cells[""]),
     }
     if target.router:
         report |= _routes(config, target, folder / "netlist.json", seeds, root, step)

@@ -59,6 +59,7 @@ def test_wrong_configuration(change, message, tmp_path):
      "nmnist:FOLDER, npz:FILE, not 'letters'"),
     (["train", "tiny", "--data", "idx:gone"], "gone: cannot be read: No such file or directory"),
     (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
+    (["synth", "tiny", "--target", "ecp6"], "--target must be one of ecp5-25, ecp5-85, ice40-up5k, xc7, not 'ecp6'"),
     (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
 ])
 def test_wrong_arguments(arguments, message, tmp_path):
