@@ -12,7 +12,7 @@ from .memory import place_memories
 from .netlist import amounts, count_cells, memory_cells
 from .pins import pins_text, port_bits
 from .targets import RESOURCES
-from .tools import run_once, tool_versions
+from .tools import SynthesisError, run_once, tool_versions
 
 __all__ = ["check_memories", "implement", "parse_route", "script", "usage"]
 
@@ -42,7 +42,10 @@ def script(config, target, top, placed):
 
 def _count(folder, family):
     """Leave the counts beside the netlist, which is a hundred times as large."""
-    modules, rams = count_cells(json.loads((folder / "netlist.json").read_text()), family)
+    netlist = folder / "netlist.json"
+    if not netlist.exists():
+        raise SynthesisError(f"yosys wrote no netlist; see {folder / 'yosys.log'}")
+    modules, rams = count_cells(json.loads(netlist.read_text()), family)
     write_atomically(folder / "cells.json", json.dumps({"modules": modules, "rams": rams}))
 
 
