@@ -96,7 +96,7 @@ def draw_bars(name, title, rows, labels, unit):
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
-        paints = [PAINT[own] for own in ("forward", "backward", "update", "report", "warm", "accent")]
+        paints = [PAINT[own] for own in ("forward", "backward", "update", "report", "waiting", "muted")]
         colours = {key: paints[place % len(paints)] for place, key in enumerate(rows[0])}
         figure = _figure(40 + 30 * len(rows) + 40)
         _legend(figure, 150, 6, rows[0], colours)
