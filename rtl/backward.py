@@ -88,7 +88,7 @@ class BackwardPath(wiring.Component):
         self.delta_width = config.numbers.error.width
         self.scan = EventScan(
             words=unit.words, steps=unit.slice_steps, width=lanes, depth=depth, mute=above is None, backward=True,
-            skip=unit.steps - unit.slice_steps)
+            skip=unit.steps - unit.slice_steps, beside=self.window_layout)
         members = {
             "start":            In(1),
             "offset":           In(range(max(2, unit.history_steps))),
@@ -135,12 +135,11 @@ class BackwardPath(wiring.Component):
         ]
 
         # The window word of the operations in stage 0, and the word and step that it belongs to, counted down.
-        window = Signal(self.window_layout)
+        window = scan.beside
         word = Signal.like(self.error_word)
         step, slice_step = Signal.like(self.error_step), Signal(range(max(2, unit.slice_steps)))
-        with m.If(scan.taken):
-            m.d.sync += window.eq(self.window)
         m.d.comb += [
+            scan.beside_in.eq(self.window),
             word.eq(unit.words - 1 - scan.word),
             slice_step.eq(unit.slice_steps - 1 - scan.step),
             step.eq(self.offset + slice_step),

@@ -34,7 +34,7 @@ class CounterBank(wiring.Component):
     read, index : In
         Read a counter; at most in every other cycle, so that all others still have their turn in time.
     value : Out(width)
-        The counter as it was before the cycle of `read`; stands in the cycle after.
+        The counter with all increments up to the cycle of `read`; stands two cycles later, until the next one.
 
     Raises
     ------
@@ -70,10 +70,10 @@ class CounterBank(wiring.Component):
         m.submodules.sums = sums = memory.Memory(shape=unsigned(self.width), depth=max(2, count), init=[])
         stored, write = sums.read_port(domain="comb"), sums.write_port()
 
-        turn, visit = Signal(range(max(2, count))), Signal(range(max(2, count)))
+        turn, visit, wanted = Signal(range(max(2, count))), Signal(range(max(2, count))), Signal()
         with m.If(~self.read):
             m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
-        m.d.comb += visit.eq(Mux(self.read, self.index, turn))
+        m.d.sync += [visit.eq(Mux(self.read, self.index, turn)), wanted.eq(self.read)]
 
         fresh, written = Const(0), Signal(count)
         for place, name in enumerate(self.names):
@@ -98,5 +98,6 @@ class CounterBank(wiring.Component):
             write.en.eq(1), write.addr.eq(visit),
             write.data.eq(Mux(total[self.width:].any(), Const(-1, self.width), total)),
         ]
-        m.d.sync += self.value.eq(write.data)
+        with m.If(wanted):
+            m.d.sync += self.value.eq(write.data)
         return m

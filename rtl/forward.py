@@ -142,24 +142,21 @@ class ForwardPath(wiring.Component):
         with m.Elif(scan.last & scan.word_last):
             m.d.sync += [group.eq(Mux(channel_last, 0, group + 1)),
                          group_base.eq(Mux(channel_last, 0, group_base + unit.fan_rows))]
-        row = Signal(range(max(2, unit.fan_rows)))
-        position = Signal.like(self.position)
-        m.d.comb += [
-            row.eq(scan.tag.row + scan.index),
-            position.eq(scan.tag.address * unit.bitmap.scan_width + scan.index),
-        ]
+        # The place of the first bit of the bitmap word; it may lie before the window, and so before the first word.
+        base = Signal(signed(max(len(scan.tag.row), len(group_base) + 1) + 1))
+        m.d.comb += base.eq(scan.tag.row + group_base)
 
         # The lanes sum in stage depth - 1; decay and integration are in stage depth, results stand one stage later.
         depth = forward_depth(unit)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.valid & scan.event, row=row, base=group_base, position=position,
+            valid=scan.valid, event=scan.valid & scan.event, base=base, index=scan.index, address=scan.tag.address,
             full=~channel_last, spikes=scan.seen.word_select(scan.tag.part, unit.granule),
             first=scan.valid & scan.first, last=scan.valid & scan.last, word=scan.word, step=scan.step,
             word_first=scan.word_first, word_last=scan.word_last, final=scan.valid & scan.final)
 
         m.d.comb += [
-            self.event.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].row),
-            self.position.eq(s[1].position), self.full.eq(s[1].full),
+            self.event.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].index),
+            self.position.eq(s[1].address * unit.bitmap.scan_width + s[1].index), self.full.eq(s[1].full),
         ]
         add = s[depth - 1]
         neurons = self._walk(m, s[depth]) if unit.static else self._follow(s[depth], s[depth + 1])

@@ -160,10 +160,10 @@ class AccumulatePath(wiring.Component):
         m.d.comb += step.eq(0 if unit.static else scan.step)
         m.submodules.pipe = s = Pipeline(
             valid=taps.active, row=taps.row, weight_base=taps.weight_base, word=taps.word, step=step, full=taps.full,
-            position=scan.tag.address * layout.scan_width + scan.index, final=scan.valid & scan.final)
+            index=scan.index, address=scan.tag.address, final=scan.valid & scan.final)
         m.d.comb += [
             self.error_en.eq(s[1].valid), self.error_address.eq(s[1].word * unit.error_frames + s[1].step),
-            self.position.eq(s[1].position), self.full.eq(s[1].full),
+            self.position.eq(s[1].address * layout.scan_width + s[1].index), self.full.eq(s[1].full),
         ]
         self._memory(m, s)
         return m

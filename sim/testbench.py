@@ -19,28 +19,13 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge, Timer
 
+from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.checkpoint import save_arrays
 from ..golden.config import parse
 from ..golden.units import clog2
 from ..rtl.events import event_layout
 from ..rtl.registers import MAGIC, RegisterMap
 from .build import ARRIVALS, BOX, ITEMS, queue_length, result_bits
-
-
-def to_memory(unit, matrix):
-    """Words of a weight memory, a list with a power of two of lanes in each, from a matrix (fan_in, channels)."""
-    padded = np.zeros((unit.fan_rows, unit.channel_words * unit.lanes), dtype=np.int64)
-    padded[unit.fan_address(np.arange(unit.fan_in)), :unit.channels] = matrix
-    memory = np.zeros((unit.channel_words, unit.fan_rows, 1 << clog2(unit.lanes)), dtype=np.int64)
-    memory[:, :, :unit.lanes] = padded.reshape(unit.fan_rows, -1, unit.lanes).transpose(1, 0, 2)
-    return memory.ravel().tolist()
-
-
-def from_memory(unit, words):
-    """The matrix (fan_in, channels) of an array of such words."""
-    memory = words.reshape(unit.channel_words, unit.fan_rows, -1)[:, :, :unit.lanes]
-    flat = memory.transpose(1, 0, 2).reshape(unit.fan_rows, -1)
-    return flat[unit.fan_address(np.arange(unit.fan_in)), :unit.channels]
 
 
 class _Frames:
@@ -212,50 +197,16 @@ class Testbench:
         prediction, *counts, label, train, cycles, taken = fields
         return [prediction, label, train, cycles, arrived, taken, *counts]
 
-    def _kinds(self, unit):
-        return [kind for kind in ("weight", "velocity") if f"{unit.path}.{kind}" in self.map.regions]
-
     async def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`)."""
-        for place, unit in enumerate(self.config.units):
-            for kind in self._kinds(unit):
-                words = to_memory(unit, arrays[f"{kind}_{place}"])
-                await self.write(self.map.regions[f"{unit.path}.{kind}"].base, words)
-            for kind in ("lfsr", "dropout"):
-                if f"{unit.path}.{kind}" in self.map.regions:
-                    await self.write(self.map.regions[f"{unit.path}.{kind}"].base, arrays[f"{kind}_{place}"].tolist())
-        for block in self.config.blocks:
-            await self.write(self.map.regions[f"{block.name}.decays"].base,
-                             [int(arrays["shift"]) - self.config.update.shift])
-            await self.write(self.map.regions[f"{block.name}.since_decay"].base, [int(arrays["since_decay"])])
+        for address, values in state_writes(self.map, arrays):
+            await self.write(address, values)
 
     async def state(self):
         """Read the whole state, with the counters as ``counter:<name>``."""
-        arrays = {}
         await self.settle()
-        sign = 1 << 31
-        for place, unit in enumerate(self.config.units):
-            for kind in ("weight", "velocity"):
-                arrays[f"{kind}_{place}"] = np.zeros((0, unit.channels), dtype=np.int64)
-            for kind in self._kinds(unit):
-                raw = await self.read(self.map.regions[f"{unit.path}.{kind}"].base,
-                                      unit.weight_depth << clog2(unit.lanes))
-                arrays[f"{kind}_{place}"] = from_memory(unit, (np.array(raw, dtype=np.int64) ^ sign) - sign)
-            for kind in ("lfsr", "dropout"):
-                lfsr = self.map.regions.get(f"{unit.path}.{kind}")
-                states = await self.read(lfsr.base, unit.lanes) if lfsr else []
-                arrays[f"{kind}_{place}"] = np.array(states, dtype=np.int64)
-        rates = []
-        for block in self.config.blocks:
-            decays = await self.read(self.map.regions[f"{block.name}.decays"].base, 1)
-            since = await self.read(self.map.regions[f"{block.name}.since_decay"].base, 1)
-            rates.append((decays[0] + self.config.update.shift, since[0]))
-        # All blocks have seen the same samples; where they disagree, none of them is reported.
-        arrays["shift"], arrays["since_decay"] = rates[0] if len(set(rates)) == 1 else (-1, -1)
-        for name, address in self.map.counters().items():
-            low, high = await self.read(address, 2)
-            arrays[f"counter:{name}"] = low | high << 32
-        return {name: np.asarray(value) for name, value in arrays.items()}
+        return state_from_words(self.map, {
+            name: await self.read(*place) for name, place in state_reads(self.map).items()})
 
 
 @cocotb.test()

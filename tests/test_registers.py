@@ -54,7 +54,7 @@ def test_registers_that_never_change():
     regions = RegisterMap(CONFIG).regions
     names = ["identification", "configuration", "status", "control"]
     found = accesses(CONFIG, [(regions[name].base, None) for name in names], pause=3)
-    assert found == [(MAGIC, 4), (int(CONFIG.hash[:8], 16), 4), (1, 4), (0, 4)]
+    assert found == [(MAGIC, 8), (int(CONFIG.hash[:8], 16), 8), (1, 8), (0, 8)]
 
 
 def test_state_after_reset():
