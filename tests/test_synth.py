@@ -3,6 +3,7 @@
 import json
 import stat
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -232,7 +233,7 @@ def test_a_missing_tool_is_named(monkeypatch):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("synth")
+    return tmp_path_factory.mktemp("synth") / "cache"
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +271,30 @@ def test_every_unit_has_its_row(routed):
 def test_the_same_core_again_runs_nothing(routed, root, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *words, **options: pytest.fail(f"runs {words}"))
     assert flow.implement(parse(SMALL), TARGETS["ecp5-25"], root=root, seeds=1) == routed
+
+
+@needs("yosys", "nextpnr-ecp5")
+def test_the_command_line(routed, root, tmp_path):
+    """With what the library left in the same folder; without a data set, nothing is said per second."""
+    lines = ["name = 'mini'", *(f"{key} = {_toml(value)}" for key, value in SMALL.items() if key != "name")]
+    (tmp_path / "mini.toml").write_text("\n".join(lines))
+    words = ["synth", "mini.toml", "--target", "ecp5-25", "--seeds", "1", "--build-dir", root.parent, "-o", "out"]
+    done = subprocess.run([sys.executable, "-c", "from spikeloom.cli.main import run; run()", *words], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "holds: no memory is in flip-flops" in done.stdout and "DOES NOT" not in done.stdout
+    assert f"{routed['frequency_mhz']:.2f}" in done.stdout
+    assert json.loads((tmp_path / "out/report.json").read_text()) == routed
+    assert (tmp_path / "out/report.html").exists()
+
+
+def _toml(value):
+    """A value as an inline table, array, string, number or truth value."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(own)}" for key, own in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
 
 
 @needs("yosys", "nextpnr-ecp5")
