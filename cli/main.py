@@ -148,6 +148,45 @@ def train(
     typer.echo(path)
 
 
+@app.command("synth")
+def synthesize(
+    config: ConfigArgument,
+    target: Annotated[str, typer.Option(help="ecp5-25, ecp5-85, ice40-up5k or xc7.")] = "ecp5-85",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of placement; the median counts.")] = 3,
+    data: Annotated[str | None, typer.Option(help="As for train: what the core does per second on it.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report.")] = None,
+    build_dir: Annotated[Path, typer.Option("--build-dir", help="Where netlists and logs are kept.")]
+    = Path("build/synth"),
+):
+    """Synthesize, place and route a core with open tools, and report what it takes."""
+    from ..synth.flow import implement
+    from ..synth.targets import find_target
+    from .show import progress, synthesis_tables
+
+    chosen, chip = presets.find(config), find_target(target)
+    found = {}
+    if data:
+        from ..synth.rates import cycles_per_sample
+
+        with progress(f"{chosen.name}: cycles of {data.split(':')[0]}", None) as bar:
+            found = cycles_per_sample(chosen, data, tick=bar.step)
+    with progress(f"{chosen.name} on {chip.name}", 2 + seeds * bool(chip.router)) as bar:
+        def step(text):
+            bar.say(text)
+            bar.step()
+
+        report = implement(chosen, chip, root=build_dir / "cache", seeds=seeds, step=step)
+    if found:
+        from ..synth.rates import rates
+
+        report |= {"data": data.split(":")[0], "rates": rates(found, report.get("frequency_mhz"))}
+    from ..synth.report import write_report
+
+    synthesis_tables(report)
+    for path in write_report(output or build_dir / f"{chosen.name}-{chip.name}", report):
+        typer.echo(path)
+
+
 @app.command("board")
 def build_board(
     config: ConfigArgument,
@@ -255,7 +294,7 @@ def run():
             _stop(error, 2)
         if "Mismatch" in names:  # every option has a default, so the same words give the same run, seed included
             _stop(f"{error}; again with: {shlex.join(['spikeloom', *sys.argv[1:]])}", 1)
-        if names & {"BoardError", "LinkError", "SimulationError"}:
+        if names & {"BoardError", "LinkError", "SimulationError", "SynthesisError"}:
             _stop(error, 1)
         if isinstance(error, OSError):
             _stop(f"{error.filename}: {error.strerror}" if error.filename else error, 2)

@@ -11,7 +11,16 @@ from ..golden.memories import verdict
 from ..golden.units import HISTORY_LIMIT
 from ..sim.summary import cycles, traffic, utilisation
 
-__all__ = ["board_table", "cycle_tables", "lane_table", "memory_table", "progress", "simulation_tables", "waiting"]
+__all__ = [
+    "board_table",
+    "cycle_tables",
+    "lane_table",
+    "memory_table",
+    "progress",
+    "simulation_tables",
+    "synthesis_tables",
+    "waiting",
+]
 
 
 class _Bar:
@@ -124,6 +133,49 @@ def memory_table(config, memories):
             table.add_row(unit.path, f"{bits['history']:,}", f"{bits['memory']:,}",
                           f"{unit.gradient}: {_reason(unit, bits)}")
     console.print(table)
+
+
+def synthesis_tables(report):
+    """What a core takes in a chip, how fast it is there, and whether its memories are where they belong."""
+    from ..synth.report import headline  # draws, too
+    from ..synth.targets import RESOURCES
+
+    console = Console()
+    table = Table(title=f"{report['name']} on {report['target']}")
+    for name in ("block", "part"):
+        table.add_column(name, no_wrap=True)
+    for name in RESOURCES.values():
+        table.add_column(name, justify="right")
+    for row in report["units"]:
+        table.add_row(row["block"], row["part"], *(f"{row[key]:,}" for key in RESOURCES))
+    table.add_section()
+    table.add_row("whole core", "", *(f"{report['total'][key]:,}" for key in RESOURCES))
+    if report["pins"]:
+        table.add_row("pins", "beside it", *(f"{report['pins'][key]:,}" for key in RESOURCES))
+    console.print(table)
+    if report.get("frequency_mhz"):
+        table = Table("seed", "MHz", "critical path", "logic", "routing", title="times in ns")
+        for run in report["seeds"]:
+            path = run.get("critical_path", {})
+            table.add_row(str(run["seed"]), f"{run['frequency_mhz']:.2f}" if path else run["failure"],
+                          f"{path['start']} -> {path['end']}" if path else "", str(path.get("logic_ns", "")),
+                          str(path.get("routing_ns", "")))
+        console.print(table)
+    if report.get("rates"):
+        names = {"cycles": "cycles per sample", "additions": "additions per sample", "samples_per_second": "samples/s",
+                 "additions_per_second": "additions/s"}
+        table = Table("", title=f"{report['data']}, at the median frequency")
+        for mode in report["rates"]:
+            table.add_column(mode, justify="right")
+        for key, name in names.items():
+            if all(key in own for own in report["rates"].values()):
+                table.add_row(name, *(f"{own[key]:,.0f}" for own in report["rates"].values()))
+        console.print(table)
+    console.print(f"{report['name']} {headline(report)[1]}", highlight=False)
+    for check in report["checks"]:
+        console.print(f"{'holds' if check['holds'] else 'DOES NOT HOLD'}: {check['rule']}"
+                      + ("" if check["holds"] else f": expected {check['expected']}, found {check['found']}"),
+                      highlight=False)
 
 
 def _reason(unit, bits):

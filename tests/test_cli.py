@@ -32,7 +32,7 @@ def test_generate(tmp_path):
 def test_memories_without_generating(tmp_path):
     done = spikeloom("memories", "alexnet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"all .* 563,409,873 .* exceeds VU13P: 118%", done.stdout)
+    assert re.search(r"all .* 563,430,609 .* exceeds VU13P: 118%", done.stdout)
     assert re.search(r"block6.layer0 +. +139,264 . 285,876,224 . history: fewer bits", done.stdout)
     assert list(tmp_path.iterdir()) == []
 
@@ -60,6 +60,7 @@ def test_wrong_configuration(change, message, tmp_path):
      "nmnist:FOLDER, npz:FILE, not 'letters'"),
     (["train", "tiny", "--data", "idx:gone"], "gone: cannot be read: No such file or directory"),
     (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
+    (["synth", "tiny", "--target", "ecp6"], "--target must be one of ecp5-25, ecp5-85, ice40-up5k, xc7, not 'ecp6'"),
     (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
     (["cycles", "tiny", "--lanes", "3"], "lanes in total must be at least 4, one for each unit, not 3"),
     (["cycles", "lenet2", "--data", "digits"], "input.kind must be 'frame' for data set 'digits', not 'events'"),
