@@ -161,10 +161,8 @@ class EventScan(wiring.Component):
         # (r_*), being emptied (outputs).
         fetching, waiting, ready = Signal(), Signal(), Signal()
         f_word, f_step = Signal.like(self.word), Signal.like(self.step)
-        n_word, n_step, n_last = Signal.like(self.word), Signal.like(self.step), Signal()
-        n_mask, n_tag = Signal(self.width), Signal.like(self.tag)
-        r_word, r_step, r_last = Signal.like(self.word), Signal.like(self.step), Signal()
-        r_bits, r_tag, r_beside = Signal(self.width), Signal.like(self.tag), Signal.like(self.beside)
+        n_last, n_mask, n_tag = Signal(), Signal(self.width), Signal.like(self.tag)
+        r_last, r_bits, r_tag, r_beside = Signal(), Signal(self.width), Signal.like(self.tag), Signal.like(self.beside)
         load, advance, exhausted = Signal(), Signal(), Signal()
         row_ends, step_ends, word_ends = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -184,8 +182,7 @@ class EventScan(wiring.Component):
         m.d.comb += self.address.eq(here + self.offset)
         with m.If(self.fetch):
             m.d.sync += [
-                waiting.eq(1), n_word.eq(f_word), n_step.eq(f_step), n_last.eq(step_ends),
-                n_mask.eq(self.mask), n_tag.eq(self.tag_in),
+                waiting.eq(1), n_last.eq(step_ends), n_mask.eq(self.mask), n_tag.eq(self.tag_in),
             ]
             if self.backward:
                 m.d.sync += here.eq(here - Mux(word_ends, 1 + self.skip, 1))
@@ -214,7 +211,7 @@ class EventScan(wiring.Component):
             m.d.sync += waiting.eq(0)
         with m.If(advance):
             m.d.sync += [
-                ready.eq(1), r_word.eq(n_word), r_step.eq(n_step), r_last.eq(n_last), r_tag.eq(n_tag),
+                ready.eq(1), r_last.eq(n_last), r_tag.eq(n_tag),
                 r_bits.eq(0 if self.mute else self.bits & n_mask), r_beside.eq(self.beside_in),
             ]
         with m.Elif(load):
@@ -237,13 +234,17 @@ class EventScan(wiring.Component):
             self.final.eq(self.last & self.word_last & (self.word == self.words - 1)),
         ]
 
+        with m.If(self.last):
+            m.d.sync += self.step.eq(self.step + 1)
+            with m.If(self.word_last):
+                m.d.sync += [self.step.eq(0), self.word.eq(self.word + 1)]
         with m.If(self.valid):
             m.d.sync += emitted.eq(Mux(self.last, 0, emitted + ~enough))
         with m.If(load):
             m.d.sync += [
                 self.valid.eq(1), bits.eq(r_bits), last_group.eq(r_last),
                 self.event.eq(coming != 0), single.eq(1 if self.whole else coming <= 1),
-                self.word.eq(r_word), self.step.eq(r_step), self.tag.eq(r_tag), self.beside.eq(r_beside),
+                self.tag.eq(r_tag), self.beside.eq(r_beside),
             ]
         with m.Elif(exhausted):
             m.d.sync += self.valid.eq(0)
@@ -255,6 +256,7 @@ class EventScan(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 fetching.eq(1), f_word.eq(0), f_step.eq(0), self.read_row.eq(0), self.read_group.eq(0),
+                self.word.eq(0), self.step.eq(0),
                 *(place.eq(self.base) for place in (here, row, step, origin)),
             ]
         return m
