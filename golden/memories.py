@@ -114,8 +114,7 @@ def memories(config):
             found.append(Memory(f"{block.name}.queue", "history", max(2, top.words * top.steps), width,
                                 "queue of the spikes of one interval with label and mode"))
     in_flight = config.update.batch + len(config.blocks) + (len(config.blocks) - 1) * (hardware.spike_slots + 1)
-    found.append(Memory("begun", "bookkeeping", in_flight, 32, "queue of the cycles in which samples began",
-                        combinational=True))
+    found.append(Memory("begun", "bookkeeping", in_flight, 32, "queue of the cycles in which samples began"))
     return found
 
 
