@@ -22,25 +22,10 @@ from cocotb.triggers import RisingEdge, Timer
 from ..golden.checkpoint import save_arrays
 from ..golden.config import parse
 from ..golden.units import clog2
-from ..rtl.events import event_layout
 from ..rtl.registers import MAGIC, RegisterMap
-from .build import ARRIVALS, BOX, ITEMS, queue_length, result_bits
-
-
-def to_memory(unit, matrix):
-    """Words of a weight memory, a list with a power of two of lanes in each, from a matrix (fan_in, channels)."""
-    padded = np.zeros((unit.fan_rows, unit.channel_words * unit.lanes), dtype=np.int64)
-    padded[unit.fan_address(np.arange(unit.fan_in)), :unit.channels] = matrix
-    memory = np.zeros((unit.channel_words, unit.fan_rows, 1 << clog2(unit.lanes)), dtype=np.int64)
-    memory[:, :, :unit.lanes] = padded.reshape(unit.fan_rows, -1, unit.lanes).transpose(1, 0, 2)
-    return memory.ravel().tolist()
-
-
-def from_memory(unit, words):
-    """The matrix (fan_in, channels) of an array of such words."""
-    memory = words.reshape(unit.channel_words, unit.fan_rows, -1)[:, :, :unit.lanes]
-    flat = memory.transpose(1, 0, 2).reshape(unit.fan_rows, -1)
-    return flat[unit.fan_address(np.arange(unit.fan_in)), :unit.channels]
+from ..rtl.result import result_layout
+from .build import ARRIVALS, BOX, ITEMS, queue_length
+from .ports import items, result_row, state, state_reads, state_writes
 
 
 class _Frames:
@@ -74,51 +59,32 @@ class _Events:
 
     def __init__(self, bench, frames, labels, trains):
         config = self.config = bench.config
-        self.bench, self.batch, self.layout = bench, config.update.batch, event_layout(config)
-        self.frames, self.labels, self.trains = frames, labels, trains
+        self.bench, self.batch, self.samples = bench, config.update.batch, (frames, labels, trains)
         self.first, self.sent, self.ends = bench.intervals_since_reset, 0, [0]
         bench.intervals_since_reset += len(frames) * config.intervals
 
-    def _items(self, batch):
-        """All items of one batch, as integers."""
-        _, width, channels = self.config.input.shape
-        k, items = self.config.time.interval, []
-        offset = {name: field.offset for name, field in self.layout}
-        for interval in range(self.config.intervals):
-            for sample in range(batch * self.batch, (batch + 1) * self.batch):
-                begin = len(items)
-                own = int(self.labels[sample]) << offset["label"] | int(self.trains[sample]) << offset["train"]
-                for step in range(interval * k, (interval + 1) * k):
-                    for index in np.flatnonzero(self.frames[sample][step]).tolist():
-                        pixel, channel = divmod(index, channels)
-                        y, x = divmod(pixel, width)
-                        items.append(own | y << offset["y"] | x << offset["x"] | channel << offset["channel"])
-                    items.append(own | 1 << offset["end"])
-                if interval == 0:
-                    items[begin] |= 1 << offset["first"]
-        return items
-
     def offer(self, finished):
         """Fill the queue, batch by batch, as far as there is room behind `finished` samples."""
-        while self.sent * self.batch < len(self.frames):
-            items = self._items(self.sent)
-            if len(items) > ITEMS:
-                raise ValueError(f"events of a batch must be at most {ITEMS}, not {len(items)}")
+        while self.sent * self.batch < len(self.samples[0]):
+            own = slice(self.sent * self.batch, (self.sent + 1) * self.batch)
+            batch, _ = items(self.config, *(part[own] for part in self.samples))
+            if len(batch) > ITEMS:
+                raise ValueError(f"events of a batch must be at most {ITEMS}, not {len(batch)}")
             used = self.ends[-1] - self.ends[finished // self.batch]
             inside = (self.sent + 1) * self.batch - finished
-            if used and (used + len(items) > ITEMS or inside > self.bench.queue
+            if used and (used + len(batch) > ITEMS or inside > self.bench.queue
                          or inside * self.config.intervals > ARRIVALS):
                 return
-            for item in items:
+            for item in batch.tolist():
                 self.bench.dut.queue[self.bench.offered % ITEMS].value = item
                 self.bench.offered += 1
-            self.ends.append(self.ends[-1] + len(items))
+            self.ends.append(self.ends[-1] + len(batch))
             self.sent += 1
 
     def target(self, finished):
         """Results after which there is room again: half of what is in the queue, in whole batches."""
         inside = self.sent - finished // self.batch
-        return finished + max(1, inside // 2) * self.batch if self.sent * self.batch < len(self.frames) else \
+        return finished + max(1, inside // 2) * self.batch if self.sent * self.batch < len(self.samples[0]) else \
             self.sent * self.batch
 
     def arrivals(self, sample):
@@ -133,6 +99,7 @@ class Testbench:
 
     def __init__(self, dut, config):
         self.dut, self.config, self.map, self.queue = dut, config, RegisterMap(config), queue_length(config)
+        self.layout = result_layout(config)
         self.offered = self.results = self.results_since_reset = self.intervals_since_reset = 0
         self.progress = Path(os.environ["SPIKELOOM_SCRIPT"]).with_name("progress")
 
@@ -203,59 +170,18 @@ class Testbench:
         return np.array(rows, dtype=np.int64), np.array(arrivals, dtype=np.int64)
 
     def _row(self, place, arrived):
-        config = self.config
-        label_bits, count_bits = clog2(config.network.classes), config.time.steps.bit_length()
-        word, fields = self.dut.outcome[place].value.to_unsigned(), []
-        for width in (label_bits, *[count_bits] * config.network.classes, label_bits, 1, 32, 64):
-            fields.append(word & ((1 << width) - 1))
-            word >>= width
-        prediction, *counts, label, train, cycles, taken = fields
-        return [prediction, label, train, cycles, arrived, taken, *counts]
-
-    def _kinds(self, unit):
-        return [kind for kind in ("weight", "velocity") if f"{unit.path}.{kind}" in self.map.regions]
+        word, bits = self.dut.outcome[place].value.to_unsigned(), self.layout.size
+        return result_row(self.layout, word & ((1 << bits) - 1), arrived, word >> bits)
 
     async def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`)."""
-        for place, unit in enumerate(self.config.units):
-            for kind in self._kinds(unit):
-                words = to_memory(unit, arrays[f"{kind}_{place}"])
-                await self.write(self.map.regions[f"{unit.path}.{kind}"].base, words)
-            for kind in ("lfsr", "dropout"):
-                if f"{unit.path}.{kind}" in self.map.regions:
-                    await self.write(self.map.regions[f"{unit.path}.{kind}"].base, arrays[f"{kind}_{place}"].tolist())
-        for block in self.config.blocks:
-            await self.write(self.map.regions[f"{block.name}.decays"].base,
-                             [int(arrays["shift"]) - self.config.update.shift])
-            await self.write(self.map.regions[f"{block.name}.since_decay"].base, [int(arrays["since_decay"])])
+        for address, values in state_writes(self.map, arrays):
+            await self.write(address, values)
 
     async def state(self):
         """Read the whole state, with the counters as ``counter:<name>``."""
-        arrays = {}
         await self.settle()
-        sign = 1 << 31
-        for place, unit in enumerate(self.config.units):
-            for kind in ("weight", "velocity"):
-                arrays[f"{kind}_{place}"] = np.zeros((0, unit.channels), dtype=np.int64)
-            for kind in self._kinds(unit):
-                raw = await self.read(self.map.regions[f"{unit.path}.{kind}"].base,
-                                      unit.weight_depth << clog2(unit.lanes))
-                arrays[f"{kind}_{place}"] = from_memory(unit, (np.array(raw, dtype=np.int64) ^ sign) - sign)
-            for kind in ("lfsr", "dropout"):
-                lfsr = self.map.regions.get(f"{unit.path}.{kind}")
-                states = await self.read(lfsr.base, unit.lanes) if lfsr else []
-                arrays[f"{kind}_{place}"] = np.array(states, dtype=np.int64)
-        rates = []
-        for block in self.config.blocks:
-            decays = await self.read(self.map.regions[f"{block.name}.decays"].base, 1)
-            since = await self.read(self.map.regions[f"{block.name}.since_decay"].base, 1)
-            rates.append((decays[0] + self.config.update.shift, since[0]))
-        # All blocks have seen the same samples; where they disagree, none of them is reported.
-        arrays["shift"], arrays["since_decay"] = rates[0] if len(set(rates)) == 1 else (-1, -1)
-        for name, address in self.map.counters().items():
-            low, high = await self.read(address, 2)
-            arrays[f"counter:{name}"] = low | high << 32
-        return {name: np.asarray(value) for name, value in arrays.items()}
+        return state(self.map, {address: await self.read(address, count) for address, count in state_reads(self.map)})
 
 
 @cocotb.test()
@@ -265,7 +191,7 @@ async def script(dut):
     config = parse(plan["config"])
     bench = Testbench(dut, config)
     await Timer(1, unit="ns")
-    assert len(dut.outcome[0].value) == result_bits(config) + 64, "bench and configuration differ"
+    assert len(dut.outcome[0].value) == bench.layout.size + 64, "bench and configuration differ"
     await bench.reset()
     identification = await bench.read(bench.map.regions["identification"].base, 1)
     assert identification == [MAGIC], identification

@@ -60,10 +60,20 @@ def test_wrong_configuration(change, message, tmp_path):
     (["train", "tiny", "--data", "idx:gone"], "gone: cannot be read: No such file or directory"),
     (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
     (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
+    (["train", "tiny", "--driver", "paper"], "--driver must be compiled or cocotb, not 'paper'"),
+    (["simulate", "tiny", "--driver", "compiled"],
+     "--driver must be cocotb for cycle level, waveform or pauses, not 'compiled'"),
 ])
 def test_wrong_arguments(arguments, message, tmp_path):
     done = spikeloom(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, f"spikeloom: {message}\n")
+
+
+def test_simulate_at_sample_level(models, tmp_path):
+    done = spikeloom("simulate", "tiny", "--level", "sample", "--samples", "3", "--build-dir", str(models.resolve()),
+                     cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no difference in 3 samples (sample level, seed 0)" in done.stdout.replace("\n", " ")
 
 
 def test_doctor(tmp_path):
