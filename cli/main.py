@@ -20,7 +20,14 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a preset.")]
 DataOption = Annotated[str, typer.Option(help="digits, directions, or KIND:PATH for files, such as idx:FOLDER.")]
+DriverOption = Annotated[str | None, typer.Option(help="Who runs the Verilated core. compiled: fast, without cycle "
+                                                  "level, waveform and pauses; cocotb: with them.")]
 BuildOption = Annotated[Path, typer.Option("--build-dir", help="Where models, logs and traces are kept.")]
+
+
+def check_driver(driver):
+    if driver not in ("compiled", "cocotb"):
+        raise ConfigError(f"--driver must be compiled or cocotb, not {driver!r}")
 
 
 @app.command()
@@ -76,11 +83,17 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Order of the samples, and pauses.")] = 0,
     pause: Annotated[int, typer.Option(min=0, max=255, help="Random back-pressure: pauses in 256 cycles.")] = 0,
     checkpoint: Annotated[Path | None, typer.Option(help="Start from this checkpoint.")] = None,
+    driver: DriverOption = None,
     build_dir: BuildOption = Path("build/sim"),
 ):
     """Run the generated core under Verilator and compare it with the golden model."""
     if level not in ("cycle", "sample"):
         raise ConfigError(f"--level must be cycle or sample, not {level!r}")
+    plain = level == "sample" and not waves and not pause
+    driver = driver or ("compiled" if plain else "cocotb")
+    check_driver(driver)
+    if driver == "compiled" and not plain:
+        raise ConfigError("--driver must be cocotb for cycle level, waveform or pauses, not 'compiled'")
     from ..golden.checkpoint import load_state
     from ..golden.data import load_dataset
     from ..golden.training import Progress as Trained
@@ -102,7 +115,7 @@ def simulate(
     with progress(f"{chosen.name}: build, simulate, compare", samples) as bar:
         checked, = cosimulate(
             chosen, [batch], root=build_dir, folder=folder, state=state, cycle_level=level == "cycle", seed=seed,
-            waves=waves, sample_pause=pause, result_pause=pause, tick=bar)
+            waves=waves, sample_pause=pause, result_pause=pause, tick=bar, driver=driver)
     simulation_tables(chosen, checked, batch)
     typer.echo(f"no difference in {samples} samples ({level} level, seed {seed}); files in {folder}")
 
@@ -116,11 +129,13 @@ def train(
     = "golden",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of checkpoint.npz.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Order of the samples.")] = 0,
+    driver: DriverOption = "compiled",
     build_dir: BuildOption = Path("build/sim"),
 ):
     """Train, or go on where an interrupted training stopped: the bits are the same."""
     if on not in ("golden", "rtl"):
         raise ConfigError(f"--on must be golden or rtl, not {on!r}")
+    check_driver(driver)
     from ..golden.data import load_dataset
     from .show import progress
 
@@ -140,7 +155,8 @@ def train(
             from ..sim.training import train_rtl
 
             steps = (step.progress for step in train_rtl(
-                chosen, chosen_data, epochs, path, root=build_dir, folder=output, seed=seed, tick=bar))
+                chosen, chosen_data, epochs, path, root=build_dir, folder=output, seed=seed, tick=bar,
+                driver=driver))
         for done in steps:
             if done.position == 0 and done.history:
                 epoch, running, test = done.history[-1]

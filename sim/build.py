@@ -1,8 +1,9 @@
-"""Builds the Verilated model of a core and its test bench, once per content."""
+"""Builds Verilated models, once per content: a core and its test bench, or a core and the compiled driver."""
 
 import hashlib
 import os
 import shutil
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from filelock import FileLock
 from ..gen.generate import generate_text
 from ..golden.units import clog2
 from ..rtl.events import input_layout
-from ..rtl.registers import RegisterMap
-from ..rtl.result import CYCLE_BITS
+from ..rtl.registers import RegisterMap, request_layout
+from ..rtl.result import result_layout
 
-__all__ = ["SimulationError", "bench_text", "build", "environment"]
+__all__ = ["SimulationError", "bench_text", "build", "build_driver", "environment", "random_memories"]
 
 BOX = 4096
 #: Items of the event queue, and intervals whose arrival is kept.
@@ -44,10 +45,9 @@ def environment():
     return env
 
 
-def result_bits(config):
-    """Bits of a result payload: prediction, counts, label, train, cycles."""
-    label = clog2(config.network.classes)
-    return 2 * label + config.network.classes * config.time.steps.bit_length() + 1 + CYCLE_BITS
+def random_memories(seed):
+    """Arguments of a model: its memories begin with random contents, on which nothing may depend."""
+    return [f"+verilator+seed+{seed % 2147483647 + 1}", "+verilator+rand+reset+2"]
 
 
 def queue_length(config):
@@ -58,21 +58,25 @@ def queue_length(config):
     return max(512, 1 << clog2(2 * (config.hardware.sample_slots + config.update.batch)))
 
 
-def bench_text(config):
-    """The SystemVerilog test bench of `config`."""
+def _template(name):
     env = jinja2.Environment(loader=jinja2.PackageLoader("spikeloom.sim", "."), undefined=jinja2.StrictUndefined,
                              keep_trailing_newline=True)
+    return env.get_template(name)
+
+
+def bench_text(config):
+    """The SystemVerilog test bench of `config`."""
     layout, events = input_layout(config), config.input.kind == "events"
-    return env.get_template("bench.sv.jinja").render(
+    return _template("bench.sv.jinja").render(
         item_bits=layout.size if events else 0, end_bit=layout["end"].offset if events else 0, items=ITEMS,
         arrivals=ARRIVALS if events else queue_length(config), interval=config.time.interval, name=config.name,
         queue=queue_length(config), box=BOX, units=config.units, size=config.input.size,
-        value_bits=config.input.bits, label_bits=clog2(config.network.classes), result_bits=result_bits(config),
+        value_bits=config.input.bits, label_bits=clog2(config.network.classes), result_bits=result_layout(config).size,
         address_bits=RegisterMap(config).address_bits)
 
 
 def build(config, *, root, waves=False, fast=True, text=None):
-    """Compile, unless a model of the same content exists.
+    """Compile core and bench, unless a model of the same content exists.
 
     Parameters
     ----------
@@ -96,33 +100,68 @@ def build(config, *, root, waves=False, fast=True, text=None):
     SimulationError
         If Verilator or the compiler fails.
     """
-    from cocotb_tools.runner import get_runner  # slow to import
+    sources = {"core.v": text or generate_text(config), "bench.sv": bench_text(config)}
+    sources["visible.vlt"] = "`verilator_config\n" + "".join(
+        f'public_flat_rw -module "Bench" -var "{name}"\n' for name in VISIBLE)
 
+    def compile_in(folder):
+        from cocotb_tools.runner import get_runner  # slow to import
+
+        os.environ["MAKEFLAGS"] += f" OPT_FAST={'-O2' if fast else '-O0'}"
+        get_runner("verilator").build(
+            sources=[folder / name for name in ("core.v", "bench.sv")], hdl_toplevel="Bench", build_dir=folder,
+            build_args=[*WARNINGS_OFF, "--timing", "-CFLAGS", "-std=c++20", "--no-public-flat-rw",
+                        str(folder / "visible.vlt")],
+            waves=waves, always=True, timescale=("1ns", "1ns"), log_file=folder / "build.log")
+
+    return _once(root, sources, [str(waves), str(fast)], compile_in)
+
+
+def build_driver(config, *, root, text=None):
+    """Compile core and driver (`driver.cpp`) to a program without Python, unless one of the same content exists.
+
+    Parameters, return value and errors are those of `build`; the program is ``driver`` in the folder.
+    """
+    sources = {
+        "core.v": text or generate_text(config),
+        "driven.sv": _template("driven.sv.jinja").render(
+            name=config.name, sample_bits=input_layout(config).size, result_bits=result_layout(config).size,
+            request_bits=request_layout(RegisterMap(config).address_bits).size),
+        "driver.cpp": Path(__file__).with_name("driver.cpp").read_text()}
+
+    def compile_in(folder):
+        os.environ["MAKEFLAGS"] += " OPT_FAST=-O2"
+        with (folder / "build.log").open("wb") as log:
+            done = subprocess.run(
+                ["verilator", "--cc", "--exe", "--build", *WARNINGS_OFF, "-CFLAGS", "-std=c++20", "--prefix", "Vcore",
+                 "--top-module", "Driven", "--Mdir", str(folder), "-o", "driver",
+                 *(str(folder / name) for name in sources)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise RuntimeError(f"verilator ended with {done.returncode}")
+
+    return _once(root, sources, [], compile_in)
+
+
+def _once(root, sources, options, compile_in):
+    """Folder in which `compile_in` has compiled these sources with these options, now or before."""
     for tool in ("g++", "make", "perl"):
         if not shutil.which(tool):
             raise SimulationError(f"{tool} is missing; install it with: apt install {tool}")
 
-    sources = {"core.v": text or generate_text(config), "bench.sv": bench_text(config)}
-    sources["visible.vlt"] = "`verilator_config\n" + "".join(
-        f'public_flat_rw -module "Bench" -var "{name}"\n' for name in VISIBLE)
-    content = "\0".join([*sources.values(), version("verilator"), str(waves), str(fast)])
-    key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    folder = Path(root).resolve() / key
+    content = "\0".join([*sources.values(), version("verilator"), *options])
+    folder = Path(root).resolve() / hashlib.sha256(content.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
         if (folder / "done").exists():
             return folder
-        for name, content in sources.items():
-            (folder / name).write_text(content)
+        for name, text in sources.items():
+            (folder / name).write_text(text)
         saved = dict(os.environ)
         os.environ.update(environment())
-        os.environ["MAKEFLAGS"] += f" OPT_FAST={'-O2' if fast else '-O0'} -j{os.cpu_count() or 1}"
+        os.environ["MAKEFLAGS"] += f" -j{os.cpu_count() or 1}"
         try:
-            get_runner("verilator").build(
-                sources=[folder / name for name in ("core.v", "bench.sv")], hdl_toplevel="Bench", build_dir=folder,
-                build_args=[*WARNINGS_OFF, "--timing", "-CFLAGS", "-std=c++20", "--no-public-flat-rw",
-                            str(folder / "visible.vlt")],
-                waves=waves, always=True, timescale=("1ns", "1ns"), log_file=folder / "build.log")
+            compile_in(folder)
         except (SystemExit, RuntimeError, OSError) as error:
             raise SimulationError(f"the model could not be built ({error}); see {folder / 'build.log'}") from None
         finally:

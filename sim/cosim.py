@@ -6,8 +6,9 @@ import numpy as np
 
 from ..golden.checkpoint import save_arrays, state_arrays
 from ..golden.model import initial_state
-from .build import build
+from .build import build, build_driver
 from .compare import compare_counters, compare_results, compare_state, compare_trace
+from .driver import Driver
 from .predict import Prediction
 from .run import Simulation
 
@@ -43,7 +44,7 @@ class Checked(NamedTuple):
 
 
 def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, seed=0, waves=False, sample_pause=0,
-               result_pause=0, text=None, tick=None):
+               result_pause=0, text=None, tick=None, driver="cocotb"):
     """Run `batches` on the Verilated core and compare; yields a `Checked` per batch.
 
     Parameters
@@ -64,6 +65,9 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
         Verilog of the core, if it is not to be generated (`sim.faults` gives wrong ones).
     tick : callable, optional
         Called with the number of samples that both have computed.
+    driver : str
+        ``cocotb``, which can do all of this, or ``compiled``, which is faster and has no cycle level, no waveform and
+        no pauses.
 
     Raises
     ------
@@ -71,16 +75,24 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
         At the first difference.
     SimulationError
         If the model cannot be built or run.
+    ValueError
+        If a batch is not whole, or the driver does not exist or cannot do this.
     """
+    if driver not in ("cocotb", "compiled"):
+        raise ValueError(f"driver must be cocotb or compiled, not {driver!r}")
+    compiled = driver == "compiled"
+    if compiled and (cycle_level or waves or sample_pause or result_pause):
+        raise ValueError("driver must be cocotb for cycle level, waveform or pauses, not 'compiled'")
     for batch in batches:
         if len(batch.labels) % config.update.batch:
             raise ValueError(f"samples of a run must be a multiple of update.batch = {config.update.batch}, "
                              f"not {len(batch.labels)}")
-    model = build(config, root=root, waves=waves, fast=not cycle_level, text=text)
+    model = build_driver(config, root=root, text=text) if compiled else \
+        build(config, root=root, waves=waves, fast=not cycle_level, text=text)
     prediction = Prediction(config, state, keep=cycle_level)
     folder.mkdir(parents=True, exist_ok=True)
     save_arrays(folder / "start.npz", state_arrays(state or initial_state(config)))
-    steps = [{"do": "load", "state": "start.npz"}, {"do": "trace", "on": cycle_level}]
+    steps = [{"do": "load", "state": "start.npz"}, *([{"do": "trace", "on": True}] if cycle_level else [])]
     for number, batch in enumerate(batches):
         save_arrays(folder / f"samples_{number}.npz", {
             "frames": batch.frames, "labels": batch.labels,
@@ -96,7 +108,7 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
         if tick:  # half of a sample is its simulation, half its check
             tick((done + simulation.progress()) / 2)
 
-    with Simulation(config, model, folder, steps, seed=seed, waves=waves) as simulation:
+    with (Driver if compiled else Simulation)(config, model, folder, steps, seed=seed, waves=waves) as simulation:
         if cycle_level:
             simulation.finish(show)  # the trace is complete then
         for number, batch in enumerate(batches):

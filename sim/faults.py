@@ -357,8 +357,11 @@ FAULTS = (
 )
 
 
-def find(fault, *, root, folder):
-    """Build the wrong core, run it, and return the difference that the comparison reports, or None."""
+def find(fault, *, root, folder, driver="cocotb"):
+    """Build the wrong core, run it, and return the difference that the comparison reports, or None.
+
+    With cocotb at cycle level; the compiled driver sees results, state and counters only.
+    """
     config = fault.victim().replace(**fault.setting)
     with ExitStack() as patches:
         for patch in fault.patches:
@@ -367,7 +370,7 @@ def find(fault, *, root, folder):
     try:
         with fault.loading():
             for _ in cosimulate(config, stimulus(config, seed=1), root=root, folder=folder / fault.name.replace(
-                    " ", "-").replace(">", "gt"), cycle_level=True, seed=1, text=text):
+                    " ", "-").replace(">", "gt"), cycle_level=driver == "cocotb", seed=1, text=text, driver=driver):
                 pass
     except Mismatch as mismatch:
         return mismatch.difference

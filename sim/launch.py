@@ -8,7 +8,7 @@ from pathlib import Path
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from .build import environment
+from .build import environment, random_memories
 
 
 def main():
@@ -25,9 +25,7 @@ def main():
     results = get_runner("verilator").test(
         test_module="spikeloom.sim.testbench", hdl_toplevel="Bench", hdl_toplevel_lang="verilog",
         build_dir=args.model, test_dir=args.folder, results_xml=str(args.folder / "results.xml"), seed=args.seed,
-        # Memories begin with random contents: nothing may depend on them.
-        plusargs=[f"+trace={args.folder / 'trace.txt'}", f"+verilator+seed+{args.seed % 2147483647 + 1}",
-                  "+verilator+rand+reset+2"],
+        plusargs=[f"+trace={args.folder / 'trace.txt'}", *random_memories(args.seed)],
         waves=args.waves)
     tests, failed = get_results(results)
     sys.exit(0 if tests and not failed else 1)

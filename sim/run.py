@@ -39,22 +39,32 @@ class Simulation:
         From `wait_for`, if the simulation ended without the file.
     """
 
-    FILES = ("state", "samples", "results", "abort")
-
     def __init__(self, config, model, folder, steps, *, seed=0, waves=False):
-        self.folder = Path(folder).resolve()
+        self.config, self.folder = config, Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
-        absolute = [{key: str(self.folder / value) if key in self.FILES else value for key, value in step.items()}
-                    for step in steps]
-        for step in absolute:
+        for step in steps:  # nothing of an earlier run may be taken for one of this
             for key in ("results", *(["state"] if step["do"] == "read" else [])):
                 if key in step:
-                    Path(step[key]).unlink(missing_ok=True)
-        (self.folder / "script.json").write_text(json.dumps({"config": config.model_dump(), "steps": absolute}))
+                    self._file(step[key]).unlink(missing_ok=True)
+        (self.folder / "progress").unlink(missing_ok=True)
         self.log = self.folder / "simulation.log"
-        self._command = [sys.executable, "-m", "spikeloom.sim.launch", str(model), str(self.folder), "--seed",
-                         str(seed), *(["--waves"] if waves else [])]
+        self._command = [*self._prepare(model, steps, seed), *(["--waves"] if waves else [])]
         self._process = None
+
+    def _prepare(self, model, steps, seed):
+        """Write the script; the command that carries it out."""
+        absolute = [{key: str(self.folder / value) if key in ("state", "samples", "results", "abort") else value
+                     for key, value in step.items()} for step in steps]
+        (self.folder / "script.json").write_text(json.dumps({"config": self.config.model_dump(), "steps": absolute}))
+        return [sys.executable, "-m", "spikeloom.sim.launch", str(model), str(self.folder), "--seed", str(seed)]
+
+    def _file(self, name):
+        """Where the simulation writes what a step calls `name`."""
+        return self.folder / name
+
+    def _arrays(self, name):
+        with np.load(self._file(name)) as arrays:
+            return dict(arrays)
 
     def __enter__(self):
         with self.log.open("wb") as log:
@@ -69,15 +79,14 @@ class Simulation:
 
     def wait_for(self, name, tick=None):
         """Arrays of the result file `name`, once it is there; `tick` is called while waiting."""
-        path = self.folder / name
+        path = self._file(name)
         while not path.exists():
             if self._process.poll() is not None and not path.exists():
                 raise SimulationError(f"the simulation ended without {name}; see {self.log}")
             if tick:
                 tick()
             time.sleep(0.02)
-        with np.load(path) as arrays:
-            return dict(arrays)
+        return self._arrays(name)
 
     def progress(self):
         """Results that the simulation has given so far."""

@@ -23,9 +23,10 @@ from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.checkpoint import save_arrays
 from ..golden.config import parse
 from ..golden.units import clog2
-from ..rtl.events import event_layout
 from ..rtl.registers import MAGIC, RegisterMap
-from .build import ARRIVALS, BOX, ITEMS, queue_length, result_bits
+from ..rtl.result import result_layout
+from .build import ARRIVALS, BOX, ITEMS, queue_length
+from .ports import items, result_row
 
 
 class _Frames:
@@ -59,51 +60,32 @@ class _Events:
 
     def __init__(self, bench, frames, labels, trains):
         config = self.config = bench.config
-        self.bench, self.batch, self.layout = bench, config.update.batch, event_layout(config)
-        self.frames, self.labels, self.trains = frames, labels, trains
+        self.bench, self.batch, self.samples = bench, config.update.batch, (frames, labels, trains)
         self.first, self.sent, self.ends = bench.intervals_since_reset, 0, [0]
         bench.intervals_since_reset += len(frames) * config.intervals
 
-    def _items(self, batch):
-        """All items of one batch, as integers."""
-        _, width, channels = self.config.input.shape
-        k, items = self.config.time.interval, []
-        offset = {name: field.offset for name, field in self.layout}
-        for interval in range(self.config.intervals):
-            for sample in range(batch * self.batch, (batch + 1) * self.batch):
-                begin = len(items)
-                own = int(self.labels[sample]) << offset["label"] | int(self.trains[sample]) << offset["train"]
-                for step in range(interval * k, (interval + 1) * k):
-                    for index in np.flatnonzero(self.frames[sample][step]).tolist():
-                        pixel, channel = divmod(index, channels)
-                        y, x = divmod(pixel, width)
-                        items.append(own | y << offset["y"] | x << offset["x"] | channel << offset["channel"])
-                    items.append(own | 1 << offset["end"])
-                if interval == 0:
-                    items[begin] |= 1 << offset["first"]
-        return items
-
     def offer(self, finished):
         """Fill the queue, batch by batch, as far as there is room behind `finished` samples."""
-        while self.sent * self.batch < len(self.frames):
-            items = self._items(self.sent)
-            if len(items) > ITEMS:
-                raise ValueError(f"events of a batch must be at most {ITEMS}, not {len(items)}")
+        while self.sent * self.batch < len(self.samples[0]):
+            own = slice(self.sent * self.batch, (self.sent + 1) * self.batch)
+            batch, _ = items(self.config, *(part[own] for part in self.samples))
+            if len(batch) > ITEMS:
+                raise ValueError(f"events of a batch must be at most {ITEMS}, not {len(batch)}")
             used = self.ends[-1] - self.ends[finished // self.batch]
             inside = (self.sent + 1) * self.batch - finished
-            if used and (used + len(items) > ITEMS or inside > self.bench.queue
+            if used and (used + len(batch) > ITEMS or inside > self.bench.queue
                          or inside * self.config.intervals > ARRIVALS):
                 return
-            for item in items:
+            for item in batch.tolist():
                 self.bench.dut.queue[self.bench.offered % ITEMS].value = item
                 self.bench.offered += 1
-            self.ends.append(self.ends[-1] + len(items))
+            self.ends.append(self.ends[-1] + len(batch))
             self.sent += 1
 
     def target(self, finished):
         """Results after which there is room again: half of what is in the queue, in whole batches."""
         inside = self.sent - finished // self.batch
-        return finished + max(1, inside // 2) * self.batch if self.sent * self.batch < len(self.frames) else \
+        return finished + max(1, inside // 2) * self.batch if self.sent * self.batch < len(self.samples[0]) else \
             self.sent * self.batch
 
     def arrivals(self, sample):
@@ -118,6 +100,7 @@ class Testbench:
 
     def __init__(self, dut, config):
         self.dut, self.config, self.map, self.queue = dut, config, RegisterMap(config), queue_length(config)
+        self.layout = result_layout(config)
         self.offered = self.results = self.results_since_reset = self.intervals_since_reset = 0
         self.progress = Path(os.environ["SPIKELOOM_SCRIPT"]).with_name("progress")
 
@@ -188,14 +171,8 @@ class Testbench:
         return np.array(rows, dtype=np.int64), np.array(arrivals, dtype=np.int64)
 
     def _row(self, place, arrived):
-        config = self.config
-        label_bits, count_bits = clog2(config.network.classes), config.time.steps.bit_length()
-        word, fields = self.dut.outcome[place].value.to_unsigned(), []
-        for width in (label_bits, *[count_bits] * config.network.classes, label_bits, 1, 32, 64):
-            fields.append(word & ((1 << width) - 1))
-            word >>= width
-        prediction, *counts, label, train, cycles, taken = fields
-        return [prediction, label, train, cycles, arrived, taken, *counts]
+        word, bits = self.dut.outcome[place].value.to_unsigned(), self.layout.size
+        return result_row(self.layout, word & ((1 << bits) - 1), arrived, word >> bits)
 
     async def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`)."""
@@ -216,7 +193,7 @@ async def script(dut):
     config = parse(plan["config"])
     bench = Testbench(dut, config)
     await Timer(1, unit="ns")
-    assert len(dut.outcome[0].value) == result_bits(config) + 64, "bench and configuration differ"
+    assert len(dut.outcome[0].value) == bench.layout.size + 64, "bench and configuration differ"
     await bench.reset()
     identification = await bench.read(bench.map.regions["identification"].base, 1)
     assert identification == [MAGIC], identification

@@ -19,7 +19,8 @@ class Step(NamedTuple):
     trained: int
 
 
-def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, test_first=False, tick=None):
+def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, test_first=False, tick=None,
+              driver="compiled"):
     """Train in the RTL, from the checkpoint at `path` on; every chunk is compared, then written to the checkpoint.
 
     At the end of every epoch, the core itself classifies the test set.
@@ -28,7 +29,7 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, t
     ----------
     config, data, epochs, path, seed
         As `golden.training.train`.
-    root, folder, sim_seed, tick
+    root, folder, sim_seed, tick, driver
         As `cosimulate`.
     test_first : bool
         Also classify the test set before the first sample is trained.
@@ -58,7 +59,8 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, t
             batches.append(test)
     if not chunks:
         return
-    checks = cosimulate(config, batches, root=root, folder=folder, state=state, seed=sim_seed, tick=tick)
+    checks = cosimulate(config, batches, root=root, folder=folder, state=state, seed=sim_seed, tick=tick,
+                        driver=driver)
     trained = 0
     if test_first:
         yield Step(progress, next(checks), 0)

@@ -65,6 +65,9 @@ def test_wrong_configuration(change, message, tmp_path):
     (["cycles", "tiny", "--lanes", "3"], "lanes in total must be at least 4, one for each unit, not 3"),
     (["cycles", "lenet2", "--data", "digits"], "input.kind must be 'frame' for data set 'digits', not 'events'"),
     (["board", "tiny", "--board", "table"], "--board must be one of icebreaker, ulx3s-85f, not 'table'"),
+    (["train", "tiny", "--driver", "paper"], "--driver must be compiled or cocotb, not 'paper'"),
+    (["simulate", "tiny", "--driver", "compiled"],
+     "--driver must be cocotb for cycle level, waveform or pauses, not 'compiled'"),
 ])
 def test_wrong_arguments(arguments, message, tmp_path):
     done = spikeloom(*arguments, cwd=tmp_path)
@@ -95,6 +98,13 @@ def test_cycles(mode, tmp_path):
     assert list(lanes) == []
     _, again = figures("better.toml")
     assert again["present"] == {name: suggested[name] for name in again["present"]}
+
+
+def test_simulate_at_sample_level(models, tmp_path):
+    done = spikeloom("simulate", "tiny", "--level", "sample", "--samples", "3", "--build-dir", str(models.resolve()),
+                     cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no difference in 3 samples (sample level, seed 0)" in done.stdout.replace("\n", " ")
 
 
 def test_doctor(tmp_path):

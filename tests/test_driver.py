@@ -1,0 +1,151 @@
+"""The compiled driver: the same bits and cycles as under cocotb, and as in the golden model; its errors."""
+
+import numpy as np
+import pytest
+
+from spikeloom.gen import presets
+from spikeloom.golden.checkpoint import save_arrays, state_arrays, state_from
+from spikeloom.golden.data import Dataset, load_dataset
+from spikeloom.golden.model import initial_state
+from spikeloom.golden.training import train
+from spikeloom.sim.build import SimulationError, build_driver
+from spikeloom.sim.cosim import Batch, cosimulate
+from spikeloom.sim.driver import Driver
+from spikeloom.sim.faults import FAULTS, dense, find
+from spikeloom.sim.sweep import stimulus
+from spikeloom.sim.training import train_rtl
+from test_cosim import EVENTS, IMAGES
+
+
+@pytest.mark.parametrize("config", [dense().replace(name="dense", hardware={"counters": True}), IMAGES, EVENTS],
+                         ids=lambda config: config.name)
+def test_equals_cocotb(config, models, tmp_path):
+    """Dense layers, stochastic rounding; convolutions in batches with momentum and dropout; events: golden on the way.
+
+    The two begin a run in different cycles; from then on, all of them are the same.
+    """
+    state = initial_state(config)
+    state = state._replace(dropout=[lanes[::-1] for lanes in state.dropout])  # other ones than after reset
+    run = {"root": models, "state": state, "seed": 1}
+    fast = cosimulate(config, stimulus(config, 2), folder=tmp_path / "fast", driver="compiled", **run)
+    slow = cosimulate(config, stimulus(config, 2), folder=tmp_path / "slow", cycle_level=True, **run)
+    for ours, reference in zip(fast, slow, strict=True):
+        for rows in (ours.rows, reference.rows):
+            rows[:, 4:6] -= rows[0, 4]
+        assert np.array_equal(ours.rows, reference.rows)
+        assert ours.arrays.keys() == reference.arrays.keys()
+        for name, value in reference.arrays.items():
+            if ".wait." not in name:  # how long before a run; each lane's own were compared with the golden model
+                assert np.array_equal(ours.arrays[name], value), name
+
+
+def test_state_continues_in_another_process(models, tmp_path):
+    """Velocities, LFSRs and the halvings of the rate as well: loaded into a fresh core as if it had never stopped."""
+    parts = [stimulus(IMAGES, seed, samples=samples)[0] for seed, samples in ((2, 2), (3, 6))]
+    whole = Batch(*(np.concatenate([part[field] for part in parts]) for field in (0, 1)), True)
+    run = {"root": models, "driver": "compiled"}
+    first, = cosimulate(IMAGES, parts[:1], folder=tmp_path / "a", **run)
+    resumed, = cosimulate(IMAGES, parts[1:], folder=tmp_path / "b", state=state_from(first.arrays, IMAGES), **run)
+    through, = cosimulate(IMAGES, [whole], folder=tmp_path / "c", **run)
+    assert first.arrays["shift"] < through.arrays["shift"]
+    for key in state_arrays(initial_state(IMAGES)):
+        assert np.array_equal(resumed.arrays[key], through.arrays[key]), key
+    assert np.array_equal(resumed.rows[:, 6:], through.rows[2:, 6:])
+
+
+def test_interrupted_training(models, tmp_path, monkeypatch):
+    """Stopped between two checkpoints and taken up again, on either lane: the checkpoint of the golden model."""
+    monkeypatch.setattr("spikeloom.golden.training.CHUNK", 10)
+    config = presets.find("tiny")
+    data = load_dataset("digits", config)
+    data = Dataset(data.train_frames[:20], data.train_labels[:20], data.test_frames[:7], data.test_labels[:7])
+    path, counts = tmp_path / "rtl.npz", []
+    for driver in ("compiled", "cocotb", "compiled"):
+        steps = train_rtl(config, data, 2, path, root=models, folder=tmp_path, driver=driver, tick=counts.append)
+        next(steps)
+        steps.close()
+    for _ in train_rtl(config, data, 2, path, root=models, folder=tmp_path, tick=counts.append):
+        pass
+    assert counts[-1] == 10 + 7
+    for _ in train(config, data, 2, tmp_path / "golden.npz"):
+        pass
+    with np.load(path) as rtl, np.load(tmp_path / "golden.npz") as golden:
+        for name in golden.files:
+            assert np.array_equal(rtl[name], golden[name]), name
+
+
+@pytest.mark.parametrize("name, caught", [
+    ("floored spike error", "weight"), ("stuck counter", "counter block1.layer0.weight.write.update"),
+    ("one cycle of extra latency", "cycle")])
+def test_fault_is_caught(name, caught, models, tmp_path):
+    fault, = (fault for fault in FAULTS if fault.name == name)
+    difference = find(fault, root=models, folder=tmp_path, driver="compiled")
+    assert difference is not None and difference.what.startswith(caught)
+
+
+@pytest.fixture
+def script(models, tmp_path):
+    """A function that makes a `Driver` of the dense victim: load, run, read."""
+    config = dense().replace(name="dense", hardware={"counters": True})
+    batch = stimulus(config, 2)[0]
+    save_arrays(tmp_path / "start.npz", state_arrays(initial_state(config)))
+    save_arrays(tmp_path / "samples.npz", {"frames": batch.frames, "labels": batch.labels,
+                                           "trains": np.ones(len(batch.labels))})
+
+    def make(steps=("load", "run", "read"), **run):
+        known = {"load": {"do": "load", "state": "start.npz"}, "read": {"do": "read", "state": "state.npz"},
+                 "run": {"do": "run", "samples": "samples.npz", "results": "results.npz"}}
+        return Driver(config, build_driver(config, root=models), tmp_path, [known[step] for step in steps], **run)
+    return make
+
+
+def test_memories_begin_with_random_contents(script):
+    def weights(seed):
+        with script(["read"], seed=seed) as driver:
+            return driver.wait_for("state.npz")["weight_0"].tolist()
+
+    assert weights(0) == weights(0) != weights(1)
+
+
+def test_truncated_samples(script, tmp_path):
+    driver = script()
+    whole = (tmp_path / "items_1.bin").read_bytes()
+    (tmp_path / "items_1.bin").write_bytes(whole[:-8])
+    with driver, pytest.raises(SimulationError, match=r"ended without results\.npz"):
+        driver.wait_for("results.npz")
+    assert f"items_1.bin must hold {len(whole)} bytes, not {len(whole) - 8}" in driver.log.read_text()
+    assert not (tmp_path / "results.bin").exists()
+
+
+def test_truncated_results(script, tmp_path):
+    driver = script()
+    with driver:
+        driver.finish()
+    whole = (tmp_path / "results.bin").read_bytes()
+    (tmp_path / "results.bin").write_bytes(whole[:-4])
+    with pytest.raises(SimulationError, match=f"must hold {len(whole) // 4} words, not {len(whole) // 4 - 1}"):
+        driver.wait_for("results.npz")
+
+
+def test_what_only_cocotb_can(models, tmp_path):
+    config = dense()
+    for wish in ({"cycle_level": True}, {"waves": True}, {"sample_pause": 1}, {"result_pause": 1}):
+        with pytest.raises(ValueError, match="driver must be cocotb for"):
+            next(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, driver="compiled", **wish))
+    with pytest.raises(ValueError, match="driver must be cocotb or compiled, not 'verilog'"):
+        next(cosimulate(config, [], root=models, folder=tmp_path, driver="verilog"))
+    with pytest.raises(ValueError, match="must be one that the compiled driver knows, not"):
+        Driver(config, tmp_path, tmp_path, [{"do": "reset"}])
+
+
+def test_missing_tool(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SimulationError, match=r"g\+\+ is missing; install it with: apt install g\+\+"):
+        build_driver(dense(), root=tmp_path, text="module victim; endmodule")
+
+
+def test_wrong_verilog(tmp_path):
+    with pytest.raises(SimulationError, match=r"could not be built \(verilator ended with 1\); see .*build.log"):
+        build_driver(dense(), root=tmp_path, text="module victim; endmodule")
+    log, = tmp_path.glob("*/build.log")
+    assert "Error" in log.read_text() and not (log.parent / "done").exists()
