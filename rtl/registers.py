@@ -121,7 +121,7 @@ def request_layout(address_bits):
 class RegisterPort(wiring.Component):
     """Serves one register access at a time, in order: each request has one response.
 
-    Registers answer after eight cycles. Weights, LFSR and rate state belong to the computation: such an access asks
+    Registers answer after nine cycles. Weights, LFSR and rate state belong to the computation: such an access asks
     all blocks to pause between two intervals (`hold`) and waits until they do. If nobody takes the results, that may
     be never.
 
@@ -178,20 +178,25 @@ class RegisterPort(wiring.Component):
                     m.next = "Decode"
 
             with m.State("Decode"):
+                m.next = "Hold"
+
+            # Hold -- no block begins any more.
+            with m.State("Hold"):
+                m.d.sync += self.hold.eq(held)
                 m.next = "Perform"
 
-            # Perform -- at once, or as soon as no block computes; `hold` keeps them from beginning.
+            # Perform -- at once, or as soon as no block computes.
             with m.State("Perform"):
-                m.d.comb += self.hold.eq(held)
                 with m.If(~held | self.quiet):
                     m.d.sync += [access.eq(1), wait.eq(0)]
                     m.next = "Access"
 
             # Access -- the strobe in the first cycle; memories and counter banks answer in the last.
             with m.State("Access"):
-                m.d.comb += [self.hold.eq(held), collect.eq(wait == ACCESS_CYCLES - 1)]
+                m.d.comb += collect.eq(wait == ACCESS_CYCLES - 1)
                 m.d.sync += [access.eq(0), wait.eq(wait + 1)]
                 with m.If(collect):
+                    m.d.sync += self.hold.eq(0)
                     m.next = "Respond"
 
             # Respond -- until the answer is taken.
