@@ -240,11 +240,14 @@ def cycles(
     """Say from the golden model where the cycles go, and suggest lanes that balance the blocks."""
     from json import dumps
 
+    import torch
+
     from ..golden.balance import balance, check_total
     from ..golden.cycles import lanes_matter, trace_samples
     from ..golden.data import load_dataset
     from .show import cycle_tables, lane_table, progress, waiting
 
+    torch.set_num_threads(1)  # the tensors of one sample are tiny
     chosen = presets.find(config)
     total = lanes or sum(unit.lanes for unit in chosen.units)
     check_total(chosen, total)

@@ -186,10 +186,9 @@ class RegisterPort(wiring.Component):
                 m.next = "Perform"
 
             # Perform -- at once, or as soon as no block computes.
-            with m.State("Perform"):
-                with m.If(~held | self.quiet):
-                    m.d.sync += [access.eq(1), wait.eq(0)]
-                    m.next = "Access"
+            with m.State("Perform"), m.If(~held | self.quiet):
+                m.d.sync += [access.eq(1), wait.eq(0)]
+                m.next = "Access"
 
             # Access -- the strobe in the first cycle; memories and counter banks answer in the last.
             with m.State("Access"):
