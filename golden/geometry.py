@@ -7,10 +7,7 @@ a part of one pixel where they are wide; no word belongs to two image rows.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["SCAN_MINIMUM", "Bitmap", "Span", "spans", "transposed"]
-
-#: Input bits are packed until a scanned word has at least this many: an empty word costs a cycle, a wide one logic.
-SCAN_MINIMUM = 32
+__all__ = ["Bitmap", "Span", "spans", "transposed"]
 
 
 class Span(NamedTuple):
@@ -58,7 +55,7 @@ class Bitmap:
     parts : int
         Granules of a word.
     scan_width : int
-        Bits of a word: at least `SCAN_MINIMUM`, or an image row.
+        Bits of a word: at least `minimum`, or an image row.
     pitch : int
         Bits from one pixel to the next.
     groups : int
@@ -71,6 +68,8 @@ class Bitmap:
     width: int
     channels: int
     granule: int
+    #: Input bits are packed until a word has at least so many: an empty word costs a cycle, a wide one logic.
+    minimum: int = 32
 
     @property
     def granules(self):
@@ -78,13 +77,13 @@ class Bitmap:
 
     @property
     def shared(self):
-        return self.width > 1 and self.granules * self.granule < SCAN_MINIMUM
+        return self.width > 1 and self.granules * self.granule < self.minimum
 
     @property
     def per_word(self):
         """Pixels of a word, a power of two; 1 where words are not shared."""
         pixel, count = self.granules * self.granule, 1
-        while self.shared and count < self.width and pixel * count < SCAN_MINIMUM:
+        while self.shared and count < self.width and pixel * count < self.minimum:
             count *= 2
         return count
 
@@ -93,7 +92,7 @@ class Bitmap:
         if self.shared:
             return self.granules * self.per_word
         count = 1
-        while count < self.granules and self.granule * count < SCAN_MINIMUM:
+        while count < self.granules and self.granule * count < self.minimum:
             count *= 2
         return count
 

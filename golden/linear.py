@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from .arithmetic import constant, exact_matmul, float_type
 
-__all__ = ["columns", "gradient", "input_sums", "output_sums"]
+__all__ = ["columns", "gradient", "input_sums", "output_sums", "written_words"]
 
 #: Sums of magnitudes up to here are exact in single precision.
 SINGLE = 1 << 24
@@ -142,3 +142,9 @@ def gradient(unit, inputs, errors):
     shape = unit.channels, unit.shape_in[2], unit.kernel, unit.kernel
     sums = torch.nn.grad.conv2d_weight(images, shape, errors, stride=unit.stride, padding=unit.padding)
     return sums.permute(2, 3, 1, 0).reshape(unit.fan_in, unit.channels).to(torch.int64)
+
+
+def written_words(unit, moved):
+    """Which words of weights hold one that moves: (fan_in, channel words) from (fan_in, channels), bool."""
+    moved = functional.pad(moved, (0, unit.channel_words * unit.lanes - unit.channels))
+    return moved.reshape(len(moved), unit.channel_words, unit.lanes).any(2)

@@ -30,13 +30,19 @@ def verdict(bits):
 
 
 class Memory(NamedTuple):
-    """One memory; `path` is its instance path below the top module, `layout` says what lies where in it."""
+    """One memory; `path` is its instance path below the top module, `layout` says what lies where in it.
+
+    `granule` is the number of bits per write enable, None where a word has one. `combinational` is set where a word is
+    read in the cycle of its address, which no block RAM can do.
+    """
 
     path: str
     category: str
     depth: int
     width: int
     layout: str
+    granule: int | None = None
+    combinational: bool = False
 
     @property
     def bits(self):
@@ -59,19 +65,21 @@ def memories(config):
             ]
         else:
             path = f"{block.name}.buffer.bitmaps" if bottom.events else f"{block.name}.buffer.store.bitmaps"
-            found.append(_spikes(path, bottom, hardware.spike_slots))
+            found.append(_spikes(path, bottom, hardware.spike_slots, 1 if bottom.events else bottom.granule))
         for unit in block.units:
             path, classifier = f"{block.name}.{unit.name}", "classifier " if unit.classifier else ""
             if unit is not bottom:
-                found.append(_spikes(f"{path}_input.bitmaps", unit, 1))
+                found.append(_spikes(f"{path}_input.bitmaps", unit, 1, unit.granule))
             extra = unit.lanes * ((config.neuron.reset == "zero") + (unit.dropout > 0))
             if unit.stored:
                 found.append(Memory(
                     f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
-                    "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i"))
+                    "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i",
+                    unit.weight_width))
             if unit.velocity_width:
                 found.append(Memory(f"{path}.velocity_store", "momentum", unit.weight_depth,
-                                    unit.lanes * unit.velocity_width, "as the weights: velocity of each"))
+                                    unit.lanes * unit.velocity_width, "as the weights: velocity of each",
+                                    unit.velocity_width))
             found.append(Memory(
                 f"{path}.potential_store", f"{classifier}potential", unit.batch * unit.words,
                 unit.lanes * unit.potential_width,
@@ -100,7 +108,7 @@ def memories(config):
             for path, names in [(block.name, block_counters(block)),
                                 *((f"{block.name}.{unit.name}", unit_counters(config, unit)) for unit in block.units)]:
                 found.append(Memory(f"{path}.counters", "bookkeeping", max(2, len(names)), hardware.counter_bits,
-                                    "index: the counter, without what waits in its register"))
+                                    "index: the counter, without what waits in its register", combinational=True))
         if not block.last:
             width = top.lanes + (config.network.classes - 1).bit_length() + 1
             found.append(Memory(f"{block.name}.queue", "history", max(2, top.words * top.steps), width,
@@ -110,6 +118,7 @@ def memories(config):
     return found
 
 
-def _spikes(path, unit, slots):
+def _spikes(path, unit, slots, granule):
     return Memory(path, "history", slots * unit.frames * unit.bitmap.words, unit.bitmap.scan_width,
-                  "(slot * frames + step) * words + word: spikes, image row by image row")
+                  "(slot * frames + step) * words + word: spikes, image row by image row",
+                  granule)

@@ -67,8 +67,8 @@ class UnitTrace(NamedTuple):
         (T, n_out) potential errors; None without training, and where nothing below learns.
     dropped : torch.Tensor or None
         (T, n_out) which neurons are dropped, bool; None without training or dropout. `spikes` are those before.
-    written : list of torch.Tensor
-        (fan_in, channel words) which words of weights each update writes, bool: those with a step that is not zero.
+    moved : list of torch.Tensor
+        (fan_in, channels) which weights each update moves, if nothing saturates: those whose step is not zero, bool.
     weights : list of torch.Tensor
         The weights after each update; filled only on request.
     """
@@ -79,7 +79,7 @@ class UnitTrace(NamedTuple):
     codes: torch.Tensor
     errors: torch.Tensor | None
     dropped: torch.Tensor | None
-    written: list
+    moved: list
     weights: list
 
     @property
@@ -104,12 +104,6 @@ def _joined(parts):
 
 def _sent(fired, dropped):
     return fired if dropped is None else fired & ~dropped
-
-
-def _written(unit, step):
-    """Which words of weights a step (fan_in, channels) moves: (fan_in, channel words), bool."""
-    step = torch.nn.functional.pad(step, (0, unit.channel_words * unit.lanes - unit.channels))
-    return step.reshape(len(step), unit.channel_words, unit.lanes).any(2)
 
 
 def visited_rows(unit, inputs):
@@ -327,7 +321,7 @@ class Golden:
             if unit.stored:
                 step = self._update(unit, place, inputs, _joined(traces[place][3][-period:]))
                 if traced:
-                    traces[place][5].append(_written(unit, step))
+                    traces[place][5].append(step.ne(0))
             if not unit.classifier:
                 fired, dropped = (_joined(traces[place][part][-period:]) if traces[place][part] else None
                                   for part in (1, 4))
@@ -349,14 +343,14 @@ class Golden:
         def of(sample, values, axis=1):
             return values if values is None or alone else values.select(axis, sample)
 
-        for unit, (*parts, written, weights) in zip(self.config.units, traces):
+        for unit, (*parts, moved, weights) in zip(self.config.units, traces):
             potentials, fired, codes, errors, dropped = (_joined(part) if part else None for part in parts)
             potentials, codes, errors = (part if part is None else part.to(torch.int64)
                                          for part in (potentials, codes, errors))
             for sample, units in enumerate(found):
                 inputs = of(sample, frames, 0) if unit.static else of(sample, source)
                 units.append(UnitTrace(inputs, *(
-                    of(sample, part) for part in (potentials, fired, codes, errors, dropped)), written, weights))
+                    of(sample, part) for part in (potentials, fired, codes, errors, dropped)), moved, weights))
             if not unit.classifier:
                 source = _sent(fired, dropped)
         counts = fired.sum(0).reshape(len(found), -1)

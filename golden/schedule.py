@@ -12,6 +12,8 @@ from .units import clog2
 
 __all__ = [
     "QUEUE_LATENCY",
+    "ROW_DEPTH",
+    "SCAN_DEPTH",
     "UPDATE_DEPTH",
     "Passes",
     "Phase",
@@ -30,6 +32,10 @@ __all__ = [
     "update_cycles",
 ]
 
+#: Cycles from the start of a scan of bitmaps to its first operation: read, memory, register.
+SCAN_DEPTH = 3
+#: Cycles from knowing the active rows of a group to the first operation of an update: one row, and its steps.
+ROW_DEPTH = 2
 #: Cycles from an update operation to the write of the weight word.
 UPDATE_DEPTH = 7
 #: Cycles from the write of a spike word to its offer on the stream between two blocks.
@@ -57,21 +63,24 @@ def backward_depth(unit, above):
 
 
 def forward_cycles(unit, operations):
-    """Forward pass of one interval: two cycles until the first operation, and what follows the last sum.
+    """Forward pass of one interval: three cycles until the first operation, and what follows the last sum.
 
     The neurons have decayed before it is complete, and need two cycles more; behind the sum of a frame, they take all
     their steps.
     """
-    return 2 + operations + forward_depth(unit) + (1 + unit.step_minimum if unit.static else 2)
+    return SCAN_DEPTH + operations + forward_depth(unit) + (1 + unit.step_minimum if unit.static else 2)
 
 
 def backward_cycles(unit, above, operations):
     """Backward pass of one interval."""
-    return operations + backward_depth(unit, above) + 4
+    return SCAN_DEPTH + operations + backward_depth(unit, above) + 2
 
 
 def update_cycles(unit, operations):
-    """Update of one period: every group of input rows is read before its rows are visited."""
+    """Update of one period: every group of input rows is read before its rows are visited.
+
+    `operations` with `ROW_DEPTH` more for every group that has an active row.
+    """
     return 2 + unit.bitmap.words * (unit.frames + 2) + operations + UPDATE_DEPTH
 
 
@@ -81,8 +90,8 @@ def accumulate_depth(unit):
 
 
 def accumulate_cycles(unit, operations):
-    """Gradients of one interval into their memory: two cycles until the first operation, one to write the last."""
-    return 2 + operations + accumulate_depth(unit) + 2
+    """Gradients of one interval into their memory: three cycles until the first operation, one to write the last."""
+    return SCAN_DEPTH + operations + accumulate_depth(unit) + 2
 
 
 def apply_cycles(unit):

@@ -407,6 +407,9 @@ class Hardware(Section):
     error_steps : int
         Where gradients are summed in a memory: steps whose errors are computed, and added up, at a time; so many are
         kept. Divides `time.interval`, which is the default. In blocks without a frame as input.
+    scan_bits : int
+        Spikes are read so many at a time, or more where a word of neurons or an image row has more: a word without a
+        spike costs a cycle, a wide one logic.
     counters : bool
         Whether cycle, operation and memory counters are generated.
     counter_bits : int
@@ -418,6 +421,7 @@ class Hardware(Section):
     sample_slots: Annotated[int, Field(ge=1, le=2048)] = 2
     spike_slots: Annotated[int, Field(ge=1, le=16)] = 2
     error_steps: Count | None = None
+    scan_bits: Annotated[int, Field(ge=1, le=128)] = 32
     counters: bool = True
     counter_bits: Annotated[int, Field(ge=16, le=64)] = 48
     memory: Memory = Memory()

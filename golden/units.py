@@ -67,6 +67,8 @@ class Unit:
         Steps of one interval, ``k``, and between two weight updates.
     slice_steps : int
         Steps of one interval that go backward together: all, or those whose errors are kept.
+    scan_bits : int
+        Bits of an input bitmap word at least.
     batch : int
         Samples whose gradients are summed, and whose potentials are kept.
     align : int
@@ -105,6 +107,7 @@ class Unit:
     steps: int
     update_steps: int
     slice_steps: int
+    scan_bits: int
     batch: int
     align: int
     multiplier_width: int
@@ -180,7 +183,8 @@ class Unit:
             # One pixel; between the pixels below there may be bits that nobody sets.
             channels = (height * width - 1) * granules * self.granule + channels
             height = width = 1
-        return Bitmap(height=height, width=width, channels=channels, granule=self.granule)
+        return Bitmap(height=height, width=width, channels=channels, granule=self.granule,
+                      minimum=self.scan_bits)
 
     @cached_property
     def windows(self):
@@ -390,7 +394,7 @@ def build_blocks(config):
             error_width=numbers.error.width, potential_width=numbers.potential.width,
             input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
             slice_steps=k if config.input.kind == "frame" and block == 0 else config.hardware.error_steps or k,
-            batch=config.update.batch,
+            scan_bits=config.hardware.scan_bits, batch=config.update.batch,
             align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length(),
             velocity_width=config.update.momentum.width if config.update.momentum and not pool else 0,
             dropout=getattr(layer, "dropout", 0), input_dropout=input_dropout)

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..golden.schedule import backward_depth
 from .arithmetic import register
 from .error import ErrorUnit
-from .pipeline import Pipeline
+from .pipeline import Pipeline, count_steps
 from .scan import EventScan
 from .taps import TapWalk
 
@@ -88,7 +88,7 @@ class BackwardPath(wiring.Component):
         self.delta_width = config.numbers.error.width
         self.scan = EventScan(
             words=unit.words, steps=unit.slice_steps, width=lanes, depth=depth, mute=above is None, backward=True,
-            skip=unit.steps - unit.slice_steps)
+            skip=unit.steps - unit.slice_steps, beside=self.window_layout)
         members = {
             "start":            In(1),
             "offset":           In(range(max(2, unit.history_steps))),
@@ -135,15 +135,13 @@ class BackwardPath(wiring.Component):
         ]
 
         # The window word of the operations in stage 0, and the word and step that it belongs to, counted down.
-        window = Signal(self.window_layout)
+        window = scan.beside
         word = Signal.like(self.error_word)
-        step, slice_step = Signal.like(self.error_step), Signal(range(max(2, unit.slice_steps)))
-        with m.If(scan.taken):
-            m.d.sync += window.eq(self.window)
+        slice_step = Signal(range(max(2, unit.slice_steps)))
         m.d.comb += [
+            scan.beside_in.eq(self.window),
             word.eq(unit.words - 1 - scan.word),
             slice_step.eq(unit.slice_steps - 1 - scan.step),
-            step.eq(self.offset + slice_step),
         ]
         height, width, _ = unit.shape_out
         y, x, group = (Signal(range(max(2, length)), name=name) for name, length in (
@@ -176,7 +174,6 @@ class BackwardPath(wiring.Component):
         m.submodules.pipe = s = Pipeline(
             valid=scan.valid, event=scan.valid & scan.event, lane=scan.index,
             ends=ends, first=scan.valid & scan.first, last=scan.valid & scan.last,
-            word=word, step=step, word_first=scan.word_first, word_last=scan.word_last,
             codes=masked.as_value(), final=scan.valid & scan.final)
         act, out = s[depth], s[depth + 1]
         if config.neuron.reset == "zero":
@@ -184,15 +181,15 @@ class BackwardPath(wiring.Component):
         if unit.dropout:
             dropped = register(m, window.dropped, name="dropped", stages=depth)
         ahead = s[depth - 1]
+        place = count_steps(m, ahead.last, words=unit.words, steps=unit.slice_steps, backward=True)
         m.d.comb += [
-            self.sum_en.eq(act.last & act.word_first), self.sum_word.eq(act.word),
-            self.stored_en.eq(ahead.first & ahead.word_first), self.stored_word.eq(ahead.word),
+            self.sum_en.eq(act.last & place[1].word_first), self.sum_word.eq(place[1].word),
+            self.stored_en.eq(ahead.first & place[0].word_first), self.stored_word.eq(place[0].word),
         ]
 
         if above is None:
             m.d.comb += [
-                self.own_en.eq(s[depth - 1].first & s[depth - 1].word_first),
-                self.own_word.eq(s[depth - 1].word),
+                self.own_en.eq(ahead.first & place[0].word_first), self.own_word.eq(place[0].word),
             ]
         else:
             m.submodules.taps = taps = TapWalk(above)
@@ -229,7 +226,7 @@ class BackwardPath(wiring.Component):
             error = ErrorUnit(config, delta_width=self.delta_width)
             m.submodules[f"error{lane}"] = error
             m.d.comb += [
-                error.carry.eq(act.first), error.restart.eq(act.word_first), error.stored.eq(self.stored[lane]),
+                error.carry.eq(act.first), error.restart.eq(place[1].word_first), error.stored.eq(self.stored[lane]),
                 error.finish.eq(act.last), error.code.eq(codes[lane]),
                 error.delta.eq(Mux(dropped[lane], 0, delta) if unit.dropout else delta),
                 self.errors[lane].eq(error.error),
@@ -237,8 +234,9 @@ class BackwardPath(wiring.Component):
             if config.neuron.reset == "zero":
                 m.d.comb += error.fired.eq(fired[lane])
         m.d.comb += [
-            self.error_valid.eq(out.last), self.error_word.eq(out.word), self.error_step.eq(out.step),
-            self.error_word_first.eq(out.word_first), self.error_word_last.eq(out.word_last),
+            self.error_valid.eq(out.last), self.error_word.eq(place[2].word),
+            self.error_step.eq(self.offset + place[2].step),
+            self.error_word_first.eq(place[2].word_first), self.error_word_last.eq(place[2].word_last),
             self.done.eq(out.final),
         ]
         return m

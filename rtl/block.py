@@ -71,7 +71,7 @@ class BlockCore(wiring.Component):
     select : In
         Which unit the access below means; the number of units for the sequencer's counters.
     access_en, access_velocity, access_write, access_address, access_lane, access_data, access_read
-        One weight or velocity; read data stand one cycle after `access_en`.
+        One weight or velocity; read data stand three cycles after `access_en` if all else stands until then.
     lfsr_load, lfsr_read
         State of the LFSR of lane `access_lane`, from `access_data` (stochastic rounding only).
     dropout_load, dropout_read
@@ -80,7 +80,7 @@ class BlockCore(wiring.Component):
         Learning-rate state: halvings so far (from `access_data`) and trained samples since the last one
         (from `access_since`).
     counter_clear, counter_read, counter_index, counter_value
-        The counter bank of the selected unit; the value stands one cycle after `counter_read`.
+        The counter bank of the selected unit; the value stands three cycles after `counter_read`.
     """
 
     def __init__(self, config, block, *, seeds):

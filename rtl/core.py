@@ -65,7 +65,7 @@ class Core(wiring.Component):
         now = Signal(64)
         m.d.sync += now.eq(now + 1)
         in_flight = self.config.update.batch + len(blocks) + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
-        m.submodules.begun = begun = fifo.SyncFIFO(width=CYCLE_BITS, depth=in_flight)
+        m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight + 1)
         m.d.comb += [
             begun.w_data.eq(now), begun.w_en.eq(blocks[0].begins), begun.r_en.eq(blocks[-1].reported),
             blocks[-1].cycles.eq((now - begun.r_data)[:CYCLE_BITS]),

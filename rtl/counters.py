@@ -34,7 +34,7 @@ class CounterBank(wiring.Component):
     read, index : In
         Read a counter; at most in every other cycle, so that all others still have their turn in time.
     value : Out(width)
-        The counter as it was before the cycle of `read`; stands in the cycle after.
+        The counter with all increments up to the cycle of `read`; stands three cycles later, until the next one.
 
     Raises
     ------
@@ -70,33 +70,43 @@ class CounterBank(wiring.Component):
         m.submodules.sums = sums = memory.Memory(shape=unsigned(self.width), depth=max(2, count), init=[])
         stored, write = sums.read_port(domain="comb"), sums.write_port()
 
-        turn, visit = Signal(range(max(2, count))), Signal(range(max(2, count)))
+        turn, visit, reading = Signal(range(max(2, count))), Signal(range(max(2, count))), Signal()
         with m.If(~self.read):
             m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
-        m.d.comb += visit.eq(Mux(self.read, self.index, turn))
+        m.d.sync += [visit.eq(Mux(self.read, self.index, turn)), reading.eq(self.read)]
 
+        # A visit takes two cycles: what waits and what is stored are taken, then added.
         fresh, written = Const(0), Signal(count)
-        for place, name in enumerate(self.names):
+        place, adding, wanted = Signal.like(visit), Signal(), Signal()
+        total_width = self.width + 1
+        for number, name in enumerate(self.names):
             # A turn comes after twice as many cycles as there are counters, if half of them read.
             most = self.amounts.get(name, 1) * (2 * count + 1)
             own = Signal(range(most + 1), name=self.register(name))
-            visited = Signal(name=f"visited_{place}")
-            m.d.comb += visited.eq(visit == place)
+            visited = Signal(name=f"visited_{number}")
+            m.d.comb += visited.eq(visit == number)
             m.d.sync += own.eq(Mux(visited, 0, own) + getattr(self, self.port(name)))
-            with m.If(visited):
-                m.d.sync += written[place].eq(1)
+            with m.If(adding & (place == number)):
+                m.d.sync += written[number].eq(1)
             with m.If(self.clear):
                 m.d.sync += own.eq(0)
             fresh = fresh | Mux(visited, own, 0)
+            total_width = max(total_width, len(own) + 1)
         with m.If(self.clear):
             m.d.sync += written.eq(0)
 
-        total = Signal(max(self.width, len(fresh)) + 1)
+        taken, base, total = Signal.like(fresh), Signal(self.width), Signal(total_width)
+        m.d.sync += [
+            taken.eq(fresh), place.eq(visit), adding.eq(~self.clear), wanted.eq(reading),
+            # A sum that is just being written is taken from there.
+            base.eq(Mux(adding & (place == visit), write.data,
+                        Mux(written.bit_select(visit, 1), stored.data, 0))),
+        ]
         m.d.comb += [
-            stored.addr.eq(visit),
-            total.eq(Mux(written.bit_select(visit, 1), stored.data, 0) + fresh),
-            write.en.eq(1), write.addr.eq(visit),
+            stored.addr.eq(visit), total.eq(base + taken),
+            write.en.eq(adding), write.addr.eq(place),
             write.data.eq(Mux(total[self.width:].any(), Const(-1, self.width), total)),
         ]
-        m.d.sync += self.value.eq(write.data)
+        with m.If(wanted):
+            m.d.sync += self.value.eq(write.data)
         return m

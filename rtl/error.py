@@ -1,6 +1,6 @@
 """Error unit: one lane of the backward pass."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -66,9 +66,16 @@ class ErrorUnit(wiring.Component):
                 carried.eq(leak(m, later, config.neuron.leak, name="leaked")), through_reset_q.eq(through_reset),
             ]
 
-        spike_error = self.delta - through_reset_q if rho else self.delta
-        gated = spike_error * self.code if config.code_bits > 1 else Mux(self.code, spike_error, 0)
+        shift = config.gain_shift
+        if config.code_bits == 1 and shift <= 0:
+            # A sum of three, without a gate in between.
+            through = Mux(self.code, through_reset_q, 0) if rho else 0
+            gated = shift_floor(Mux(self.code, self.delta, 0), shift) - shift_floor(Value.cast(through), shift)
+        else:
+            spike_error = self.delta - through_reset_q if rho else self.delta
+            gated = shift_floor(spike_error * self.code if config.code_bits > 1 else Mux(self.code, spike_error, 0),
+                                shift)
         kept = Mux(self.fired, 0, carried) if zero_reset else carried
         with m.If(self.finish):
-            m.d.sync += self.error.eq(saturate(m, shift_floor(gated, config.gain_shift) + kept, width, name="summed"))
+            m.d.sync += self.error.eq(saturate(m, gated + kept, width, name="summed"))
         return m

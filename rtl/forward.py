@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..golden.schedule import forward_depth
 from ..golden.units import clog2
 from .lif import Lif
-from .pipeline import Pipeline
+from .pipeline import Pipeline, count_steps
 from .scan import EventScan
 from .taps import lookup
 
@@ -142,30 +142,26 @@ class ForwardPath(wiring.Component):
         with m.Elif(scan.last & scan.word_last):
             m.d.sync += [group.eq(Mux(channel_last, 0, group + 1)),
                          group_base.eq(Mux(channel_last, 0, group_base + unit.fan_rows))]
-        row = Signal(range(max(2, unit.fan_rows)))
-        position = Signal.like(self.position)
-        m.d.comb += [
-            row.eq(scan.tag.row + scan.index),
-            position.eq(scan.tag.address * unit.bitmap.scan_width + scan.index),
-        ]
+        # The place of the first bit of the bitmap word; it may lie before the window, and so before the first word.
+        base = Signal(signed(max(len(scan.tag.row), len(group_base) + 1) + 1))
+        m.d.comb += base.eq(scan.tag.row + group_base)
 
         # The lanes sum in stage depth - 1; decay and integration are in stage depth, results stand one stage later.
         depth = forward_depth(unit)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.valid & scan.event, row=row, base=group_base, position=position,
+            valid=scan.valid, event=scan.valid & scan.event, base=base, index=scan.index, address=scan.tag.address,
             full=~channel_last, spikes=scan.seen.word_select(scan.tag.part, unit.granule),
-            first=scan.valid & scan.first, last=scan.valid & scan.last, word=scan.word, step=scan.step,
-            word_first=scan.word_first, word_last=scan.word_last, final=scan.valid & scan.final)
+            first=scan.valid & scan.first, last=scan.valid & scan.last, final=scan.valid & scan.final)
 
         m.d.comb += [
-            self.event.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].row),
-            self.position.eq(s[1].position), self.full.eq(s[1].full),
+            self.event.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].index),
+            self.position.eq(s[1].address * unit.bitmap.scan_width + s[1].index), self.full.eq(s[1].full),
         ]
-        add = s[depth - 1]
-        neurons = self._walk(m, s[depth]) if unit.static else self._follow(s[depth], s[depth + 1])
+        add, place = s[depth - 1], count_steps(m, s[depth - 1].last, words=unit.words, steps=self.scan.steps)
+        neurons = self._walk(m, s[depth], place[1]) if unit.static else self._follow(s[depth], s[depth + 1], place)
         # The potential is read in the cycle before the first step of a word begins.
-        begins = add.last if unit.static else add.first & add.word_first
-        m.d.comb += [self.stored_en.eq(begins & ~self.first_interval), self.stored_address.eq(add.word)]
+        begins = add.last if unit.static else add.first & place[0].word_first
+        m.d.comb += [self.stored_en.eq(begins & ~self.first_interval), self.stored_address.eq(place[0].word)]
 
         for lane in range(unit.lanes):
             lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align, dropout=unit.input_dropout)
@@ -267,13 +263,13 @@ class ForwardPath(wiring.Component):
                                                for g in range(scan.groups)], name="pixel_ends")
             m.d.comb += scan.mask.eq(Mux(last, (1 << layout.partial) - 1, (1 << layout.scan_width) - 1))
 
-    def _follow(self, act, out):
+    def _follow(self, act, out, place):
         """The neurons take their steps with the operations: the first decays, the last integrates."""
         return _Neurons(
-            begin=None, decay=act.first, restart=act.word_first, integrate=act.last, valid=out.last,
-            word=out.word, step=out.step, word_last=out.word_last, full=out.full, final=out.final)
+            begin=None, decay=act.first, restart=place[1].word_first, integrate=act.last, valid=out.last,
+            word=place[2].word, step=place[2].step, word_last=place[2].word_last, full=out.full, final=out.final)
 
-    def _walk(self, m, act):
+    def _walk(self, m, act, place):
         """The neurons take all steps on their own from the last operation of a word on, two cycles each."""
         steps = self.unit.steps
         phase, count = Signal(range(2 * steps)), Signal(range(2 * steps))
@@ -281,7 +277,7 @@ class ForwardPath(wiring.Component):
         step = Signal.like(self.out_step)
         m.d.comb += phase.eq(Mux(act.last, 0, count))
         with m.If(act.last):
-            m.d.sync += [count.eq(1), word.eq(act.word), full.eq(act.full), final.eq(act.final)]
+            m.d.sync += [count.eq(1), word.eq(place.word), full.eq(act.full), final.eq(act.final)]
         with m.Elif(count != 0):
             m.d.sync += count.eq(Mux(count == 2 * steps - 1, 0, count + 1))
         m.d.sync += [valid.eq(phase[0]), step.eq(phase >> 1)]

@@ -160,10 +160,10 @@ class AccumulatePath(wiring.Component):
         m.d.comb += step.eq(0 if unit.static else scan.step)
         m.submodules.pipe = s = Pipeline(
             valid=taps.active, row=taps.row, weight_base=taps.weight_base, word=taps.word, step=step, full=taps.full,
-            position=scan.tag.address * layout.scan_width + scan.index, final=scan.valid & scan.final)
+            index=scan.index, address=scan.tag.address, final=scan.valid & scan.final)
         m.d.comb += [
             self.error_en.eq(s[1].valid), self.error_address.eq(s[1].word * unit.error_frames + s[1].step),
-            self.position.eq(s[1].position), self.full.eq(s[1].full),
+            self.position.eq(s[1].address * layout.scan_width + s[1].index), self.full.eq(s[1].full),
         ]
         self._memory(m, s)
         return m
@@ -184,8 +184,8 @@ class AccumulatePath(wiring.Component):
         unit, layout = self.unit, gradient_layout(self.unit)
         m.submodules.gradient_store = store = Store(width=layout.size, depth=unit.weight_depth)
         depth = accumulate_depth(unit)
-        address = {stage: s[stage].weight_base + s[stage].row for stage in (depth - 1, depth + 1)}
-
+        m.submodules.places = places = Pipeline(place=(s[1].weight_base + s[1].row)[:len(self.apply_address)])
+        place = places[depth - 2].place
         clearing = Signal(init=1)
         sweep = Signal(range(max(2, unit.weight_depth)))
         m.d.comb += self.ready.eq(~clearing)
@@ -194,7 +194,7 @@ class AccumulatePath(wiring.Component):
 
         here, before, earlier = (Signal(range(max(2, unit.weight_depth)), name=name)
                                  for name in ("here", "before", "earlier"))
-        m.d.sync += [here.eq(address[depth - 1]), before.eq(here), earlier.eq(before)]
+        m.d.sync += [here.eq(place), before.eq(here), earlier.eq(before)]
         same, same_earlier = (Signal(name=name) for name in ("same", "same_earlier"))
         m.d.comb += [
             same.eq(s[depth + 1].valid & (before == here)), same_earlier.eq(s[depth + 2].valid & (earlier == here)),
@@ -211,7 +211,7 @@ class AccumulatePath(wiring.Component):
         write = Signal(layout)
         m.d.comb += [
             store.read_en.eq(s[depth - 1].valid | self.apply_en),
-            store.read_address.eq(Mux(self.apply_en, self.apply_address, address[depth - 1])),
+            store.read_address.eq(Mux(self.apply_en, self.apply_address, place)),
             self.apply.eq(read),
             write.touched.eq(s[depth + 1].valid), write.sums.eq(total),
             store.write.eq(write.as_value()),

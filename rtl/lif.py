@@ -67,26 +67,27 @@ class Lif(wiring.Component):
         config, width = self.config, self.config.numbers.potential.width
         reset, rule = config.neuron.reset, config.neuron.leak
 
+        # First half of a step: the leak, and beside it whether the neuron has fired. What a reset takes follows in the
+        # second half, so that neither has more than a product or a sum of three. A potential that fires is at least 1,
+        # so after its reset it is at least -theta: no bit more is needed.
         u = Signal(signed(width))
-        fired = Signal()
-        # A potential that fires is at least 1, so after its reset it is at least -theta: no bit more is needed.
-        decayed = Signal(signed(width))
+        fired, spent = Signal(), Signal()
+        leaked = Signal(signed(width))
         m.d.comb += [
             u.eq(Mux(self.restart, self.stored, self.potential)),
             fired.eq(self._fired(u)),
         ]
-        spent = Signal(signed(width))
-        amount = Mux(fired, config.reset_amount, 0)
-        if reset == "subtract":
-            m.d.comb += spent.eq(leak(m, u, rule, name="leaked") - amount)
-        elif reset == "subtract-before-leak":
-            m.d.comb += spent.eq(leak(m, (u - amount)[:width].as_signed(), rule, name="leaked"))
-        elif reset == "zero":
-            m.d.comb += spent.eq(Mux(fired, 0, leak(m, u, rule, name="leaked")))
-        else:
-            m.d.comb += spent.eq(leak(m, u, rule, name="leaked"))
+        before = u
+        if reset == "subtract-before-leak":
+            before = Signal(signed(width))
+            m.d.comb += before.eq(u - Mux(fired, config.reset_amount, 0))
         with m.If(self.decay):
-            m.d.sync += decayed.eq(spent)
+            m.d.sync += [leaked.eq(leak(m, before, rule, name="leaked")), spent.eq(fired)]
+        decayed = leaked
+        if reset == "subtract":
+            decayed = leaked - Mux(spent, config.reset_amount, 0)
+        elif reset == "zero":
+            decayed = Mux(spent, 0, leaked)
 
         current = shift_floor(self.total, -self.align)
         if self.dropout:

@@ -1,8 +1,8 @@
 """Control that travels beside data: named fields delayed cycle by cycle."""
 
-from amaranth.hdl import Elaboratable, Module, Signal
+from amaranth.hdl import Elaboratable, Module, Mux, Signal
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "count_steps"]
 
 
 class _Stage:
@@ -55,3 +55,27 @@ class Pipeline(Elaboratable):
         m = Module()
         m.d.sync += [field.eq(source) for field, source in self._delays]
         return m
+
+
+def count_steps(m, last, *, words, steps, backward=False):
+    """Where the operation in some stage belongs, counted there instead of carried to it; a submodule of `m`.
+
+    `last` is high with the last operation of a step in that stage. A count ends where the next one begins.
+
+    Returns
+    -------
+    Pipeline
+        ``word``, ``step``, and ``word_first`` and ``word_last`` for the first and last step of a word in the order of
+        the operations; descending if `backward`.
+    """
+    ends = words - 1, steps - 1
+    word, step = (Signal(range(max(2, end + 1)), name=name, init=end if backward else 0)
+                  for name, end in zip(("counted_word", "counted_step"), ends))
+    (word_first, word_last), (step_first, step_last) = ((end, 0) if backward else (0, end) for end in ends)
+    with m.If(last):
+        m.d.sync += step.eq(Mux(step == step_last, step_first, step - 1 if backward else step + 1))
+        with m.If(step == step_last):
+            m.d.sync += word.eq(Mux(word == word_last, word_first, word - 1 if backward else word + 1))
+    m.submodules.place = place = Pipeline(
+        word=word, step=step, word_first=step == step_first, word_last=step == step_last)
+    return place

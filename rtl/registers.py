@@ -2,22 +2,28 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import block_counters, unit_counters
 from ..golden.units import clog2
+from .arithmetic import register
 
 __all__ = ["MAGIC", "Region", "RegisterMap", "RegisterPort", "request_layout"]
 
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
+#: Cycles from the strobe of an access to its data: memory, output register, the choice of a lane, answer.
+ACCESS_CYCLES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """Consecutive 32-bit registers of one kind; `size` is a power of two and divides `base`."""
+    """Consecutive 32-bit registers of one kind; `size` is a power of two and divides `base`.
+
+    Those that are `held` belong to the computation: an access waits until no block computes.
+    """
 
     name: str
     base: int
@@ -26,6 +32,7 @@ class Region:
     meaning: str
     block: int = 0
     unit: int = 0
+    held: bool = False
 
 
 class RegisterMap:
@@ -48,8 +55,8 @@ class RegisterMap:
         self._add("time", 2, "r", "cycles since reset, low word first; reading the low word latches the high one")
         for block in config.blocks:
             self._add(f"{block.name}.decays", 1, "rw", "how often the learning rate has been halved, 0 .. "
-                      f"{config.update.decay_limit}", block=block.index)
-            self._add(f"{block.name}.since_decay", 1, "rw", "trained samples since then", block=block.index)
+                      f"{config.update.decay_limit}", block=block.index, held=True)
+            self._add(f"{block.name}.since_decay", 1, "rw", "trained samples since then", block=block.index, held=True)
         if config.hardware.counters:
             for block in config.blocks:
                 for place, unit in enumerate([*block.units, None]):
@@ -60,26 +67,26 @@ class RegisterMap:
         if config.update.rounding == "stochastic":
             for unit in weighted:
                 self._add(f"{unit.path}.lfsr", unit.lanes, "rw", "LFSR state of each lane, 1 .. 65535",
-                          block=unit.block, unit=unit.index)
+                          block=unit.block, unit=unit.index, held=True)
         for unit in config.units:
             if unit.dropout:
                 self._add(f"{unit.path}.dropout", unit.lanes, "rw", "state of the LFSR of each lane that chooses the "
-                          "dropped spikes, 1 .. 65535", block=unit.block, unit=unit.index)
+                          "dropped spikes, 1 .. 65535", block=unit.block, unit=unit.index, held=True)
         for unit in weighted:
             for kind in ["weight"] + (["velocity"] if unit.velocity_width else []):
                 self._add(f"{unit.path}.{kind}", unit.weight_depth << clog2(unit.lanes), "rw",
                           f"two's complement; ((word * {unit.fan_rows} + row) << {clog2(unit.lanes)}) + lane holds the "
                           f"{kind} of fan-in row to output channel word * {unit.lanes} + lane; " + _rows(unit)
                           + "; undefined at power-up: write all of them before the first sample",
-                          block=unit.block, unit=unit.index)
+                          block=unit.block, unit=unit.index, held=True)
         self.address_bits = clog2(self._next)
 
-    def _add(self, name, count, access, meaning, *, block=0, unit=0):
+    def _add(self, name, count, access, meaning, *, block=0, unit=0, held=False):
         size = 1 << clog2(count)
         base = -(-self._next // size) * size
         self._next = base + size
         self.regions[name] = Region(name=name, base=base, size=size, access=access, meaning=meaning, block=block,
-                                    unit=unit)
+                                    unit=unit, held=held)
 
     def weight(self, unit, row, neuron):
         """Address of one weight: a row of the weight matrix, an output channel."""
@@ -114,7 +121,7 @@ def request_layout(address_bits):
 class RegisterPort(wiring.Component):
     """Serves one register access at a time, in order: each request has one response.
 
-    Registers answer after four cycles. Weights, LFSR and rate state belong to the computation: such an access asks
+    Registers answer after eight cycles. Weights, LFSR and rate state belong to the computation: such an access asks
     all blocks to pause between two intervals (`hold`) and waits until they do. If nobody takes the results, that may
     be never.
 
@@ -144,8 +151,20 @@ class RegisterPort(wiring.Component):
         config, regions = self.config, self.map.regions
         address, write, value = Signal(self.map.address_bits), Signal(), Signal(32)
         answer, high = Signal(32), Signal(32)
-        perform, collect = Signal(), Signal()
-        settled = Signal()
+        access, collect, held = Signal(), Signal(), Signal()
+        wait = Signal(range(ACCESS_CYCLES))
+
+        # Which register is meant, known one cycle behind the address.
+        def hit(region):
+            bits = clog2(region.size)
+            found = address[bits:] == region.base >> bits
+            return register(m, found, name="at_" + region.name.replace(".", "_"))
+
+        def offset(region):
+            return address[:clog2(region.size)]
+
+        hits = {name: hit(region) for name, region in regions.items()}
+        m.d.comb += held.eq(Cat(hits[name] for name, region in regions.items() if region.held).any())
 
         with m.FSM():
             # Idle -- the address is kept while the access lasts.
@@ -156,19 +175,24 @@ class RegisterPort(wiring.Component):
                         address.eq(self.request.payload.address), write.eq(self.request.payload.write),
                         value.eq(self.request.payload.data),
                     ]
-                    m.next = "Perform"
+                    m.next = "Decode"
+
+            with m.State("Decode"):
+                m.next = "Perform"
 
             # Perform -- at once, or as soon as no block computes; `hold` keeps them from beginning.
             with m.State("Perform"):
-                m.d.comb += self.hold.eq(~settled)
-                with m.If(settled | self.quiet):
-                    m.d.comb += perform.eq(1)
-                    m.next = "Collect"
+                m.d.comb += self.hold.eq(held)
+                with m.If(~held | self.quiet):
+                    m.d.sync += [access.eq(1), wait.eq(0)]
+                    m.next = "Access"
 
-            # Collect -- memories and counter banks answer one cycle later.
-            with m.State("Collect"):
-                m.d.comb += [self.hold.eq(~settled), collect.eq(1)]
-                m.next = "Respond"
+            # Access -- the strobe in the first cycle; memories and counter banks answer in the last.
+            with m.State("Access"):
+                m.d.comb += [self.hold.eq(held), collect.eq(wait == ACCESS_CYCLES - 1)]
+                m.d.sync += [access.eq(0), wait.eq(wait + 1)]
+                with m.If(collect):
+                    m.next = "Respond"
 
             # Respond -- until the answer is taken.
             with m.State("Respond"):
@@ -177,74 +201,55 @@ class RegisterPort(wiring.Component):
                     m.next = "Idle"
         m.d.comb += self.response.payload.eq(answer)
 
-        def at(region):
-            bits = clog2(region.size)
-            return address[bits:] == region.base >> bits
-
-        def offset(region):
-            return address[:clog2(region.size)]
-
-        with m.If(perform):
-            m.d.sync += answer.eq(0)
-        m.d.comb += settled.eq(1)
-        everywhere = Signal()
-        with m.If(at(regions["identification"])), m.If(collect & ~write):
-            m.d.sync += answer.eq(MAGIC)
-        with m.If(at(regions["configuration"])), m.If(collect & ~write):
-            m.d.sync += answer.eq(int(config.hash[:8], 16))
-        with m.If(at(regions["status"])), m.If(collect & ~write):
-            m.d.sync += answer.eq(self.quiet | self.fault << 1)
-        with m.If(at(regions["control"])):
-            m.d.comb += everywhere.eq(perform & write & value[0])
-        with m.If(at(regions["time"])), m.If(collect & ~write):
-            with m.If(address[0]):
-                m.d.sync += answer.eq(high)
-            with m.Else():
-                m.d.sync += [answer.eq(self.now), high.eq(self.now[32:])]
+        # At most one register is meant, so what they answer is joined bit by bit.
+        answers = [
+            (hits["identification"], Const(MAGIC)),
+            (hits["configuration"], Const(int(config.hash[:8], 16))),
+            (hits["status"], Cat(self.quiet, self.fault)),
+            (hits["time"], Mux(address[0], high, self.now[:32])),
+        ]
+        with m.If(hits["time"] & collect & ~address[0]):
+            m.d.sync += high.eq(self.now[32:])
+        clear = Signal()
+        m.d.sync += clear.eq(hits["control"] & access & write & value[0])
         for block in self.blocks:
             name = block.block.name
             m.d.comb += [
-                block.hold.eq(self.hold), block.counter_clear.eq(everywhere), block.access_data.eq(value),
-                block.access_write.eq(write), block.counter_index.eq(address >> 1),
+                block.hold.eq(self.hold), block.counter_clear.eq(clear), block.access_data.eq(value),
+                block.access_write.eq(write),
             ]
-            for bit, register in enumerate(("decays", "since_decay")):
-                with m.If(at(regions[f"{name}.{register}"])):
-                    m.d.comb += [settled.eq(0), block.rate_load[bit].eq(perform & write)]
-                    with m.If(collect & ~write):
-                        m.d.sync += answer.eq(getattr(block, register))
+            for bit, field in enumerate(("decays", "since_decay")):
+                own = hits[f"{name}.{field}"]
+                m.d.comb += block.rate_load[bit].eq(own & access & write)
+                answers.append((own, getattr(block, field)))
         for region in regions.values():
-            block = self.blocks[region.block]
-            if region.name.endswith(".counters"):
-                with m.If(at(region)):
-                    m.d.comb += [
-                        block.select.eq(region.unit), block.counter_index.eq(offset(region) >> 1),
-                        block.counter_read.eq(perform),
-                    ]
-                    with m.If(collect & ~write):
-                        m.d.sync += answer.eq(block.counter_value)
-                        with m.If(address[0]):
-                            m.d.sync += answer.eq(high)
-                        with m.Else():
-                            m.d.sync += high.eq(block.counter_value[32:])
-            elif region.name.endswith((".lfsr", ".dropout")):
-                kind = region.name.rsplit(".", 1)[1]
-                with m.If(at(region)):
-                    m.d.comb += [
-                        settled.eq(0), block.select.eq(region.unit), block.access_lane.eq(offset(region)),
-                        getattr(block, f"{kind}_load").eq(perform & write),
-                    ]
-                    with m.If(collect & ~write):
-                        m.d.sync += answer.eq(getattr(block, f"{kind}_read"))
-            elif region.name.endswith((".weight", ".velocity")):
+            block, own, place = self.blocks[region.block], hits[region.name], offset(region)
+            kind = region.name.rsplit(".", 1)[-1]
+            if kind == "counters":
+                with m.If(own):
+                    m.d.sync += [block.select.eq(region.unit), block.counter_index.eq(place >> 1)]
+                    m.d.comb += block.counter_read.eq(access)
+                    with m.If(collect & ~address[0]):
+                        m.d.sync += high.eq(block.counter_value[32:])
+                answers.append((own, Mux(address[0], high, block.counter_value[:32])))
+            elif kind in ("lfsr", "dropout"):
+                with m.If(own):
+                    m.d.sync += [block.select.eq(region.unit), block.access_lane.eq(place)]
+                    m.d.comb += getattr(block, f"{kind}_load").eq(access & write)
+                answers.append((own, getattr(block, f"{kind}_read")))
+            elif kind in ("weight", "velocity"):
                 lane_bits = clog2(block.block.units[region.unit].lanes)
-                place = offset(region)
-                with m.If(at(region)):
-                    m.d.comb += [
-                        settled.eq(0), block.select.eq(region.unit), block.access_en.eq(perform),
-                        block.access_velocity.eq(region.name.endswith(".velocity")),
+                with m.If(own):
+                    m.d.sync += [
+                        block.select.eq(region.unit), block.access_velocity.eq(kind == "velocity"),
                         block.access_address.eq(place[lane_bits:] if len(place) > lane_bits else 0),
                         block.access_lane.eq(place[:lane_bits]),
                     ]
-                    with m.If(collect & ~write):
-                        m.d.sync += answer.eq(block.access_read)
+                    m.d.comb += block.access_en.eq(access)
+                answers.append((own, block.access_read))
+        joined = Const(0, 32)
+        for own, found in answers:
+            joined = joined | Mux(own & ~write, found.as_unsigned() if found.shape().signed else found, 0)
+        with m.If(collect):
+            m.d.sync += answer.eq(joined)
         return m

@@ -7,18 +7,38 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["EventScan", "first_set"]
 
 
-def first_set(m, bits, *, name):
+def first_set(m, bits, *, name, one_hot=False):
     """The lowest set bit of `bits` alone, and its index (0 if none), as signals.
 
-    A carry chain, and a tree of gates for each bit of the index.
+    A carry chain, which is not needed if `one_hot` says that at most one is set, and a tree of gates for each bit of
+    the index.
     """
     lowest = Signal(len(bits), name=f"{name}_bit")
     index = Signal(range(max(2, len(bits))), name=name)
     m.d.comb += [
-        lowest.eq(bits & -bits),
+        lowest.eq(bits if one_hot else bits & -bits),
         index.eq(Cat(Cat(lowest[i] for i in range(len(bits)) if i >> place & 1).any() for place in range(len(index)))),
     ]
     return lowest, index
+
+
+def few(m, bits, *, name):
+    """How many of `bits` are set, three or more counted as three: a tree of gates with four inputs each."""
+    def table(inputs, values, place):
+        count = Signal(2, name=f"{name}_{place}")
+        with m.Switch(inputs):
+            for own in range(4):
+                with m.Case(*(index for index, value in enumerate(values) if min(3, value) == own)):
+                    m.d.comb += count.eq(own)
+        return count
+
+    sums = [table(bits[i:i + 4], [index.bit_count() for index in range(1 << len(bits[i:i + 4]))], f"0_{i}")
+            for i in range(0, len(bits), 4)]
+    while len(sums) > 1:
+        pairs = [table(Cat(a, b), [(index & 3) + (index >> 2) for index in range(16)], f"{len(sums)}_{i}")
+                 for i, (a, b) in enumerate(zip(sums[0::2], sums[1::2]))]
+        sums = pairs + sums[2 * len(pairs):]
+    return sums[0]
 
 
 class EventScan(wiring.Component):
@@ -27,11 +47,13 @@ class EventScan(wiring.Component):
     Every step of every word reads a rectangle of bitmap words (`last_row`, `last_group` and `offset` say which; they
     may change from word to word) and emits one operation per set bit, lowest bit first, for as long as `stay` holds.
     A word without a set bit costs one operation without event; a step takes `minimum` operations at least, the time
-    that the neurons behind it need. Reading is one word ahead, so that operations follow each other without a gap::
+    that the neurons behind it need. Reading is two words ahead, so that operations follow each other without a gap::
 
         operations of a step = max(minimum, sum over its bitmap words of max(1, operations of their set bits))
 
-    The first bitmap word is read in the cycle after `start`, the first operation is two cycles later.
+    The first bitmap word is read in the cycle after `start`, the first operation is three cycles later: the memory, a
+    register behind it, and the bits that are visited. Whether the last of them is visited is known from a count that is
+    made while they wait, so that no gate chain leads through them to the reading of the next word.
 
     Parameters
     ----------
@@ -52,6 +74,8 @@ class EventScan(wiring.Component):
         steps of two words.
     tag : ShapeCastable, optional
         What travels with a bitmap word from its reading to its operations.
+    beside : ShapeCastable, optional
+        What stands at the memory beside the bits, and travels with them.
 
     Members
     -------
@@ -69,14 +93,14 @@ class EventScan(wiring.Component):
         Read enable and address of the bitmap memory.
     bits : In(width)
         What it read, standing until the next `fetch`.
-    taken : Out(1)
-        `bits` are consumed in this cycle.
+    beside_in : In
+        What stands with them.
     stay : In(1)
         The event needs another operation; combinational from `event` and `index`.
     valid, event : Out(1)
         An operation; whether it carries an event.
-    index, seen, tag : Out
-        Bit of the event, the masked bitmap word that it comes from (while `whole`), and its tag.
+    index, seen, tag, beside : Out
+        Bit of the event, the masked bitmap word that it comes from (while `whole`), its tag and what stood beside it.
     first, last : Out(1)
         First and last operation of a step.
     word, step : Out
@@ -86,7 +110,7 @@ class EventScan(wiring.Component):
     """
 
     def __init__(self, *, words, steps, width, depth, rows=1, groups=1, group_pitch=1, row_pitch=0, step_pitch=None,
-                 minimum=2, whole=False, mute=False, backward=False, skip=0, tag=1):
+                 minimum=2, whole=False, mute=False, backward=False, skip=0, tag=1, beside=1):
         for name, value in (("words", words), ("steps", steps), ("rows", rows), ("groups", groups), ("width", width)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, not {value!r}")
@@ -113,13 +137,14 @@ class EventScan(wiring.Component):
             "fetch":        Out(1),
             "address":      Out(range(max(2, depth))),
             "bits":         In(width),
-            "taken":        Out(1),
+            "beside_in":    In(beside),
             "stay":         In(1),
             "valid":        Out(1),
             "event":        Out(1),
             "index":        Out(range(max(2, width))),
             "seen":         Out(width),
             "tag":          Out(tag),
+            "beside":       Out(beside),
             "first":        Out(1),
             "last":         Out(1),
             "word":         Out(range(max(2, words))),
@@ -132,17 +157,18 @@ class EventScan(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Three places of a bitmap word: about to be read (f_*), at the memory output (n_*), being emptied (outputs).
-        fetching, waiting = Signal(), Signal()
+        # Four places of a bitmap word: about to be read (f_*), at the memory output (n_*), in the register behind it
+        # (r_*), being emptied (outputs).
+        fetching, waiting, ready = Signal(), Signal(), Signal()
         f_word, f_step = Signal.like(self.word), Signal.like(self.step)
-        n_word, n_step, n_last = Signal.like(self.word), Signal.like(self.step), Signal()
-        n_mask, n_tag = Signal(self.width), Signal.like(self.tag)
-        load, exhausted = Signal(), Signal()
+        n_last, n_mask, n_tag = Signal(), Signal(self.width), Signal.like(self.tag)
+        r_last, r_bits, r_tag, r_beside = Signal(), Signal(self.width), Signal.like(self.tag), Signal.like(self.beside)
+        load, advance, exhausted = Signal(), Signal(), Signal()
         row_ends, step_ends, word_ends = Signal(), Signal(), Signal()
         m.d.comb += [
-            load.eq(waiting & (~self.valid | exhausted)),
-            self.fetch.eq(fetching & (~waiting | load)),
-            self.taken.eq(load),
+            load.eq(ready & (~self.valid | exhausted)),
+            advance.eq(waiting & (~ready | load)),
+            self.fetch.eq(fetching & (~waiting | advance)),
             row_ends.eq(self.read_group == self.last_group),
             step_ends.eq(row_ends & (self.read_row == self.last_row)),
             word_ends.eq(step_ends & (f_step == self.steps - 1)),
@@ -156,8 +182,7 @@ class EventScan(wiring.Component):
         m.d.comb += self.address.eq(here + self.offset)
         with m.If(self.fetch):
             m.d.sync += [
-                waiting.eq(1), n_word.eq(f_word), n_step.eq(f_step), n_last.eq(step_ends),
-                n_mask.eq(self.mask), n_tag.eq(self.tag_in),
+                waiting.eq(1), n_last.eq(step_ends), n_mask.eq(self.mask), n_tag.eq(self.tag_in),
             ]
             if self.backward:
                 m.d.sync += here.eq(here - Mux(word_ends, 1 + self.skip, 1))
@@ -182,42 +207,56 @@ class EventScan(wiring.Component):
                         m.d.sync += [f_step.eq(0), f_word.eq(f_word + 1)]
                         with m.If(f_word == self.words - 1):
                             m.d.sync += fetching.eq(0)
-        with m.Elif(load):
+        with m.Elif(advance):
             m.d.sync += waiting.eq(0)
+        with m.If(advance):
+            m.d.sync += [
+                ready.eq(1), r_last.eq(n_last), r_tag.eq(n_tag),
+                r_bits.eq(0 if self.mute else self.bits & n_mask), r_beside.eq(self.beside_in),
+            ]
+        with m.Elif(load):
+            m.d.sync += ready.eq(0)
 
-        bits, last_group = Signal(self.width), Signal()
-        masked = Signal(self.width)
-        m.d.comb += masked.eq(0 if self.mute else self.bits & n_mask)
-        rest = Signal(self.width)
+        bits, last_group, single = Signal(self.width), Signal(), Signal()
         lowest, index = first_set(m, bits, name="lowest")
+        left, coming = few(m, bits, name="left"), few(m, r_bits, name="coming")
         emitted = Signal(range(self.minimum))  # operations of this step so far, as far as they matter
-        enough = Signal()
+        enough, stays = Signal(), Signal()
         m.d.comb += [
-            self.event.eq(bits.any()), self.seen.eq(bits),
-            self.index.eq(index),
-            rest.eq(0 if self.whole else bits & ~Mux(self.stay, 0, lowest)),
+            self.seen.eq(bits), self.index.eq(index),
             self.first.eq(emitted == 0),
             enough.eq(emitted == self.minimum - 1),
-            exhausted.eq(self.valid & (rest == 0) & (~last_group | enough)),
+            stays.eq(0 if self.whole else self.event & self.stay),
+            exhausted.eq(self.valid & single & ~stays & (~last_group | enough)),
             self.last.eq(exhausted & last_group),
             self.word_first.eq(self.step == 0),
             self.word_last.eq(self.step == self.steps - 1),
             self.final.eq(self.last & self.word_last & (self.word == self.words - 1)),
         ]
 
+        with m.If(self.last):
+            m.d.sync += self.step.eq(self.step + 1)
+            with m.If(self.word_last):
+                m.d.sync += [self.step.eq(0), self.word.eq(self.word + 1)]
         with m.If(self.valid):
-            m.d.sync += [bits.eq(rest), emitted.eq(Mux(self.last, 0, emitted + ~enough))]
+            m.d.sync += emitted.eq(Mux(self.last, 0, emitted + ~enough))
         with m.If(load):
             m.d.sync += [
-                self.valid.eq(1), bits.eq(masked), last_group.eq(n_last),
-                self.word.eq(n_word), self.step.eq(n_step), self.tag.eq(n_tag),
+                self.valid.eq(1), bits.eq(r_bits), last_group.eq(r_last),
+                self.event.eq(coming != 0), single.eq(1 if self.whole else coming <= 1),
+                self.tag.eq(r_tag), self.beside.eq(r_beside),
             ]
         with m.Elif(exhausted):
             m.d.sync += self.valid.eq(0)
+        with m.Elif(~stays):
+            m.d.sync += [bits.eq(0 if self.whole else bits & ~lowest), self.event.eq(~single)]
+            if not self.whole:
+                m.d.sync += single.eq(left <= 2)
 
         with m.If(self.start):
             m.d.sync += [
                 fetching.eq(1), f_word.eq(0), f_step.eq(0), self.read_row.eq(0), self.read_group.eq(0),
+                self.word.eq(0), self.step.eq(0),
                 *(place.eq(self.base) for place in (here, row, step, origin)),
             ]
         return m

@@ -84,7 +84,8 @@ class UnitCore(wiring.Component):
         Requests to the unit above (layers that learn).
     count_en, count_word, counts : read port of the classifier's spike counts of the sample.
     port_en, port_velocity, port_write, port_address, port_lane, port_write_data, port_read_data
-        Weights or velocities, one at a time, while no pass runs; read data stand one cycle after `port_en`.
+        Weights or velocities, one at a time, while no pass runs; read data stand three cycles after `port_en` if lane
+        and kind stand until then.
     lfsr_load, lfsr_lane, lfsr_state, lfsr_read : access to LFSR states (stochastic rounding only).
     dropout_load, dropout_lane, dropout_state, dropout_read : the same of those of dropout (only where there is any).
     counter_clear, counter_read, counter_index, counter_value : the counter bank.
@@ -319,13 +320,14 @@ class UnitCore(wiring.Component):
         with m.If(port_en):
             m.d.comb += weights.read_address.eq(self.port_address)
         view = data.View(data.ArrayLayout(signed(unit.weight_width), lanes), weights.read)
-        port_lane = register(m, self.port_lane, name="port_lane_q")
-        m.d.comb += self.port_read_data.eq(weights.read.word_select(port_lane, unit.weight_width).as_signed())
+        weight_q = [register(m, view[lane], name=f"weight_{lane}") for lane in range(lanes)]
+        # The address of an access stands until its answer.
+        m.d.sync += self.port_read_data.eq(Cat(weight_q).word_select(self.port_lane, unit.weight_width).as_signed())
         if unit.velocity_width:
-            self._velocities(m, update, port_lane)
-        return [register(m, view[lane], name=f"weight_{lane}") for lane in range(lanes)]
+            self._velocities(m, update)
+        return weight_q
 
-    def _velocities(self, m, update, port_lane):
+    def _velocities(self, m, update):
         """The velocity memory: read and written by the update and by the port."""
         unit, width = self.unit, self.unit.velocity_width
         m.submodules.velocity_store = store = Store(
@@ -340,8 +342,9 @@ class UnitCore(wiring.Component):
             store.write.eq(Mux(update.velocity_write_en, update.velocity_write.as_value(),
                                self.port_write_data[:width].replicate(unit.lanes))),
         ]
-        with m.If(register(m, self.port_velocity, name="port_velocity_q")):
-            m.d.comb += self.port_read_data.eq(store.read.word_select(port_lane, width).as_signed())
+        with m.If(self.port_velocity):
+            m.d.sync += self.port_read_data.eq(
+                register(m, store.read, name="velocity_q").word_select(self.port_lane, width).as_signed())
 
     def _random_weights(self, m, forward):
         """What the weight memory would hold, computed for the same addresses in the same time."""

@@ -17,8 +17,8 @@ class UpdateScan(wiring.Component):
     """Visits every weight row with an active input in the update period: row, word, active step.
 
     For each bitmap word of the input, the `frames` words of the update period are read; then each row with a set bit
-    in any of them gives one operation per output word and active step. ``groups * (frames + 2)`` cycles beside the
-    operations, one operation per cycle.
+    in any of them gives one operation per output word and active step, one per cycle. Beside the operations, a group
+    takes ``frames + 2`` cycles, and two more (`ROW_DEPTH`) if a row is active.
 
     Parameters
     ----------
@@ -81,23 +81,36 @@ class UpdateScan(wiring.Component):
         valid = (1 << unit.bitmap.partial) - 1
         m.d.comb += masked.eq(Mux(group == unit.bitmap.words - 1, self.bits & valid, self.bits))
 
-        # Rows not yet begun, and the row whose operations are emitted.
-        pending = Signal(unit.bitmap.scan_width)
-        active = Signal(unit.bitmap.scan_width)
-        m.d.comb += active.eq(_any(history) & pending)
-        row_bit, lowest = first_set(m, active, name="lowest")
+        # Rows not yet begun; the next one as a single bit; what it takes; and the row whose operations are emitted.
+        pending, pick = Signal(unit.bitmap.scan_width), Signal(unit.bitmap.scan_width)
+        picked, known, pass_on, take = Signal(), Signal(), Signal(), Signal()
+        next_steps, next_row = Signal(frames), Signal.like(self.row)
+        lowest, _ = first_set(m, pending, name="lowest")
+        row_bit, row = first_set(m, pick, name="row", one_hot=True)
         steps, left = Signal(frames), Signal(frames)
         step_bit, step = first_set(m, left, name="next_step")
         word = Signal(range(max(2, unit.words)))
-        row_ends, take = Signal(), Signal()
+        row_ends, rows, rows_end = Signal(), Signal(), Signal()
         m.d.comb += [
             self.step.eq(step),
             self.first.eq(left == steps),
             self.last.eq(left == step_bit),
             self.full.eq(word != unit.words - 1),
             row_ends.eq(self.valid & self.last & (word == unit.words - 1)),
+            take.eq(known & (~self.valid | row_ends)),
+            pass_on.eq(picked & (~known | take)),
+            rows_end.eq((pending == 0) & ~picked & ~known & (~self.valid | row_ends)),
         ]
 
+        with m.If(rows & (~picked | pass_on)):
+            m.d.sync += [pick.eq(lowest), picked.eq(pending != 0), pending.eq(pending & ~lowest)]
+        with m.If(pass_on):
+            m.d.sync += [
+                known.eq(1), next_row.eq(group_base + row),
+                next_steps.eq(Cat((own & row_bit).any() for own in history)),
+            ]
+        with m.Elif(take):
+            m.d.sync += known.eq(0)
         with m.If(self.valid):
             m.d.sync += left.eq(left & ~step_bit)
             with m.If(self.last):
@@ -107,12 +120,9 @@ class UpdateScan(wiring.Component):
                     self.error_base.eq(self.error_base + frames),
                 ]
         with m.If(take):
-            chosen = Signal(frames)
-            m.d.comb += chosen.eq(Cat((own & row_bit).any() for own in history))
             m.d.sync += [
-                self.valid.eq(1), self.row.eq(group_base + lowest), steps.eq(chosen), left.eq(chosen),
+                self.valid.eq(1), self.row.eq(next_row), steps.eq(next_steps), left.eq(next_steps),
                 word.eq(0), self.weight_base.eq(0), self.error_base.eq(0),
-                pending.eq(pending & ~row_bit),
             ]
         with m.Elif(row_ends):
             m.d.sync += self.valid.eq(0)
@@ -130,18 +140,18 @@ class UpdateScan(wiring.Component):
                 m.d.comb += self.fetch.eq(reads != frames)
                 m.d.sync += pointer.eq(pointer + unit.bitmap.words)
                 with m.If(arrived):
-                    m.d.sync += [history[-1].eq(masked)]
+                    m.d.sync += [history[-1].eq(masked), pending.eq(pending | masked)]
                     m.d.sync += [history[t].eq(history[t + 1]) for t in range(frames - 1)]
                 with m.If(reads == frames):
-                    m.d.sync += [reads.eq(0), pending.eq(~0)]
+                    m.d.sync += reads.eq(0)
                     m.next = "Rows"
                 with m.Else():
                     m.d.sync += reads.eq(reads + 1)
 
-            # Rows -- one operation per cycle; the next row is chosen while the one before ends.
+            # Rows -- one operation per cycle; the next two rows are chosen before the one before ends.
             with m.State("Rows"):
-                m.d.comb += take.eq(active.any() & (~self.valid | row_ends))
-                with m.If(~active.any() & (~self.valid | row_ends)):
+                m.d.comb += rows.eq(1)
+                with m.If(rows_end):
                     m.d.sync += [
                         origin.eq(origin + 1), pointer.eq(origin + 1),
                         group.eq(group + 1), group_base.eq(group_base + unit.bitmap.scan_width),
@@ -155,13 +165,6 @@ class UpdateScan(wiring.Component):
                 m.d.comb += self.finish.eq(1)
                 m.next = "Idle"
         return m
-
-
-def _any(words):
-    result = words[0]
-    for word in words[1:]:
-        result = result | word
-    return result
 
 
 class UpdatePath(wiring.Component):
@@ -259,39 +262,40 @@ class UpdatePath(wiring.Component):
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
         late = 1 if momentum else 0  # stages that the velocity takes
+        address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
         if unit.accumulates:
             m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, row=scan.row, used=scan.used, weight_base=scan.weight_base, finish=scan.finish)
+                valid=scan.valid, used=scan.used, address=address, finish=scan.finish)
             # Only rows that were active move, and use up random bits; with momentum all do.
             m.submodules.live = live = Pipeline(
                 last=s[3].valid & (s[3].used if unit.velocity_width else self.gradient.touched))
             last = {stage: live[stage - 3 + late].last for stage in (4, 5, 7)}
-            m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].weight_base + s[2].row)]
+            m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].address)]
         else:
             m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, row=scan.row, step=scan.step, weight_base=scan.weight_base,
-                error_base=scan.error_base, first=scan.first, last=scan.valid & scan.last, full=scan.full,
-                finish=scan.finish)
+                valid=scan.valid, row=scan.row, address=address,
+                error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
+                last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
             last = {stage: s[stage].last for stage in (4, 5, 7)}
             m.d.comb += [
                 scan.base.eq(self.base), scan.bits.eq(self.bits),
                 self.fetch.eq(scan.fetch), self.address.eq(scan.address),
-                self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_base + s[1].step),
+                self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_address),
                 self.row_en.eq(s[1].valid), self.row.eq(s[1].row),
                 self.slot.eq(s[1].valid), self.full.eq(s[1].full),
             ]
         moves, steps = Signal(), []
         m.d.comb += [
-            self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].weight_base + s[4 + late].row),
+            self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].address),
             self.advance.eq(last[4]),
             self.write_en.eq(last[7] & moves), self.skip.eq(last[7] & ~moves),
-            self.write_address.eq(s[7 + late].weight_base + s[7 + late].row),
+            self.write_address.eq(s[7 + late].address),
             self.done.eq(s[7 + late].finish),
         ]
         if late:
             m.d.comb += [
                 self.velocity_write_en.eq(s[5].valid & s[5].used),
-                self.velocity_write_address.eq(s[5].weight_base + s[5].row),
+                self.velocity_write_address.eq(s[5].address),
             ]
 
         # What is added before the shift is the same for all lanes, but for random bits.

@@ -10,6 +10,7 @@ from itertools import zip_longest
 import numpy as np
 import torch
 
+from ..golden.linear import written_words
 from ..golden.model import visited_rows
 
 __all__ = ["Difference", "compare_counters", "compare_results", "compare_state", "compare_trace"]
@@ -154,7 +155,7 @@ def _expected(config, place, samples):
                                       for seen in group])
                 rows = visited_rows(unit, active).tolist()
                 weights = _words(unit, group[0].weights[interval // period])
-                written = group[0].written[interval // period].tolist()
+                written = written_words(unit, group[0].moved[interval // period]).tolist()
                 update += [_Event(first + batch - 1, word, None, {"weight": weights[word][row]},
                                   row=unit.fan_address(row)) for row in rows for word in range(unit.channel_words)
                            if written[row][word]]

@@ -106,6 +106,7 @@ def _try(r, spatial):
             "seed": r.randint(1, 65535)},
         "initial": {"gain": r.choice([1.0, 2.0, 4.0]), "seed": r.randint(0, 999)},
         "hardware": {"sample_slots": batch - 1 + r.randint(1, 3), "spike_slots": r.randint(1, 2),
+                     "scan_bits": r.choice([4, 16, 32]),
                      "error_steps": r.choice([None, *(c for c in range(1, interval) if interval % c == 0)])},
     }
 

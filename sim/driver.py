@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.checkpoint import write_atomically
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .build import SimulationError, random_memories
-from .ports import arrivals, items, result_row, state, state_reads, state_writes
+from .ports import arrivals, items, result_row
 from .run import Simulation
 
 __all__ = ["Driver"]
@@ -53,7 +54,7 @@ class Driver(Simulation):
                 case {"do": "read", "state": name}:
                     status = registers.regions["status"].base
                     lines.append(f"until {self._requests(status, [0])[0]}")
-                    requests = [self._requests(base, np.zeros(count)) for base, count in self._reads]
+                    requests = [self._requests(base, np.zeros(count)) for base, count in self._reads.values()]
                     lines.append(self._access(number, requests, self._file(name).name))
                 case {"do": "run", "samples": name, "results": out, **pauses} if not any(pauses.values()):
                     with np.load(self.folder / name) as arrays:
@@ -94,10 +95,10 @@ class Driver(Simulation):
         return self._run(name, words, samples)
 
     def _state(self, name, words):
-        counts = [count for _, count in self._reads]
+        counts = [count for _, count in self._reads.values()]
         self._check(name, words, sum(counts))
         parts = np.split(words, np.cumsum(counts)[:-1])
-        return state(self._registers, dict(zip((base for base, _ in self._reads), parts)))
+        return state_from_words(self._registers, {place: part.tolist() for place, part in zip(self._reads, parts)})
 
     def _run(self, name, words, samples):
         width = 2 + max(2, -(-self._results.size // 32))

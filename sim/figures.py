@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter, StrMe
 
 from .words import cycle_table, ordered, percent, plural
 
-__all__ = ["draw_figures"]
+__all__ = ["draw_bars", "draw_figures"]
 
 #: Width of every figure; one unit of its drawing is one CSS pixel at full width.
 WIDTH = 1000
@@ -72,6 +72,38 @@ def draw_figures(pictures, counters, traffic):
             figures["traffic"] = _svg(_traffic(traffic), "traffic", "Memory words by category, operation and phase")
         return figures, [_unit_weights(config, place, pictures) for place, unit in enumerate(config.units)
                          if unit.stored]
+
+
+def draw_bars(name, title, rows, labels, unit):
+    """A figure of stacked horizontal bars, for other reports.
+
+    Parameters
+    ----------
+    name, title : str
+        What makes its identifiers unique on the page, and what it shows in words.
+    rows : list of dict of str to int
+        Bar by bar, parts in the order of the stack; all have the same keys.
+    labels : list of str
+        Of the bars.
+    unit : str
+        What is counted.
+
+    Returns
+    -------
+    Markup
+        Inline SVG.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        paints = [PAINT[own] for own in ("forward", "backward", "update", "report", "waiting", "muted")]
+        colours = {key: paints[place % len(paints)] for place, key in enumerate(rows[0])}
+        figure = _figure(40 + 30 * len(rows) + 40)
+        _legend(figure, 150, 6, rows[0], colours)
+        axes = _bars(figure, (150, 38, WIDTH - 260), rows, labels, colours, pitch=30)
+        axes.tick_params(axis="y", labelsize=13, labelcolor=PAINT["ink"])
+        axes.set_xlabel(unit)
+        return _svg(figure, name, title)
 
 
 def _figure(height):

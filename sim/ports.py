@@ -1,90 +1,13 @@
-"""What passes the ports of a core, as arrays: state and counters as registers, samples as items, results as rows.
+"""What passes the ports of a core, as arrays: samples as items of the stream, results as rows.
 
 Both ways to run a Verilated core, `sim.testbench` and `sim.driver`, use these.
 """
 
 import numpy as np
 
-from ..golden.units import clog2
 from ..rtl.events import input_layout
 
-__all__ = ["arrivals", "items", "result_row", "state", "state_reads", "state_writes"]
-
-
-def to_memory(unit, matrix):
-    """Words of a weight memory, each with a power of two of lanes, from a matrix (fan_in, channels); flat."""
-    padded = np.zeros((unit.fan_rows, unit.channel_words * unit.lanes), dtype=np.int64)
-    padded[unit.fan_address(np.arange(unit.fan_in)), :unit.channels] = matrix
-    memory = np.zeros((unit.channel_words, unit.fan_rows, 1 << clog2(unit.lanes)), dtype=np.int64)
-    memory[:, :, :unit.lanes] = padded.reshape(unit.fan_rows, -1, unit.lanes).transpose(1, 0, 2)
-    return memory.ravel()
-
-
-def from_memory(unit, words):
-    """The matrix (fan_in, channels) of an array of such words."""
-    memory = words.reshape(unit.channel_words, unit.fan_rows, -1)[:, :, :unit.lanes]
-    flat = memory.transpose(1, 0, 2).reshape(unit.fan_rows, -1)
-    return flat[unit.fan_address(np.arange(unit.fan_in)), :unit.channels]
-
-
-def _kept(registers):
-    """State of all units: (name in a checkpoint, unit, whether it is a memory, first register, their number)."""
-    for place, unit in enumerate(registers.config.units):
-        for kind in ("weight", "velocity", "lfsr", "dropout"):
-            region, memory = registers.regions.get(f"{unit.path}.{kind}"), kind in ("weight", "velocity")
-            if region:
-                yield (f"{kind}_{place}", unit, memory, region.base,
-                       unit.weight_depth << clog2(unit.lanes) if memory else unit.lanes)
-
-
-def _rates(registers):
-    """First registers of the learning-rate state of each block: number of halvings, samples since then."""
-    return [[registers.regions[f"{block.name}.{kind}"].base for kind in ("decays", "since_decay")]
-            for block in registers.config.blocks]
-
-
-def state_writes(registers, arrays):
-    """Register writes that load a whole state (`golden.checkpoint.state_arrays`): (first register, values)."""
-    for name, unit, memory, base, _ in _kept(registers):
-        yield base, to_memory(unit, arrays[name]) if memory else arrays[name]
-    for decays, since_decay in _rates(registers):
-        yield decays, [int(arrays["shift"]) - registers.config.update.shift]
-        yield since_decay, [int(arrays["since_decay"])]
-
-
-def state_reads(registers):
-    """Registers that hold the state and the counters: (first register, their number)."""
-    kept = [(base, count) for *_, base, count in _kept(registers)]
-    rates = [(base, 1) for pair in _rates(registers) for base in pair]
-    return kept + rates + [(address, 2) for address in registers.counters().values()]
-
-
-def state(registers, answers):
-    """The state as `golden.checkpoint.state_arrays`, and the counters as ``counter:<name>``.
-
-    Parameters
-    ----------
-    registers : RegisterMap
-    answers : dict
-        By first register, as in `state_reads`, an array of unsigned 32-bit values.
-    """
-    arrays, sign = {}, 1 << 31
-    for place, unit in enumerate(registers.config.units):
-        for kind in ("weight", "velocity"):
-            arrays[f"{kind}_{place}"] = np.zeros((0, unit.channels), dtype=np.int64)
-        for kind in ("lfsr", "dropout"):
-            arrays[f"{kind}_{place}"] = np.zeros(0, dtype=np.int64)
-    for name, unit, memory, base, _ in _kept(registers):
-        values = np.array(answers[base], dtype=np.int64)
-        arrays[name] = from_memory(unit, (values ^ sign) - sign) if memory else values
-    rates = {(int(answers[decays][0]) + registers.config.update.shift, int(answers[since_decay][0]))
-             for decays, since_decay in _rates(registers)}
-    # All blocks have seen the same samples; where they disagree, none of them is reported.
-    arrays["shift"], arrays["since_decay"] = rates.pop() if len(rates) == 1 else (-1, -1)
-    for name, address in registers.counters().items():
-        low, high = (int(value) for value in answers[address])
-        arrays[f"counter:{name}"] = low | high << 32
-    return {name: np.asarray(value) for name, value in arrays.items()}
+__all__ = ["arrivals", "items", "result_row"]
 
 
 def items(config, frames, labels, trains):

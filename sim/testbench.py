@@ -19,13 +19,14 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge, Timer
 
+from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.checkpoint import save_arrays
 from ..golden.config import parse
 from ..golden.units import clog2
 from ..rtl.registers import MAGIC, RegisterMap
 from ..rtl.result import result_layout
 from .build import ARRIVALS, BOX, ITEMS, queue_length
-from .ports import items, result_row, state, state_reads, state_writes
+from .ports import items, result_row
 
 
 class _Frames:
@@ -181,7 +182,8 @@ class Testbench:
     async def state(self):
         """Read the whole state, with the counters as ``counter:<name>``."""
         await self.settle()
-        return state(self.map, {address: await self.read(address, count) for address, count in state_reads(self.map)})
+        return state_from_words(self.map, {
+            name: await self.read(*place) for name, place in state_reads(self.map).items()})
 
 
 @cocotb.test()

@@ -4,6 +4,7 @@ import math
 from numbers import Number
 
 __all__ = [
+    "NOTHING",
     "PHASES",
     "cycle_table",
     "describe_sample",

@@ -1,5 +1,6 @@
 """The command line: what it writes, and one clear line for everything that is wrong."""
 
+import json
 import re
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def test_generate(tmp_path):
 def test_memories_without_generating(tmp_path):
     done = spikeloom("memories", "alexnet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"all .* 563,409,873 .* exceeds VU13P: 118%", done.stdout)
+    assert re.search(r"all .* 563,430,609 .* exceeds VU13P: 118%", done.stdout)
     assert re.search(r"block6.layer0 +. +139,264 . 285,876,224 . history: fewer bits", done.stdout)
     assert list(tmp_path.iterdir()) == []
 
@@ -59,7 +60,11 @@ def test_wrong_configuration(change, message, tmp_path):
      "nmnist:FOLDER, npz:FILE, not 'letters'"),
     (["train", "tiny", "--data", "idx:gone"], "gone: cannot be read: No such file or directory"),
     (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
+    (["synth", "tiny", "--target", "ecp6"], "--target must be one of ecp5-25, ecp5-85, ice40-up5k, xc7, not 'ecp6'"),
     (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
+    (["cycles", "tiny", "--lanes", "3"], "lanes in total must be at least 4, one for each unit, not 3"),
+    (["cycles", "lenet2", "--data", "digits"], "input.kind must be 'frame' for data set 'digits', not 'events'"),
+    (["board", "tiny", "--board", "table"], "--board must be one of icebreaker, ulx3s-85f, not 'table'"),
     (["train", "tiny", "--driver", "paper"], "--driver must be compiled or cocotb, not 'paper'"),
     (["simulate", "tiny", "--driver", "compiled"],
      "--driver must be cocotb for cycle level, waveform or pauses, not 'compiled'"),
@@ -67,6 +72,32 @@ def test_wrong_configuration(change, message, tmp_path):
 def test_wrong_arguments(arguments, message, tmp_path):
     done = spikeloom(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, f"spikeloom: {message}\n")
+
+
+@pytest.mark.parametrize("mode", ["training", "inference"])
+def test_cycles(mode, tmp_path):
+    """The suggested lanes, pasted into the configuration, give the figures that were promised."""
+    def figures(config):
+        options = [] if mode == "training" else ["--infer"]
+        done = spikeloom("cycles", config, "--samples", "8", "--before", "64", *options, "--json", "out/figures.json",
+                         cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["figures.json"]
+        return done.stdout, json.loads((tmp_path / "out/figures.json").read_text())
+
+    text, found = figures("tiny")
+    present, suggested = found["present"], found["suggested"]
+    assert (found["mode"], found["samples"], found["trained before"]) == (mode, 8, 64)
+    assert set(present["blocks"][0]["phases"]) == {"forward"} | (
+        {"backward", "update"} if mode == "training" else set())
+    assert suggested["lanes"] <= present["lanes"]
+    assert suggested["cycles per sample"] < present["cycles per sample"]
+    pasted, lines = presets.text("tiny"), re.findall("^lanes = .*", text, re.MULTILINE)
+    lanes = iter(lines)
+    (tmp_path / "better.toml").write_text(re.sub("^lanes = .*", lambda _: next(lanes), pasted, flags=re.MULTILINE))
+    assert list(lanes) == []
+    _, again = figures("better.toml")
+    assert again["present"] == {name: suggested[name] for name in again["present"]}
 
 
 def test_simulate_at_sample_level(models, tmp_path):

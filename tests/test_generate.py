@@ -12,6 +12,7 @@ from spikeloom.gen import presets
 from spikeloom.gen.generate import generate, generate_text
 from spikeloom.golden import checkpoint
 from spikeloom.golden.config import ConfigError
+from spikeloom.golden.memories import memories
 from spikeloom.rtl.core import Core
 from spikeloom.sim.draw import draw
 
@@ -57,19 +58,22 @@ def test_sidecar_names_exist(tiny):
 
 
 def test_sidecar_memories_are_those_of_the_verilog(tiny):
-    """Every memory of the Verilog is in the memory map with its size, and no other."""
+    """Every memory of the Verilog is in the memory map with its size, and no other; it also says how they are used."""
     text, contract = tiny[0].read_text(), json.loads(tiny[1].read_text())
-    found = {}
+    found, granules = {}, {}
     for module, body in re.findall(r"^module \\?(\S+?) ?\((.*?)^endmodule", text, re.MULTILINE | re.DOTALL):
         if module == "tiny_memory":
             continue
         for high, top in re.findall(r"^  reg \[(\d+):0\] \w+ \[(\d+):0\];", body, re.MULTILINE):
             found[module] = (int(top) + 1, int(high) + 1)
-        for depth, width in re.findall(r"^  tiny_memory #\(.*?DEPTH\(32'd(\d+)\).*?WIDTH\(32'd(\d+)\)", body,
-                                       re.MULTILINE | re.DOTALL):
-            found[module] = (int(depth), int(width))
+        for depth, granule, width in re.findall(
+                r"^  tiny_memory #\(.*?DEPTH\(32'd(\d+)\).*?GRANULE\(32'd(\d+)\).*?WIDTH\(32'd(\d+)\)", body,
+                re.MULTILINE | re.DOTALL):
+            found[module], granules[module] = (int(depth), int(width)), int(granule)
     listed = {m["verilog"]: (max(2, m["depth"]), m["width"]) for m in contract["memories"]}
     assert found == listed
+    assert granules == {f"tiny.{m.path}": m.granule or m.width for m in memories(presets.find("tiny"))
+                        if not m.combinational}
 
 
 def test_text_does_not_grow_with_memories():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.golden.geometry import SCAN_MINIMUM, Bitmap, Span, spans, transposed
+from spikeloom.golden.geometry import Bitmap, Span, spans, transposed
 from strategies import spatial_units
 
 
@@ -14,7 +14,7 @@ from strategies import spatial_units
 def bitmaps(draw):
     channels = draw(st.one_of(st.integers(1, 9), st.integers(28, 80)))
     return Bitmap(height=draw(st.integers(1, 4)), width=draw(st.integers(1, 20)), channels=channels,
-                  granule=draw(st.integers(1, min(channels, 40))))
+                  granule=draw(st.integers(1, min(channels, 40))), minimum=draw(st.sampled_from([1, 8, 32, 50])))
 
 
 def places(layout, y, x):
@@ -36,7 +36,7 @@ def test_every_input_has_a_bit_of_its_own(layout):
 @given(bitmaps())
 def test_words_are_whole_granules_and_wide_enough(layout):
     assert layout.scan_width == layout.parts * layout.granule
-    assert layout.scan_width >= SCAN_MINIMUM or layout.groups == 1
+    assert layout.scan_width >= layout.minimum or layout.groups == 1
     # Narrow pixels are not torn apart, and wide ones do not mix.
     for x in range(layout.width):
         words = {word for word, _ in places(layout, 0, x)}

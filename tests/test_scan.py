@@ -161,8 +161,8 @@ def rtl_scan(shape, memory, *, limit, runs=1):
 
 def check(shape, memory, runs=1):
     operations, addresses, reads = expected_scan(shape, memory)
-    # Start in cycle 0, first read in 1, first operation in 3, then one in every cycle.
-    expected = {3 + place: operation for place, operation in enumerate(operations)}
+    # Start in cycle 0, first read in 1, first operation in 4, then one in every cycle.
+    expected = {4 + place: operation for place, operation in enumerate(operations)}
     found = rtl_scan(shape, memory, limit=len(operations) + 20, runs=runs)
     assert found == ([(expected, addresses)] * runs, reads * runs)
     return operations

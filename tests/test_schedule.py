@@ -37,12 +37,12 @@ def test_passes_of_one_interval():
     layer, classifier = ONE.units
     # Two cycles until the first operation; its last: five stages (one multiplies), one to move the sum of the frame
     # aside, and two to integrate and to leave, which take the classifier as many.
-    assert forward_cycles(layer, 5) == 2 + 5 + 5 + 3
-    assert forward_cycles(classifier, 2) == 2 + 2 + 4 + 2
+    assert forward_cycles(layer, 5) == 3 + 5 + 5 + 3
+    assert forward_cycles(classifier, 2) == 3 + 2 + 4 + 2
     # A request: register, address, memory, output register, product, a tree of one level, sum.
     assert dot_latency(classifier) == 6
-    assert backward_cycles(classifier, None, 3) == 2 + 3 + 2 + 2
-    assert backward_cycles(layer, classifier, 4) == 2 + 4 + 7 + 2
+    assert backward_cycles(classifier, None, 3) == 3 + 3 + 2 + 2
+    assert backward_cycles(layer, classifier, 4) == 3 + 4 + 7 + 2
     # One group: one bitmap, two cycles to load and to leave it.
     assert update_cycles(layer, 6) == 2 + (1 + 2) + 6 + 7
     assert update_cycles(classifier, 7) == 2 + (1 + 2) + 7 + 7
@@ -52,22 +52,22 @@ def test_passes_of_one_interval():
 def test_one_sample():
     schedule = Schedule(ONE, log=True)
     # Values in cycles 0 to 2, dispatch in 3.
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 14 + 10 + 9 + 15 + 19 + 5)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 15 + 11 + 10 + 16 + 19 + 5)
     assert schedule.phases == [
-        Phase(0, 0, 0, "forward", 0, 4, 17),
-        Phase(0, 0, 0, "forward", 1, 18, 27),
-        Phase(0, 0, 0, "backward", 1, 28, 36),
-        Phase(0, 0, 0, "backward", 0, 37, 51),
-        Phase(0, 0, 0, "update", 0, 52, 69),   # both at once: 18 cycles
-        Phase(0, 0, 0, "update", 1, 52, 70),   # and 19
-        Phase(0, 0, 0, "report", -1, 71, 75),
+        Phase(0, 0, 0, "forward", 0, 4, 18),
+        Phase(0, 0, 0, "forward", 1, 19, 29),
+        Phase(0, 0, 0, "backward", 1, 30, 39),
+        Phase(0, 0, 0, "backward", 0, 40, 55),
+        Phase(0, 0, 0, "update", 0, 56, 73),   # both at once: 18 cycles
+        Phase(0, 0, 0, "update", 1, 56, 74),   # and 19
+        Phase(0, 0, 0, "report", -1, 75, 79),
     ]
     assert schedule.counters == {
-        "block0.layer0.cycles.forward": 14, "block0.classifier.cycles.forward": 10,
-        "block0.layer0.cycles.backward": 15, "block0.classifier.cycles.backward": 9,
+        "block0.layer0.cycles.forward": 15, "block0.classifier.cycles.forward": 11,
+        "block0.layer0.cycles.backward": 16, "block0.classifier.cycles.backward": 10,
         "block0.layer0.cycles.update": 18, "block0.classifier.cycles.update": 19,
-        "block0.cycles.forward": 1 + 14 + 10,  # and the cycle of the dispatch
-        "block0.cycles.backward": 24, "block0.cycles.update": 19, "block0.cycles.report": 5,
+        "block0.cycles.forward": 1 + 15 + 11,  # and the cycle of the dispatch
+        "block0.cycles.backward": 26, "block0.cycles.update": 19, "block0.cycles.report": 5,
         "block0.wait.input": 3, "block0.wait.result": 0,
     }
 
@@ -75,22 +75,22 @@ def test_one_sample():
 def test_gradients_in_memory():
     """Added up after every interval, applied after the last; the memory is cleared before the first sample begins."""
     layer, classifier = IMAGE.units
-    # Two cycles until the first operation; four stages of a product, the sum, and its write.
-    assert accumulate_cycles(layer, 3) == 2 + 3 + 4 + 2
+    # Three cycles until the first operation; four stages of a product, the sum, and its write.
+    assert accumulate_cycles(layer, 3) == 3 + 3 + 4 + 2
     assert apply_cycles(layer) == 2 + 9 + 7
     assert update_cycles(classifier, 7) == 2 + (2 + 2) + 7 + 7  # two steps of one bitmap word
     schedule = Schedule(IMAGE, log=True)
     # The values are there in cycle 2, nine words are cleared until 9.
     begin, end = schedule.sample(
         [[Passes(4, (4,), (3,))] * 2, [Passes(2, (3,), (0,)), Passes(2, (3,), (7,))]], train=True)
-    first = 10 + 14 + 10 + 9 + 15
-    assert (begin, end) == (10, first + 11 + 1 + 14 + 10 + 9 + 15 + (11 + 18) + 5)
+    first = 10 + 15 + 11 + 10 + 16
+    assert (begin, end) == (10, first + 12 + 1 + 15 + 11 + 10 + 16 + (12 + 18) + 5)
     updates = [(p.interval, p.unit, p.first, p.last) for p in schedule.phases if p.kind == "update"]
-    assert updates == [(0, 0, first + 1, first + 11),
-                       (1, 0, first + 61, first + 89), (1, 1, first + 61, first + 80)]
-    assert schedule.counters["block0.layer0.cycles.update"] == 11 + 29
+    assert updates == [(0, 0, first + 1, first + 12),
+                       (1, 0, first + 66, first + 95), (1, 1, first + 66, first + 85)]
+    assert schedule.counters["block0.layer0.cycles.update"] == 12 + 30
     assert schedule.counters["block0.classifier.cycles.update"] == 20
-    assert schedule.counters["block0.cycles.update"] == 11 + 29
+    assert schedule.counters["block0.cycles.update"] == 12 + 30
     assert schedule.counters["block0.wait.input"] == 0
 
 
@@ -103,7 +103,8 @@ def test_slices():
     assert (layer.slices, layer.error_frames, classifier.error_frames) == (2, 1, 2)
     schedule = Schedule(config, log=True)
     schedule.batch([[[Passes(4, (5, 6), (3, 2))], [Passes(2, (3, 4), (7, 0))]]], train=True, items=[[2]])
-    late, early = [2 + 4 + 2 + 2, 6 + 7 + 4, 2 + 2 + 3 + 2], [2 + 3 + 2 + 2, 5 + 7 + 4, 2 + 3 + 3 + 2 + (2 + 3 + 7)]
+    late = [3 + 4 + 2 + 2, 3 + 6 + 7 + 2, 3 + 2 + 3 + 2]
+    early = [3 + 3 + 2 + 2, 3 + 5 + 7 + 2, 3 + 3 + 3 + 2 + (2 + 3 + 7)]
     passes = [(p.kind, p.unit, p.last - p.first + 1) for p in schedule.phases if p.kind in ("backward", "update")]
     assert passes == [
         ("backward", 1, late[0]), ("backward", 0, late[1]), ("update", 0, late[2]),
@@ -116,31 +117,31 @@ def test_slices():
 def test_inference_has_neither_backward_nor_update():
     schedule = Schedule(ONE, log=True)
     begin, end = schedule.sample([[LAYER], [CLASSIFIER]], train=False)
-    assert (begin, end) == (3, 3 + 24 + 5)
+    assert (begin, end) == (3, 3 + 26 + 5)
     assert {phase.kind for phase in schedule.phases} == {"forward", "report"}
     assert not {name for name in schedule.counters if "backward" in name or "update" in name}
 
 
 @pytest.mark.parametrize("arrival, begin, wait", [
-    (40, 41, 8),   # from cycle 33, after the report, to the dispatch
-    (33, 34, 1),
-    (32, 33, 0),   # complete just in time
-    (10, 33, 0),
+    (42, 43, 8),   # from cycle 35, after the report, to the dispatch
+    (35, 36, 1),
+    (34, 35, 0),   # complete just in time
+    (10, 35, 0),
 ])
 def test_waiting_for_input(arrival, begin, wait):
     schedule = Schedule(ONE)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False) == (3, 32)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False) == (3, 34)
     assert schedule.counters["block0.wait.input"] == 3
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=arrival) == (begin, begin + 29)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=arrival) == (begin, begin + 31)
     assert schedule.counters["block0.wait.input"] == 3 + wait
 
 
-@pytest.mark.parametrize("accepted, wait", [(33, 0), (58, 0), (59, 1), (92, 34)])
+@pytest.mark.parametrize("accepted, wait", [(35, 0), (62, 0), (63, 1), (96, 34)])
 def test_waiting_for_the_result_to_be_taken(accepted, wait):
-    # The second forward passes end in cycle 57; the report reads its first count in 59 if the port is free by then.
+    # The second forward passes end in cycle 61; the report reads its first count in 63 if the port is free by then.
     schedule = Schedule(ONE)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, accepted=accepted) == (3, 32)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=30) == (33, 62 + wait)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, accepted=accepted) == (3, 34)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=30) == (35, 66 + wait)
     assert schedule.counters["block0.wait.result"] == wait
     assert schedule.counters["block0.cycles.report"] == 10
 
@@ -149,20 +150,20 @@ def test_two_blocks_hand_over_spikes():
     """Block 1 begins when both spike words of an interval have passed the queue; block 0 when they are taken."""
     schedule = Schedule(TWO, log=True)
     quick = [[Passes(2, (0,), (0,))] * 2] * 3 + [[Passes(3, (0,), (0,))] * 2]
-    # Layer 0: 2 + 10 = 12 cycles, the last classifier 11, all others 10; block 0 begins in cycle 3.
+    # Layer 0: 2 + 11 = 13 cycles, the last classifier 12, all others 11; block 0 begins in cycle 3.
     begin, end = schedule.sample(quick, train=False)
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    # Spikes are written until cycle 15, offered two later, taken in 17: block 1 dispatches in 18. Block 0 has computed
-    # its classifier until 25 and goes on in 26.
-    assert first[0, 0, 0] == (4, 15) and first[0, 0, 1] == (16, 25)
-    assert first[1, 0, 0] == (19, 28) and first[1, 0, 1] == (29, 39)
-    # Interval 1: written until 38. Its slot is taken until 39 and free in 40; two words: 40 and 41.
-    assert first[0, 1, 0] == (27, 38) and first[0, 1, 1] == (39, 48)
-    assert first[1, 1, 0] == (43, 52) and first[1, 1, 1] == (53, 63)
-    assert (begin, end) == (3, 63 + 5)
+    # Spikes are written until cycle 16, offered two later, taken in 18: block 1 dispatches in 19. Block 0 has computed
+    # its classifier until 27 and goes on in 28.
+    assert first[0, 0, 0] == (4, 16) and first[0, 0, 1] == (17, 27)
+    assert first[1, 0, 0] == (20, 30) and first[1, 0, 1] == (31, 42)
+    # Interval 1: written until 41. Its slot is taken until 42 and free in 43; two words: 43 and 44.
+    assert first[0, 1, 0] == (29, 41) and first[0, 1, 1] == (42, 52)
+    assert first[1, 1, 0] == (46, 56) and first[1, 1, 1] == (57, 68)
+    assert (begin, end) == (3, 68 + 5)
     assert {name: schedule.counters[name] for name in schedule.counters if "wait" in name} == {
         "block0.wait.input": 3, "block0.wait.output": 0,
-        "block1.wait.input": 18 + 2, "block1.wait.result": 0,
+        "block1.wait.input": 19 + 2, "block1.wait.result": 0,
     }
 
 
@@ -171,16 +172,16 @@ def test_waiting_for_the_block_after():
     schedule = Schedule(TWO, log=True)
     slow = [[Passes(count, (0,), (0,))] * 2 for count in (2, 2, 100, 2)]
     schedule.sample(slow, train=False)
-    # Block 1 computes interval 0 until 18 + 108 + 10 = 136; the words of interval 1 leave in 137 and 138.
+    # Block 1 computes interval 0 until 19 + 109 + 11 = 139; the words of interval 1 leave in 140 and 141.
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    assert first[1, 0, 1] == (127, 136)
-    assert first[1, 1, 0][0] == 140
+    assert first[1, 0, 1] == (129, 139)
+    assert first[1, 1, 0][0] == 143
     schedule.sample(slow, train=False, arrival=50)
     begins = [p.first - 1 for p in schedule.phases if (p.block, p.sample, p.interval, p.unit) == (0, 1, 0, 0)]
-    assert begins == [139]
-    # The sample was there in 51. Its next interval could begin in 162, but block 1 frees the slot in 257, after its
-    # 118 cycles from 139, and takes words in 258 and 259.
-    assert schedule.counters["block0.wait.output"] == (139 - 51) + (260 - 162)
+    assert begins == [142]
+    # The sample was there in 51, the block in 53. Its next interval could begin in 167, but block 1 frees the slot in
+    # 262, after its 120 cycles from 142, and takes words in 263 and 264.
+    assert schedule.counters["block0.wait.output"] == (142 - 53) + (265 - 167)
 
 
 @given(st.integers(1, 4), st.integers(1, 20), st.lists(st.integers(2, 80), min_size=1, max_size=8))
@@ -195,7 +196,7 @@ def test_free_running_source(slots, size, operations):
         assert arrival == max(arrivals[-1] + 1 if arrivals else 0, room) + size - 1
         begin, end = schedule.sample([[Passes(count, (0,), (0,))], [Passes(2, (0,), (0,))]], train=False)
         # The sample's slot is free when its last pass is over: not during the report.
-        released.append(begin + forward_cycles(config.units[0], count) + 10)
+        released.append(begin + forward_cycles(config.units[0], count) + 11)
         assert begin == max(arrival + 1, begins[-1] + 1 if begins else 0)
         assert end == released[-1] + report_cycles(config.units[1])
         arrivals.append(arrival)

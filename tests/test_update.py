@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.golden.schedule import UPDATE_DEPTH, update_cycles
+from spikeloom.golden.schedule import ROW_DEPTH, UPDATE_DEPTH, update_cycles
 from spikeloom.rtl.update import UpdateScan
 from strategies import scan_memory, small
 
@@ -31,24 +31,27 @@ def unit_of(n_in, lanes_below, *, classes=3, lanes=2, steps=1, period=1):
 
 
 def expected_scan(unit, base, memory):
-    operations, addresses, layout = [], [], unit.bitmap
+    operations, addresses, layout, begun = [], [], unit.bitmap, 0
     for group in range(layout.words):
         addresses += [base + step * layout.words + group for step in range(unit.frames)]
         history = [memory[address] for address in addresses[-unit.frames:]]
+        active = False
         for bit in range(min(layout.scan_width, unit.fan_rows - group * layout.scan_width)):
             steps = [step for step in range(unit.frames) if history[step] >> bit & 1]
+            active |= bool(steps)
             operations += [
                 Operation(group * layout.scan_width + bit, step, word * unit.fan_rows, word * unit.frames,
                           step == steps[0], step == steps[-1], word != unit.words - 1)
                 for word in range(unit.words) for step in steps]
-    return operations, addresses
+        begun += active
+    return operations, addresses, begun
 
 
 def check(unit, base, memory, runs=1):
-    operations, addresses = expected_scan(unit, base, memory)
+    operations, addresses, begun = expected_scan(unit, base, memory)
     # The pass ends UPDATE_DEPTH cycles after `finish`, and counts its first and its last cycle.
-    finish = update_cycles(unit, len(operations)) - UPDATE_DEPTH - 1
-    assert finish == 1 + unit.bitmap.words * (unit.frames + 2) + len(operations)
+    finish = update_cycles(unit, len(operations) + ROW_DEPTH * begun) - UPDATE_DEPTH - 1
+    assert finish == 1 + unit.bitmap.words * (unit.frames + 2) + len(operations) + 2 * begun
     scan = UpdateScan(unit, depth=len(memory))
 
     def observe(ctx):

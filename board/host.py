@@ -1,0 +1,284 @@
+"""The computer's end of the serial line: packets over any port that reads and writes bytes.
+
+Nothing is ever sent that the core might not have room for: a sample (or, with events, a step of one) only after the
+answer that there is room, and a register request only behind a response, or while no block computes, when the core is
+faster than the line.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+from ..gen.state import state_from_words, state_reads, state_writes
+from ..rtl.host import RESPONSE_BYTES, Answer, Packets
+from ..rtl.registers import MAGIC, RegisterMap
+
+__all__ = ["Host", "LinkError", "Result", "decode", "encode_batch", "encode_request"]
+
+#: Requests on the way at a time while no block computes: their responses stay far below the buffer of any driver.
+WINDOW = 64
+
+
+class LinkError(RuntimeError):
+    """The line or the core does not do what it should; the message says what, and what helps."""
+
+
+class Result(NamedTuple):
+    """What the core says of a sample: see `rtl.result.result_layout`; `counts` is a tuple of int."""
+
+    prediction: int
+    counts: tuple
+    label: int
+    train: int
+    cycles: int
+
+
+def _packet(kind, layout, size, fields):
+    word = kind
+    for name, value in fields.items():
+        field = layout[name]
+        if not 0 <= value < 1 << field.width:
+            raise ValueError(f"{name} must be within 0 .. {(1 << field.width) - 1}, not {value!r}")
+        word |= int(value) << 1 + field.offset
+    return word.to_bytes(size, "little")
+
+
+def encode_request(packets, address, value=None):
+    """The packet of a read, or of a write of the integer `value` (32 bits, signed or unsigned)."""
+    fields = {"address": address, "write": value is not None, "data": (value or 0) % 2**32}
+    return _packet(1, packets.request, packets.request_bytes, fields)
+
+
+def encode_batch(config, packets, frames, labels, train):
+    """The packets of one batch, as parts of which each ends with an item that is answered by `Answer.ROOM`.
+
+    Parameters
+    ----------
+    config : Config
+    packets : Packets
+    frames : array of int
+        Values (update.batch, input.size); with events, the bits of every step (update.batch, T, input.size).
+    labels : sequence of int
+    train : bool
+
+    Returns
+    -------
+    list of bytes
+        A part for each sample; with events, for each step.
+
+    Raises
+    ------
+    ValueError
+        If the frames have another shape, or a value or a label is out of range.
+    """
+    frames = np.asarray(frames)
+    events, batch = config.input.kind == "events", config.update.batch
+    shape = (batch, *([config.time.steps] if events else []), config.input.size)
+    if frames.shape != shape or len(labels) != batch:
+        raise ValueError(f"a batch must have shape {shape} and {batch} labels, not {frames.shape} and {len(labels)}")
+
+    def part(label, items):
+        own = {"label": int(label), "train": int(train)}
+        return b"".join(_packet(0, packets.item, packets.item_bytes, own | item) for item in items)
+
+    if not events:
+        last = config.input.size - 1
+        return [part(label, ({"value": int(value), "first": int(place == 0), "last": int(place == last)}
+                             for place, value in enumerate(frame))) for frame, label in zip(frames, labels)]
+    parts, (_, width, channels), k = [], config.input.shape, config.time.interval
+    for interval in range(config.intervals):
+        for frame, label in zip(frames, labels):
+            for step in range(interval * k, (interval + 1) * k):
+                items = [{"y": index // channels // width, "x": index // channels % width, "channel": index % channels}
+                         for index in np.flatnonzero(frame[step]).tolist()] + [{"end": 1}]
+                items[0]["first"] = int(step == 0)
+                parts.append(part(label, items))
+    return parts
+
+
+def decode(packets, payload):
+    """The `Result` of the bytes that follow `Answer.RESULT`."""
+    word = packets.result.from_bits(int.from_bytes(payload, "little") & (1 << packets.result.size) - 1)
+    return Result(word.prediction, tuple(word.counts), word.label, word.train, word.cycles)
+
+
+class Host:
+    """A core at the other end of a serial line.
+
+    Samples may be sent before the results of those before were asked for; results come in order.
+
+    Parameters
+    ----------
+    port
+        Has ``read(count)``, which returns fewer bytes if they do not come in time, ``write(data)``, ``flush()``, which
+        returns when everything was sent, and ``send_break()``: a `serial.Serial` with a timeout, or anything alike.
+    config : Config
+        What the core was built from.
+    reset : bool
+        Begin with `reset`; otherwise the core must be at rest, and goes on as it is.
+
+    Raises
+    ------
+    LinkError
+        From every method: nothing answers, another core does, or the line lost something.
+    """
+
+    def __init__(self, port, config, *, reset=True):
+        self.port, self.config = port, config
+        self.registers, self.packets = RegisterMap(config), Packets(config)
+        self._forget()
+        if reset:
+            self.reset()
+        else:
+            self._identify()
+
+    def _forget(self):
+        self._responses, self._results, self._room, self.pending = deque(), deque(), True, 0
+
+    def reset(self):
+        """Break: the core forgets everything but what is in its memories. Weights have to be loaded or trusted."""
+        self.port.flush()  # what is still to be sent would come behind the break
+        self.port.send_break()
+        heard = b""
+        while part := self.port.read(256):  # what was on the way, cut off, and then the answer
+            heard += part
+        if heard[-1:] != bytes([Answer.RESET]):
+            raise LinkError("no answer to a break: check the port, the bit rate and the board")
+        self._forget()
+        self._identify()
+
+    def _identify(self):
+        for name, wanted in (("identification", MAGIC), ("configuration", int(self.config.hash[:8], 16))):
+            found, = self.read(self.registers.regions[name].base)
+            if found != wanted:
+                raise LinkError(f"register {name} must be {wanted:#010x}, not {found:#010x}: another core is loaded")
+
+    # Answers
+
+    def _exactly(self, count):
+        data = self.port.read(count)
+        while len(data) < count:
+            part = self.port.read(count - len(data))
+            if not part:
+                raise LinkError(f"the core sent {len(data)} of {count} bytes: check the bit rate, then reset")
+            data += part
+        return data
+
+    def _hear(self, what):
+        """Take one answer from the line; the core may need more than one timeout of the port for `what`."""
+        head = self.port.read(1)
+        if not head:
+            raise LinkError(f"no answer: waited for {what}")
+        match head[0]:
+            case Answer.ROOM:
+                self._room = True
+            case Answer.RESPONSE:
+                self._responses.append(int.from_bytes(self._exactly(RESPONSE_BYTES - 1), "little"))
+            case Answer.RESULT:
+                self._results.append(decode(self.packets, self._exactly(self.packets.result_bytes - 1)))
+            case Answer.RESET:
+                raise LinkError("the core was reset by something else; samples on the way are lost")
+            case Answer.FRAMING:
+                raise LinkError("the core received a byte without a stop bit: check the bit rate, then reset")
+            case Answer.OVERRUN:
+                raise LinkError("the core received a packet before it had room: reset, and send only behind answers")
+            case other:
+                raise LinkError(f"the core sent {other:#04x}, which is no answer: check the bit rate, then reset")
+
+    # Registers
+
+    def _access(self, requests):
+        """Responses to many requests, as fast as the line allows if that is safe."""
+        sent, answers = 0, []
+        window = WINDOW if len(requests) > 1 and self.pending == 0 and self._rests() else 1
+        while len(answers) < len(requests):
+            while sent < len(requests) and sent - len(answers) < window:
+                self.port.write(requests[sent])
+                sent += 1
+            while not self._responses:
+                self._hear("the response to a register access")
+            answers.append(self._responses.popleft())
+        return answers
+
+    def _rests(self):
+        """Wait until no block computes, one question at a time; only for when nothing is pending."""
+        request = encode_request(self.packets, self.registers.regions["status"].base)
+        while True:
+            self.port.write(request)
+            while not self._responses:
+                self._hear("the response to a register access")
+            if self._responses.popleft() & 1:
+                return True
+
+    def read(self, address, count=1):
+        """Consecutive registers, as a list of unsigned integers."""
+        return self._access([encode_request(self.packets, address + place) for place in range(count)])
+
+    def write(self, address, values):
+        """Write consecutive registers; values are integers, signed or unsigned."""
+        self._access([encode_request(self.packets, address + place, int(value)) for place, value in enumerate(values)])
+
+    def load(self, arrays):
+        """Write a whole state (`golden.checkpoint.state_arrays`): weights, velocities, LFSRs, learning rate."""
+        for address, values in state_writes(self.registers, arrays):
+            self.write(address, values)
+
+    def state(self):
+        """Read the whole state, with the counters as ``counter:<name>``."""
+        return state_from_words(self.registers, {
+            name: self.read(*place) for name, place in state_reads(self.registers).items()})
+
+    def counters(self):
+        """All counters by name, integers."""
+        found = {}
+        for name, address in self.registers.counters().items():
+            low, high = self.read(address, 2)
+            found[name] = low | high << 32
+        return found
+
+    def status(self):
+        """Whether no block computes, and whether a sample was malformed since reset: two bool."""
+        word, = self.read(self.registers.regions["status"].base)
+        return bool(word & 1), bool(word & 2)
+
+    # Samples
+
+    def send(self, frames, labels=None, *, train=False):
+        """Send one batch (with `update.batch` = 1, one sample) as soon as there is room.
+
+        Parameters and errors as for `encode_batch`; nothing is sent of a batch with errors. Labels may be left out
+        without training.
+        """
+        labels = [0] * self.config.update.batch if labels is None and not train else labels
+        for part in encode_batch(self.config, self.packets, frames, labels, train):
+            while not self._room:
+                self._hear("room for a sample")
+            self._room = False
+            self.port.write(part)
+        self.pending += self.config.update.batch
+
+    def result(self):
+        """The `Result` of the oldest sample that was sent and not asked for.
+
+        Raises
+        ------
+        LinkError
+            If there is none, too.
+        """
+        if not self.pending:
+            raise LinkError("no result is due: every sample that was sent has been answered")
+        while not self._results:
+            self._hear("a result")
+        self.pending -= 1
+        return self._results.popleft()
+
+    def run(self, frames, labels, *, train=False):
+        """Send samples, a multiple of `update.batch`, and yield their results in order, one batch ahead of them."""
+        batch = self.config.update.batch
+        for begin in range(0, len(labels) + batch, batch):
+            end = begin + batch
+            if begin < len(labels):
+                self.send(frames[begin:end], labels[begin:end], train=train)
+            for _ in range(batch if begin else 0):
+                yield self.result()

@@ -1,0 +1,83 @@
+"""Which memory becomes which RAM, and how many primitives that takes: one rule, imposed on synthesis and checked in it.
+
+A memory at most as deep as one primitive of distributed RAM is distributed, every other one is block RAM. So nothing
+but a register stands behind a distributed RAM, and it costs at most 1.5 LUTs per bit of its width; the next deeper one
+would need a multiplexer behind it and twice the LUTs, and in block RAM it is nearly always a part of one block for 36
+bits. What is read combinationally is distributed whatever its depth, and in registers where LUTs cannot be RAM.
+"""
+
+from typing import NamedTuple
+
+from ..golden.config import ConfigError
+from ..golden.memories import Memory, memories
+
+__all__ = ["Placed", "place_memories", "primitives"]
+
+
+class Placed(NamedTuple):
+    """A memory of the map and what becomes of it.
+
+    `kind` is ``block``, ``distributed`` or ``registers``; `count` is the number of its primitives, for block RAM in
+    units of the smaller block, for registers 0.
+    """
+
+    memory: Memory
+    kind: str
+    count: int
+
+
+def _style(config, memory):
+    """What the configuration asks for, ``auto`` where it leaves the choice; as the RTL hands it to its stores."""
+    styles, name = config.hardware.memory, memory.path.split(".", 1)[-1]
+    if name in ("buffer.bitmaps", "buffer.values"):
+        return styles.input
+    endings = {"weight_store": styles.weight, "velocity_store": styles.weight, "potential_store": styles.potential,
+               "window_store": styles.history, "bitmaps": styles.history, "error_store": styles.error}
+    for ending, style in endings.items():
+        if name.endswith(ending):
+            return style
+    return "auto"
+
+
+def _kind(config, memory, target):
+    family = target.family
+    if memory.combinational:
+        return "distributed" if family.lutrams else "registers"
+    style = _style(config, memory)
+    if style == "distributed" and not family.lutrams:
+        raise ConfigError(f"hardware.memory must be auto or block for {target.name}, whose LUTs cannot be RAM, not "
+                          f"{style!r} ({memory.path})")
+    if style != "auto":
+        return style
+    return "distributed" if memory.depth <= family.distributed_depth else "block"
+
+
+def primitives(family, kind, depth, width, granule=None):
+    """Primitives of a memory with `depth` words of `width` bits and a write enable for every `granule` bits.
+
+    A block RAM holds bits side by side, and where a memory is deeper than it, also words; a group of bits with a write
+    enable of its own belongs to one granule. Of the shapes of a block, the one that needs fewest is taken.
+    """
+    granule, depth = granule or width, max(2, depth)  # no memory is built with a single word
+    if kind == "registers":
+        return 0
+    if kind == "block":
+        return min(-(-(width // granule * -(-granule // bits) * -(-depth // deep)) // lanes)
+                   for deep, bits, lanes in family.shapes)
+    one = next((own for own in family.lutrams if depth <= own.depth), family.lutrams[-1])
+    return -(-depth // one.depth) * (width // granule) * -(-granule // one.bits)
+
+
+def place_memories(config, target):
+    """Every memory of the core of `config` as `Placed`.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration asks for distributed RAM where there is none.
+    """
+    found = []
+    for memory in memories(config):
+        kind = _kind(config, memory, target)
+        found.append(Placed(memory, kind, primitives(target.family, kind, memory.depth, memory.width, memory.granule)))
+    return found

@@ -1,0 +1,103 @@
+"""Runs a tool once per content: what it wrote is found again under the hash of all that went in."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from filelock import FileLock
+
+__all__ = ["SynthesisError", "find_tool", "run_once", "tool_versions"]
+
+
+class SynthesisError(RuntimeError):
+    """A tool is missing or failed; the message names the tool and its log."""
+
+
+def find_tool(name):
+    """Command of the tool `name` of YoWASP, such as ``yosys``, and the version of its package.
+
+    Raises
+    ------
+    SynthesisError
+        If it is not installed.
+    """
+    program = f"yowasp-{name}"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(program, path=path)
+    try:
+        if found:
+            return found, version(program)
+    except PackageNotFoundError:
+        pass
+    raise SynthesisError(f"{program} is missing; install it with: pip install 'spikeloom[synth]'")
+
+
+def tool_versions(*names):
+    """Version of each tool, by the name of its package."""
+    return {f"yowasp-{name}": find_tool(name)[1] for name in names}
+
+
+def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: False):
+    """Run `tool` in the folder of its content below `root`, unless it did so before.
+
+    A run that was interrupted left no mark and is made again. Two processes that want the same wait for each other.
+    Tools see their folder and nothing else.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of all runs.
+    tool : str
+        As `find_tool` takes it.
+    arguments : sequence of str
+    files : dict of str to (str or Path)
+        Name in the folder -> text, or a file that another run wrote; the folder of that run stands for its content.
+    finish : callable, optional
+        Takes the folder after a good run and before the mark.
+    accepts : callable
+        Takes the log of a run that ended with an error; whether that is a result.
+
+    Returns
+    -------
+    folder : Path
+    good : bool
+        Whether the tool ended without an error.
+
+    Raises
+    ------
+    SynthesisError
+        If the tool is missing, or ends with an error that is no result.
+    """
+    command, installed = find_tool(tool)
+    contents = [source.parent.name if isinstance(source, Path) else source for source in files.values()]
+    key = hashlib.sha256("\0".join([tool, installed, *arguments, *files, *contents]).encode()).hexdigest()[:16]
+    folder = Path(root).resolve() / key
+    folder.mkdir(parents=True, exist_ok=True)
+    log, mark = folder / f"{tool}.log", folder / "done"
+    with FileLock(folder / "lock"):
+        if not mark.exists():
+            for name, source in files.items():
+                (folder / name).unlink(missing_ok=True)
+                if isinstance(source, Path):
+                    os.link(source, folder / name)  # netlists are large
+                else:
+                    (folder / name).write_text(source)
+            with log.open("wb") as output:
+                done = subprocess.run([command, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
+                                      stderr=subprocess.STDOUT, check=False)
+            if done.returncode and not accepts(log.read_text(errors="replace")):
+                raise SynthesisError(f"{tool} failed{_reason(log)}; see {log}")
+            if finish and not done.returncode:
+                finish(folder)
+            mark.write_text(str(done.returncode))
+        return folder, mark.read_text() == "0"
+
+
+def _reason(log):
+    """The first error of a log, as the end of a sentence."""
+    errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("ERROR:")]
+    return f": {errors[0].removeprefix('ERROR:').strip()}" if errors else ""

@@ -1,0 +1,436 @@
+# amaranth: UnusedElaboratable=no
+"""The serial host interface: packets, what happens when they come at a wrong time, and whole training over the line."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serial_line import Line
+from spikeloom.board.host import Host, LinkError, Result, decode, encode_batch, encode_request
+from spikeloom.gen.generate import generate_text
+from spikeloom.golden.checkpoint import load_state, save_arrays, state_arrays
+from spikeloom.golden.model import initial_state
+from spikeloom.rtl.host import Answer, HostedCore, HostPort, Packets
+from spikeloom.rtl.registers import MAGIC, RegisterMap
+from spikeloom.sim.predict import Prediction
+from strategies import configs, frames, small, spatial_configs
+
+DIVISOR = 4
+CONFIG = small()
+PACKETS = Packets(CONFIG)
+#: A core that Amaranth's simulator runs quickly.
+FRAMES = {"layers": [{"neurons": 3, "lanes": 2}], "network": {"classes": 2, "block_length": 1}, "input": {"size": 3},
+          "hardware": {"counters": False}, "update": {"shift": 1}}
+EVENTS = FRAMES | {"input": {"kind": "events", "shape": [1, 2, 2], "bits": 1, "fraction": 0}}
+
+
+# Packets
+
+@given(configs(), st.data())
+def test_request_round_trip(config, data):
+    packets = Packets(config)
+    address = data.draw(st.integers(0, (1 << RegisterMap(config).address_bits) - 1))
+    value = data.draw(st.one_of(st.none(), st.integers(-2**31, 2**31 - 1)))
+    packet = encode_request(packets, address, value)
+    word = int.from_bytes(packet, "little")
+    fields = packets.request.from_bits(word >> 1 & (1 << packets.request.size) - 1)
+    assert (word & 1, fields.address, fields.write, fields.data) == (1, address, value is not None,
+                                                                     (value or 0) % 2**32)
+    # What makes it safe to send requests without waiting while the core rests.
+    assert len(packet) == packets.request_bytes > 5
+
+
+@given(configs(), st.data())
+def test_result_round_trip(config, data):
+    packets = Packets(config)
+    classes, steps = config.network.classes, config.time.steps
+    chosen = Result(*(data.draw(shape) for shape in (
+        st.integers(0, classes - 1), st.tuples(*[st.integers(0, steps)] * classes), st.integers(0, classes - 1),
+        st.integers(0, 1), st.integers(0, 2**32 - 1))))
+    word = packets.result.const(chosen._asdict() | {"counts": list(chosen.counts)}).as_value().value
+    assert decode(packets, word.to_bytes(packets.result_bytes - 1, "little")) == chosen
+
+
+def items(packets, part):
+    """Fields of the items in some bytes."""
+    assert len(part) % packets.item_bytes == 0
+    for place in range(0, len(part), packets.item_bytes):
+        word = int.from_bytes(part[place:place + packets.item_bytes], "little")
+        assert word & 1 == 0
+        yield packets.item.from_bits(word >> 1 & (1 << packets.item.size) - 1)
+
+
+@given(configs(), st.integers(0, 99))
+def test_frames_round_trip(config, seed):
+    packets = Packets(config)
+    sample, label = frames(config, 1, seed).numpy(), seed % config.network.classes
+    part, = encode_batch(config, packets, sample, [label], seed % 2)
+    found = list(items(packets, part))
+    assert [item.value for item in found] == sample[0].tolist()
+    assert [item.first for item in found] == [1] + [0] * (len(found) - 1)
+    assert [item.last for item in found] == [0] * (len(found) - 1) + [1]
+    assert {(item.label, item.train) for item in found} == {(label, seed % 2)}
+
+
+def test_events_come_interval_by_interval():
+    """With a batch, the interval of one sample after the other; every step ends with its end."""
+    config = small(input={"kind": "events", "shape": [2, 3, 2], "bits": 1, "fraction": 0}, update={"batch": 2})
+    packets, generator = Packets(config), np.random.default_rng(0)
+    steps, k = config.time.steps, config.time.interval
+    samples = generator.integers(0, 2, (2, steps, config.input.size))
+    parts = encode_batch(config, packets, samples, [1, 2], True)
+    order = [(sample, interval * k + step) for interval in range(config.intervals) for sample in (0, 1)
+             for step in range(k)]
+    assert len(parts) == len(order)
+    for part, (sample, step) in zip(parts, order):
+        *events, end = items(packets, part)
+        found = np.zeros((2, 3, 2), dtype=int)
+        for event in events:
+            found[event.y, event.x, event.channel] += 1
+        assert found.ravel().tolist() == samples[sample][step].tolist()
+        assert [item.end for item in (*events, end)] == [0] * len(events) + [1]
+        assert (*events, end)[0].first == (step == 0)
+        assert {item.label for item in (*events, end)} == {sample + 1}
+
+
+@pytest.mark.parametrize("sample, label, message", [
+    (np.zeros((1, 5)), 0, r"a batch must have shape \(1, 6\) and 1 labels, not \(1, 5\) and 1"),
+    (np.full((1, 6), 8), 0, "value must be within 0 .. 7, not 8"),
+    (np.zeros((1, 6)), -1, "label must be within 0 .. 3, not -1"),
+])
+def test_wrong_samples(sample, label, message):
+    with pytest.raises(ValueError, match=message):
+        encode_batch(CONFIG, PACKETS, sample, [label], True)
+
+
+# The port without a core
+
+class Port:
+    """A `HostPort` whose streams the test plays: what it takes, and what it gives back."""
+
+    def __init__(self):
+        self.dut = HostPort(CONFIG, DIVISOR)
+        self.taken, self.room, self.answers, self.leds = [], True, {"results": [], "response": []}, {}
+        self.line = Line(self.dut, DIVISOR, self._take, *(self._give(name) for name in self.answers))
+        assert self.line.read(9) == bytes([Answer.RESET])  # what it says after power-up
+
+    async def _take(self, ctx):
+        ports = {name: getattr(self.dut, name) for name in ("samples", "request")}
+        while True:
+            for name, port in ports.items():
+                ctx.set(port.ready, self.room)
+                if self.room and ctx.get(port.valid):
+                    payload = ctx.get(port.payload)
+                    self.taken.append((name, payload.as_value().value))
+            self.leds = {name: ctx.get(getattr(self.dut.leds, name))
+                         for name in ("busy", "result", "framing", "overrun")}
+            await ctx.tick()
+
+    def _give(self, name):
+        port = getattr(self.dut, name)
+
+        async def give(ctx):
+            while True:
+                if self.answers[name]:
+                    ctx.set(port.payload, self.answers[name][0])
+                    ctx.set(port.valid, 1)
+                    while not ctx.get(port.ready):
+                        await ctx.tick()
+                    self.answers[name].pop(0)
+                await ctx.tick()
+                ctx.set(port.valid, 0)
+        return give
+
+
+def item(**fields):
+    """A packet of an item, and what `Port.taken` says of it."""
+    word = PACKETS.item.const(fields).as_value().value
+    return (word << 1).to_bytes(PACKETS.item_bytes, "little"), ("samples", word)
+
+
+def test_packets_back_to_back():
+    """Items and requests in any order, without a gap; only the item that closes a sample is answered."""
+    source, port, sent, wanted = random.Random(0), Port(), b"", []
+    for place in range(24):
+        if source.random() < 0.5:
+            packet, expected = item(value=source.randrange(8), label=source.randrange(3), last=place == 7,
+                                    train=source.randrange(2))
+        else:
+            address, value = source.randrange(1 << RegisterMap(CONFIG).address_bits), source.randrange(2**32)
+            packet = encode_request(PACKETS, address, value)
+            expected = "request", PACKETS.request.const(
+                {"address": address, "write": 1, "data": value}).as_value().value
+        sent, wanted = sent + packet, [*wanted, expected]
+    closing, expected = item(last=1)
+    port.line.write(sent + closing)
+    assert port.line.read(9) == bytes([Answer.ROOM]) * (1 + any(
+        name == "samples" and PACKETS.item.from_bits(word).last for name, word in wanted))
+    assert port.taken == [*wanted, expected]
+
+
+def test_answers():
+    """A response and results that come at once leave one after the other, responses first."""
+    port, source = Port(), random.Random(1)
+    results = [{"prediction": place % 3, "counts": [source.randrange(5) for _ in range(3)], "label": 2 - place,
+                "train": place % 2, "cycles": source.randrange(2**32)} for place in range(3)]
+    responses = [source.randrange(2**32) for _ in range(2)]
+    port.answers["results"] = [PACKETS.result.const(result) for result in results]
+    port.answers["response"] = list(responses)
+    heard = port.line.read(2 * 5 + 3 * PACKETS.result_bytes)
+    kinds, found = [], []
+    while heard:
+        size = 5 if heard[0] == Answer.RESPONSE else PACKETS.result_bytes
+        kinds.append(heard[0])
+        found.append(int.from_bytes(heard[1:5], "little") if size == 5 else decode(PACKETS, heard[1:size]))
+        heard = heard[size:]
+    order = sorted(range(5), key=lambda place: kinds[place])
+    assert [found[place] for place in order] == [*responses, *(
+        Result(**result | {"counts": tuple(result["counts"])}) for result in results)]
+    assert kinds[0] == Answer.RESPONSE
+    port.line.wait(4 * DIVISOR)
+    assert port.leds["result"] == 1  # has changed three times
+
+
+def test_room_only_when_there_is_room():
+    port = Port()
+    port.line.write(item(last=1)[0])
+    while not port.taken:
+        port.line.wait(1)
+    port.room = False
+    port.line.wait(40 * DIVISOR)
+    assert port.line.heard == b""
+    assert port.leds["busy"] == 1
+    port.room = True
+    assert port.line.read(1) == bytes([Answer.ROOM])
+
+
+def test_overrun():
+    """What waits is kept, what follows is lost, and the host hears of it, once; a break begins anew."""
+    port = Port()
+    port.room = False
+    (first, expected), (second, _) = item(value=5), item(value=3)
+    port.line.write(first + second + first)
+    assert port.line.read(9) == bytes([Answer.OVERRUN])
+    assert port.leds["overrun"] == 1
+    port.room = True
+    port.line.write(second)
+    assert port.line.read(9) == b""
+    assert port.taken == [expected]
+    port.line.send_break()
+    assert port.line.read(9)[-1:] == bytes([Answer.RESET])
+    assert port.leds["overrun"] == 0
+    port.line.write(second)
+    assert port.line.read(9) == b""
+    assert port.taken == [expected, item(value=3)[1]]
+
+
+def test_framing_error():
+    """In the middle of a packet: nothing of it arrives, nor of what follows, until a break."""
+    port = Port()
+    packet = encode_request(PACKETS, 1, -1)
+    port.line.write(packet[:3])
+    port.line.write(packet[3:4], stop=0)
+    port.line.write(packet[4:] + item(value=1)[0])
+    assert port.line.read(9) == bytes([Answer.FRAMING])
+    assert port.taken == []
+    assert port.leds["framing"] == 1
+    port.line.send_break()
+    assert port.line.read(9)[-1:] == bytes([Answer.RESET])
+    port.line.write(item(value=1)[0])
+    assert port.line.read(9) == b""
+    assert port.taken == [item(value=1)[1]]
+
+
+def test_break_within_a_packet_and_an_answer():
+    """The rest of both is gone; the next packet begins with its first byte."""
+    port = Port()
+    port.answers["response"] = [0x12345678]
+    port.line.write(encode_request(PACKETS, 1, -1)[:2])
+    port.line.send_break()
+    heard = port.line.read(99)
+    assert heard[0] == Answer.RESPONSE
+    port.line.write(item(value=6)[0])
+    assert port.line.read(9) == b""
+    assert port.taken == [item(value=6)[1]]
+
+
+# Host against a core
+
+def run_over_the_line(config, samples, labels):
+    """Train over the line from a state other than that after reset; everything equals the golden model."""
+    line = Line(HostedCore(config, divisor=DIVISOR), DIVISOR)
+    host, prediction = Host(line, config), Prediction(config)
+    host.load(state_arrays(prediction.model.state))
+    results = list(host.run(samples.numpy(), labels, train=True))
+    for sample, label in zip(samples, labels):
+        prediction.sample(sample, label, True)
+    assert [result.prediction for result in results] == [wanted["prediction"] for wanted in prediction.results]
+    assert [list(result.counts) for result in results] == [wanted["spike counts"] for wanted in prediction.results]
+    assert [(result.label, result.train) for result in results] == [(label, 1) for label in labels]
+    assert any(any(result.counts) for result in results)
+    found, wanted = host.state(), state_arrays(prediction.model.state)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert np.array_equal(found[name], value), name
+    for before, after in zip(initial_state(config).weights, prediction.model.state.weights):
+        assert not before.equal(after), "nothing was learned"
+    assert host.status() == (True, False)
+    low, high = host.read(host.registers.regions["time"].base, 2)
+    assert (0 < low <= line.cycle, high) == (True, 0)
+    return line, host, results, prediction
+
+
+def test_train_frames(tmp_path):
+    """And then, after a reset, from what is in the memories; what was read makes a checkpoint."""
+    config = small(**FRAMES | {"update": {"shift": 1, "rounding": "stochastic"}})
+    samples, labels = frames(config, 6), [0, 1, 1, 0, 1, 0]
+    line, host, results, prediction = run_over_the_line(config, samples, labels)
+    # Later ones may have had to wait until the result before was out on the line.
+    assert results[0].cycles == prediction.results[0]["cycle count"]
+
+    save_arrays(tmp_path / "trained.npz", host.state() | {"config": config.hash})
+    state, _ = load_state(tmp_path / "trained.npz", config)
+    assert all(map(torch.equal, state.weights, prediction.model.state.weights))
+
+    host.reset()
+    for sample in samples[:2]:
+        host.send(sample[None].numpy())
+        prediction.sample(sample, 0, False)
+    assert [host.result().counts for _ in range(2)] == [
+        tuple(wanted["spike counts"]) for wanted in prediction.results[-2:]]
+    with pytest.raises(LinkError, match="no result is due"):
+        host.result()
+    other = small(**FRAMES | {"update": {"shift": 2}})
+    with pytest.raises(LinkError, match=r"register configuration must be 0x.*, not 0x.*: another core is loaded"):
+        Host(line, other, reset=False)
+
+
+def test_train_events():
+    config = small(**EVENTS)
+    generator = torch.Generator().manual_seed(3)
+    samples = torch.randint(0, 2, (4, config.time.steps, config.input.size), generator=generator)
+    run_over_the_line(config, samples, [0, 1, 1, 0])
+
+
+def response(value):
+    return bytes([Answer.RESPONSE]) + value.to_bytes(4, "little")
+
+
+class Memory:
+    """A port to a core of which there is nothing but its registers, each of which keeps what is written."""
+
+    def __init__(self, config):
+        self.packets, self.words, self.heard = Packets(config), {}, b""
+        regions = RegisterMap(config).regions
+        self.words |= {regions["identification"].base: MAGIC, regions["status"].base: 1,
+                       regions["configuration"].base: int(config.hash[:8], 16)}
+
+    def write(self, data):
+        for place in range(0, len(data), self.packets.request_bytes):
+            word = int.from_bytes(data[place:place + self.packets.request_bytes], "little")
+            request = self.packets.request.from_bits(word >> 1 & (1 << self.packets.request.size) - 1)
+            if request.write:
+                self.words[request.address] = request.data
+            self.heard += response(0 if request.write else self.words.get(request.address, 0))
+
+    def read(self, count):
+        data, self.heard = self.heard[:count], self.heard[count:]
+        return data
+
+
+@given(st.one_of(configs(), spatial_configs()), st.integers(0, 99))
+def test_state_and_counters_round_trip(config, seed):
+    """Every array that is loaded is read back, whatever the layers; every counter has both of its words."""
+    port, registers, source = Memory(config), RegisterMap(config), random.Random(seed)
+    host, arrays = Host(port, config, reset=False), state_arrays(initial_state(config))
+    host.load(arrays)
+    counters = {name: source.randrange(2**48) for name in registers.counters()}
+    for name, address in registers.counters().items():
+        port.words |= {address: counters[name] & 2**32 - 1, address + 1: counters[name] >> 32}
+    assert host.counters() == counters
+    found = host.state()
+    assert found.keys() == arrays.keys() | {f"counter:{name}" for name in counters}
+    for name, value in (arrays | {f"counter:{name}": value for name, value in counters.items()}).items():
+        assert np.array_equal(found[name], value), name
+
+
+# Host against a line that misbehaves
+
+class Script:
+    """A port that answers with what it is given, whatever is asked."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+
+    def write(self, data):
+        self.asked.append(data)
+
+    def flush(self):
+        self.asked.append("flush")
+
+    def send_break(self):
+        self.asked.append("break")
+
+    def read(self, count):
+        if not self.answers:
+            return b""
+        head, *_ = self.answers
+        self.answers[0] = head[count:]
+        if not self.answers[0]:
+            self.answers.pop(0)
+        return head[:count]
+
+
+IDENTITY = (response(MAGIC), response(int(CONFIG.hash[:8], 16)))
+
+
+@pytest.mark.parametrize("answers, message", [
+    ([], "no answer to a break: check the port, the bit rate and the board"),
+    ([b"\0"], "no answer: waited for the response to a register access"),
+    ([b"\xa5\0", b"", response(1)], f"register identification must be {MAGIC:#010x}, not 0x00000001"),
+])
+def test_no_core(answers, message):
+    with pytest.raises(LinkError, match=message):
+        Host(Script(*answers), CONFIG)
+
+
+@pytest.mark.parametrize("answer, message", [
+    (b"", "no answer: waited for a result"),
+    (bytes([Answer.RESET]), "the core was reset by something else"),
+    (bytes([Answer.FRAMING]), "received a byte without a stop bit"),
+    (bytes([Answer.OVERRUN]), "received a packet before it had room"),
+    (b"\x77", "sent 0x77, which is no answer"),
+    (bytes([Answer.RESULT, 1, 2]), f"the core sent 2 of {PACKETS.result_bytes - 1} bytes"),
+])
+def test_line_that_loses_something(answer, message):
+    host = Host(Script(*IDENTITY), CONFIG, reset=False)
+    host.send(np.zeros((1, 6), dtype=int))
+    host.port.answers = [answer] if answer else []
+    with pytest.raises(LinkError, match=message):
+        host.result()
+
+
+def test_waits_for_room():
+    """The second sample is not sent before there is room for it; a result that comes meanwhile is kept."""
+    host = Host(Script(*IDENTITY), CONFIG, reset=False)
+    sample = np.zeros((1, 6), dtype=int)
+    host.send(sample)
+    asked = len(host.port.asked)
+    with pytest.raises(LinkError, match="waited for room for a sample"):
+        host.send(sample)
+    assert len(host.port.asked) == asked
+    host.port.answers = [bytes([Answer.RESULT]) + bytes(PACKETS.result_bytes - 1), bytes([Answer.ROOM])]
+    host.send(sample)
+    assert len(host.port.asked) == asked + 1
+    assert host.result() == Result(0, (0, 0, 0), 0, 0, 0)
+
+
+def test_verilog_of_its_own():
+    """A hosted core converts like a core, with three wires and the lamps as its ports."""
+    text = generate_text(CONFIG, HostedCore(CONFIG, divisor=12))
+    header = text[text.index("module little("):]
+    assert sorted(header[len("module little("):header.index(")")].split(", ")) == ["clk", "leds", "rst", "rx", "tx"]
