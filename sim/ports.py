@@ -64,6 +64,8 @@ def result_row(layout, payload, arrived, taken):
     `layout` is the `result_layout`, `payload` an integer; the cycles are those of the sample's last item and of the
     result.
     """
-    result = layout.from_bits(payload)
-    return [*(int(getattr(result, name)) for name in ("prediction", "label", "train", "cycles")), arrived, taken,
-            *(int(count) for count in result.counts)]
+    fields = {name: payload >> field.offset & ((1 << field.width) - 1) for name, field in layout}
+    classes = layout["counts"].shape.length
+    bits = layout["counts"].width // classes
+    return [*(fields[name] for name in ("prediction", "label", "train", "cycles")), arrived, taken,
+            *(fields["counts"] >> bits * place & ((1 << bits) - 1) for place in range(classes))]
