@@ -27,7 +27,7 @@ from spikeloom.sim.sweep import stimulus
 STRUCTURES = {
     "digits": ([(1, 128), (1, 128)], 10, None),
     "tiny": ([(1, 16), (1, 12)], 4, None),
-    "up5k": ([(1, 16), (1, 12)], 4, None),
+    "mini": ([(1, 16), (1, 12)], 4, None),
     "lenet1": ([(28, 6), (14, 6), (10, 16), (5, 16), (1, 120), (1, 128)], 10, None),
     "lenet2": ([(28, 64), (14, 64), (10, 128), (5, 128), (1, 128), (1, 256)], 60, 20000),
     "alexnet": ([(16, 96), (16, 256), (8, 256), (8, 384), (4, 384), (4, 512), (4, 384), (4, 256), (1, 4096),
@@ -64,7 +64,7 @@ def test_structure(name):
     assert config.time.steps == steps
     if window:
         assert (config.input.kind, config.input.shape[2], config.input.bin_microseconds) == ("events", 2, window)
-    assert len(config.blocks) == (1 if name == "up5k" else sum(not unit.pool for unit in layers))
+    assert len(config.blocks) == (1 if name == "mini" else sum(not unit.pool for unit in layers))
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
