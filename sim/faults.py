@@ -127,7 +127,7 @@ class _LateFinish(pipeline.Pipeline):
     def __getitem__(self, stage):
         if stage == 7:
             late = mock.Mock(wraps=super().__getitem__(7))
-            for name in ("last", "weight_base", "row"):
+            for name in ("last", "address"):
                 setattr(late, name, getattr(super().__getitem__(7), name))
             late.finish = super().__getitem__(8).finish
             return late
