@@ -33,7 +33,7 @@ class Memory(NamedTuple):
     """One memory; `path` is its instance path below the top module, `layout` says what lies where in it.
 
     `granule` is the number of bits per write enable, None where a word has one. `combinational` is set where a word is
-    read in the cycle of its address, which no block RAM can do.
+    read in the cycle of its address, which no block RAM can do. `style` is what `hardware.memory` asks for.
     """
 
     path: str
@@ -43,6 +43,7 @@ class Memory(NamedTuple):
     layout: str
     granule: int | None = None
     combinational: bool = False
+    style: str = "auto"
 
     @property
     def bits(self):
@@ -52,48 +53,50 @@ class Memory(NamedTuple):
 
 def memories(config):
     """All memories of the core of `config`, in the order of its units, as a list of `Memory`."""
-    found, hardware = [], config.hardware
+    found, hardware, styles = [], config.hardware, config.hardware.memory
     for block in config.blocks:
         bottom, top = block.units[0], block.layers[-1]
         if bottom.static:
             found += [
                 Memory(f"{block.name}.buffer.values", "input",
                        hardware.sample_slots * bottom.bitmap.words * bottom.bitmap.scan_width, bottom.input_bits,
-                       "(slot * words + word) * width + bit: value of the frame, where its bit is"),
+                       "(slot * words + word) * width + bit: value of the frame, where its bit is", style=styles.input),
                 Memory(f"{block.name}.buffer.bitmaps", "input", hardware.sample_slots * bottom.bitmap.words,
-                       bottom.bitmap.scan_width, "slot * words + word: which values are not zero"),
+                       bottom.bitmap.scan_width, "slot * words + word: which values are not zero", style=styles.input),
             ]
         else:
-            path = f"{block.name}.buffer.bitmaps" if bottom.events else f"{block.name}.buffer.store.bitmaps"
-            found.append(_spikes(path, bottom, hardware.spike_slots, 1 if bottom.events else bottom.granule))
+            found.append(_spikes(f"{block.name}.buffer.bitmaps", bottom, hardware.spike_slots, 1, styles.input)
+                         if bottom.events else
+                         _spikes(f"{block.name}.buffer.store.bitmaps", bottom, hardware.spike_slots, bottom.granule,
+                                 styles.history))
         for unit in block.units:
             path, classifier = f"{block.name}.{unit.name}", "classifier " if unit.classifier else ""
             if unit is not bottom:
-                found.append(_spikes(f"{path}_input.bitmaps", unit, 1, unit.granule))
+                found.append(_spikes(f"{path}_input.bitmaps", unit, 1, unit.granule, styles.history))
             extra = unit.lanes * ((config.neuron.reset == "zero") + (unit.dropout > 0))
             if unit.stored:
                 found.append(Memory(
                     f"{path}.weight_store", f"{classifier}weight", unit.weight_depth, unit.lanes * unit.weight_width,
                     "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i",
-                    unit.weight_width))
+                    unit.weight_width, style=styles.weight))
             if unit.velocity_width:
                 found.append(Memory(f"{path}.velocity_store", "momentum", unit.weight_depth,
                                     unit.lanes * unit.velocity_width, "as the weights: velocity of each",
-                                    unit.velocity_width))
+                                    unit.velocity_width, style=styles.weight))
             found.append(Memory(
                 f"{path}.potential_store", f"{classifier}potential", unit.batch * unit.words,
                 unit.lanes * unit.potential_width,
                 "(sample * pixels + pixel) * words + word: potential of channel word * lanes + i after the interval, "
-                "before its reset"))
+                "before its reset", style=styles.potential))
             if unit.learns:
                 found += [
                     Memory(f"{path}.window_store", "history", unit.words * unit.steps,
                            unit.lanes * config.code_bits + extra,
                            "word * k + step: surrogate code per lane, then spikes where the reset is to zero, then "
-                           "which are dropped where any are"),
+                           "which are dropped where any are", style=styles.history),
                     Memory(f"{path}.error_store", "error", unit.words * unit.error_frames,
                            unit.lanes * unit.history_width, "word: sum of the errors" if unit.static else
-                           f"word * {unit.error_frames} + step: error per lane"),
+                           f"word * {unit.error_frames} + step: error per lane", style=styles.error),
                 ]
             if unit.accumulates:
                 found.append(Memory(
@@ -118,7 +121,7 @@ def memories(config):
     return found
 
 
-def _spikes(path, unit, slots, granule):
+def _spikes(path, unit, slots, granule, style):
     return Memory(path, "history", slots * unit.frames * unit.bitmap.words, unit.bitmap.scan_width,
                   "(slot * frames + step) * words + word: spikes, image row by image row",
-                  granule)
+                  granule, style=style)

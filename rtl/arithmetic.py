@@ -5,7 +5,7 @@ from amaranth.hdl import Const, Mux, Signal, signed
 from ..golden.sections import DROPOUT_BITS
 
 __all__ = ["adder_tree", "fraction", "half", "kept", "leak", "register", "saturate", "scale", "shift_floor",
-           "shift_kept", "shift_nearest", "shift_stochastic"]
+           "shift_kept", "shift_nearest"]
 
 #: A product with a constant of more digits is left to a multiplier.
 DIGITS = 4
@@ -73,23 +73,18 @@ def shift_kept(m, x, shift, dropout, *, name):
 
 
 def half(shift):
-    """What `shift_nearest` adds before the shift."""
+    """What rounding to the nearest integer adds before `shift_floor`, halves upwards."""
     return 1 << shift >> 1
 
 
 def fraction(shift):
-    """Which random bits `shift_stochastic` adds before the shift."""
+    """Mask of the random bits that stochastic rounding adds before `shift_floor`. Twin of `shift_stochastic`."""
     return (1 << shift) - 1
 
 
 def shift_nearest(x, shift):
     """``x / 2**shift`` to the nearest integer, halves upwards; a negative `shift` multiplies."""
-    return (x + half(shift)).shift_right(shift) if shift > 0 else x.shift_left(-shift)
-
-
-def shift_stochastic(x, shift, random):
-    """``floor(x / 2**shift + r)``, ``r`` the low `shift` bits of `random` as a fraction below one."""
-    return (x + (random & fraction(shift))).shift_right(shift)
+    return shift_floor(x + half(shift) if shift > 0 else x, shift)
 
 
 def leak(m, x, rule, *, name):

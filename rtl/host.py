@@ -208,22 +208,12 @@ class HostedCore(wiring.Component):
 
     A break on the line resets all of it, for as long as it lasts; memories keep what they have.
 
-    Parameters
-    ----------
-    config : Config
-    divisor : int
-        Cycles of a bit, at least 4.
+    Parameters and errors as of `HostPort`.
 
     Members
     -------
-    rx, tx : In(1), Out(1)
-        8N1, idle high. `rx` need not belong to the clock.
-    leds : Out(led_layout())
-
-    Raises
-    ------
-    ValueError
-        If `divisor` is no integer, or too small.
+    rx, tx, leds
+        As of `HostPort`.
     """
 
     def __init__(self, config, *, divisor):

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import leak, saturate, shift_floor, shift_kept
-from .surrogate import surrogate_code
+from .surrogate import fires, surrogate_code
 
 __all__ = ["Lif"]
 
@@ -58,10 +58,6 @@ class Lif(wiring.Component):
             "code":      Out(config.code_bits),
         } | ({"train": In(1)} if dropout else {}))
 
-    def _fired(self, u):
-        threshold = self.config.threshold
-        return u > threshold if self.config.neuron.compare == ">" else u >= threshold
-
     def elaborate(self, platform):
         m = Module()
         config, width = self.config, self.config.numbers.potential.width
@@ -75,7 +71,7 @@ class Lif(wiring.Component):
         leaked = Signal(signed(width))
         m.d.comb += [
             u.eq(Mux(self.restart, self.stored, self.potential)),
-            fired.eq(self._fired(u)),
+            fired.eq(fires(u - config.threshold, config)),
         ]
         before = u
         if reset == "subtract-before-leak":

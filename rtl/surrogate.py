@@ -2,7 +2,12 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 
-__all__ = ["surrogate_code"]
+__all__ = ["fires", "surrogate_code"]
+
+
+def fires(distance, config):
+    """Whether a potential fires, from its `distance` to the threshold; twin of `golden.neuron.spikes`."""
+    return distance > 0 if config.neuron.compare == ">" else distance >= 0
 
 
 def surrogate_code(m: Module, u, config):
@@ -15,8 +20,7 @@ def surrogate_code(m: Module, u, config):
     distance = Signal(signed(width + 1), name="distance")
     code = Signal(config.code_bits, name="window")
     m.d.comb += distance.eq(u - config.threshold)
-    below = distance[-1]
-    spike = ~below & (distance != 0) if config.neuron.compare == ">" else ~below
+    spike, below = fires(distance, config), distance[-1]
     low, bins = distance[:config.bin_shift], distance[config.bin_shift:]
     if len(codes) == 1 and len(bins) > 0:
         m.d.comb += code.eq(Mux(Mux(below, bins.all() & low.any(), ~bins.any()), codes[0], 0))

@@ -98,11 +98,7 @@ class UartTransmitter(wiring.Component):
     """Sends bytes while `valid`, asking for each data bit when it needs it.
 
     A byte takes ``10 * divisor`` cycles, and up to `divisor` pass before the first one: the clock of the bits runs on.
-
-    Parameters
-    ----------
-    divisor : int
-        Cycles of a bit, at least 4.
+    Parameter and error as of `UartReceiver`.
 
     Members
     -------
@@ -114,11 +110,6 @@ class UartTransmitter(wiring.Component):
         In one cycle: the last bit was taken, the stop bit begins.
     tx : Out(1)
         The line.
-
-    Raises
-    ------
-    ValueError
-        If `divisor` is no integer, or too small.
     """
 
     def __init__(self, divisor):

@@ -26,24 +26,11 @@ class Placed(NamedTuple):
     count: int
 
 
-def _style(config, memory):
-    """What the configuration asks for, ``auto`` where it leaves the choice; as the RTL hands it to its stores."""
-    styles, name = config.hardware.memory, memory.path.split(".", 1)[-1]
-    if name in ("buffer.bitmaps", "buffer.values"):
-        return styles.input
-    endings = {"weight_store": styles.weight, "velocity_store": styles.weight, "potential_store": styles.potential,
-               "window_store": styles.history, "bitmaps": styles.history, "error_store": styles.error}
-    for ending, style in endings.items():
-        if name.endswith(ending):
-            return style
-    return "auto"
-
-
-def _kind(config, memory, target):
+def _kind(memory, target):
     family = target.family
     if memory.combinational:
         return "distributed" if family.lutrams else "registers"
-    style = _style(config, memory)
+    style = memory.style
     if style == "distributed" and not family.lutrams:
         raise ConfigError(f"hardware.memory must be auto or block for {target.name}, whose LUTs cannot be RAM, not "
                           f"{style!r} ({memory.path})")
@@ -78,6 +65,6 @@ def place_memories(config, target):
     """
     found = []
     for memory in memories(config):
-        kind = _kind(config, memory, target)
+        kind = _kind(memory, target)
         found.append(Placed(memory, kind, primitives(target.family, kind, memory.depth, memory.width, memory.granule)))
     return found

@@ -150,7 +150,8 @@ def test_rtl_shift_stochastic(shift):
     values = random.Random(shift)
     rows = [(values.randrange(-2048, 2048), values.choice([0, 1, 65535, values.randrange(65536)])) for _ in range(200)]
     x, word = torch.tensor(rows).T
-    assert rtl_function(lambda m, x, word: rtl.shift_stochastic(x, shift, word), rows, [signed(12), 16]) == \
+    assert rtl_function(lambda m, x, word: rtl.shift_floor(x + (word & rtl.fraction(shift)), shift), rows,
+                        [signed(12), 16]) == \
         golden.shift_stochastic(x, shift, word).tolist()
 
 

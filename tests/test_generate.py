@@ -7,13 +7,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from amaranth.back.rtlil import convert
 
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate, generate_text
+from spikeloom.gen.platform import MemoryPlatform
 from spikeloom.golden import checkpoint
 from spikeloom.golden.config import ConfigError
+from spikeloom.golden.counters import unit_counters
 from spikeloom.golden.memories import memories
 from spikeloom.rtl.core import Core
+from spikeloom.rtl.counters import CounterBank
+from spikeloom.rtl.store import Store
 from spikeloom.sim.draw import draw
 
 
@@ -123,18 +128,53 @@ def test_unknown_preset():
         presets.find("huge")
 
 
-@pytest.mark.parametrize("style", ["block", "distributed"])
-def test_memory_style(style, tmp_path):
-    config = presets.find("tiny").replace(hardware={"memory": {"weight": style}})
-    text = generate(config, tmp_path)[0].read_text()
-    assert f'(* no_rw_check, ram_style = "{style}" *) reg [WIDTH-1:0] words' in text
-    users = re.findall(rf"^module \\?(\S+?) ?\((?:(?!^endmodule).)*?^  tiny_memory_{style} #", text, re.M | re.DOTALL)
-    assert sorted(users) == sorted(f"tiny.{unit.path}.weight_store" for unit in config.units)
+@pytest.mark.parametrize("kind", ["weight", "potential", "history", "error", "input"])
+def test_memory_style(kind):
+    """Each choice reaches the memories that the map says, and no others; with momentum, and with events."""
+    for changes in ({}, {"input": {"kind": "events", "size": None, "shape": [8, 8, 1], "bits": 1, "fraction": 0},
+                         "update": {"momentum": {"multiplier": 230, "shift": 8, "width": 24}}}):
+        config = presets.find("tiny").replace(hardware={"memory": {kind: "block"}}, **changes)
+        text = generate_text(config)
+        assert '(* no_rw_check, ram_style = "block" *) reg [WIDTH-1:0] words' in text
+        users = re.findall(r"^module \\?(\S+?) ?\((?:(?!^endmodule).)*?^  tiny_memory_block #", text, re.M | re.DOTALL)
+        chosen = [f"tiny.{memory.path}" for memory in memories(config) if memory.style == "block"]
+        assert sorted(users) == sorted(chosen) != []
+
+
+def test_reading_what_is_written_gives_wrong_bits(tmp_path):
+    """In simulation, so that no co-simulation passes that depends on what a RAM does then."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    platform = MemoryPlatform("core")
+    convert(Store(width=8, depth=4, granule=4), platform=platform)
+    bench = """
+module bench;
+  reg clk = 0; reg [1:0] en = 0, at = 0, to = 0; reg [7:0] data = 0; wire [7:0] read;
+  core_memory #(.WIDTH(8), .DEPTH(4), .GRANULE(4), .ADDRESS(2)) dut
+    (.clk(clk), .read_en(1'b1), .read_address(at), .read(read), .write_en(en), .write_address(to), .write(data));
+  task step; begin #1 clk = 1; #1 clk = 0; $write("%h ", read); end endtask
+  initial begin
+    en = 3; to = 1; data = 8'h5a; at = 0; step;  // whatever was there
+    en = 0; at = 1; step;                        // 5a
+    en = 1; to = 1; data = 8'h33; at = 1; step;  // the old word, inverted, although only a part is written
+    en = 0; at = 1; step;                        // 53
+    en = 3; to = 2; at = 1; step;                // another word is written: 53
+  end
+endmodule
+"""
+    (tmp_path / "bench.v").write_text(platform.text() + bench)
+    subprocess.run(["iverilog", "-o", tmp_path / "out", tmp_path / "bench.v"], check=True)
+    found = subprocess.run([tmp_path / "out"], check=True, capture_output=True, text=True).stdout
+    assert found.split()[1:] == ["5a", "a5", "53", "53"]
 
 
 def test_no_counters(tmp_path):
     """Without counters nothing of them is left in the core."""
-    config = presets.find("tiny").replace(hardware={"counters": False})
-    verilog, contract = generate(config, tmp_path)
-    assert "count_block0" not in verilog.read_text()
+    config = presets.find("tiny")
+    registers = [CounterBank.register(name) for unit in config.units for name in unit_counters(config, unit)]
+    text = generate_text(config)
+    assert all(f" {register};" in text for register in registers) and ".counters " in text
+    verilog, contract = generate(config.replace(hardware={"counters": False}), tmp_path)
+    text = verilog.read_text()
+    assert not any(register in text for register in registers) and ".counters " not in text
     assert json.loads(contract.read_text())["counters"] == []

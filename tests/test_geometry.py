@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeloom.golden.geometry import Bitmap, Span, spans, transposed
-from strategies import spatial_units
+from strategies import small, spatial_units
 
 
 @st.composite
@@ -137,3 +137,10 @@ def test_rows_of_the_weights_follow_the_bits(drawn):
         assert (layout.height, layout.width, layout.channels) == (1, 1, unit.fan_rows)
         pitch = math.ceil(channels / unit.granule) * unit.granule
     assert rows == [tap * pitch + channel for tap in range(unit.fan_in // channels) for channel in range(channels)]
+
+
+@pytest.mark.parametrize("bits, widths", [(1, [1, 2, 4]), (4, [4, 4, 4]), (32, [8, 8, 4])])
+def test_width_of_words_is_a_choice(bits, widths):
+    """Whole words of neurons, as many as it takes, or a power of two that holds all."""
+    config = small(hardware={"scan_bits": bits})
+    assert [unit.bitmap.scan_width for unit in (config.units[0], config.units[1], config.units[3])] == widths
