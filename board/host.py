@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
 from ..rtl.host import RESPONSE_BYTES, Answer, Packets
 from ..rtl.registers import MAGIC, RegisterMap
@@ -34,20 +35,16 @@ class Result(NamedTuple):
     cycles: int
 
 
-def _packet(kind, layout, size, fields):
-    word = kind
-    for name, value in fields.items():
-        field = layout[name]
-        if not 0 <= value < 1 << field.width:
-            raise ValueError(f"{name} must be within 0 .. {(1 << field.width) - 1}, not {value!r}")
-        word |= int(value) << 1 + field.offset
-    return word.to_bytes(size, "little")
+def _within(name, values, limit):
+    if wrong := [int(value) for value in np.ravel(values) if not 0 <= value < limit]:
+        raise ValueError(f"{name} must be within 0 .. {limit - 1}, not {wrong[0]}")
 
 
 def encode_request(packets, address, value=None):
     """The packet of a read, or of a write of the integer `value` (32 bits, signed or unsigned)."""
+    _within("address", [address], 1 << packets.request["address"].width)
     fields = {"address": address, "write": value is not None, "data": (value or 0) % 2**32}
-    return _packet(1, packets.request, packets.request_bytes, fields)
+    return (packets.request.const(fields).as_value().value << 1 | 1).to_bytes(packets.request_bytes, "little")
 
 
 def encode_batch(config, packets, frames, labels, train):
@@ -78,22 +75,16 @@ def encode_batch(config, packets, frames, labels, train):
     if frames.shape != shape or len(labels) != batch:
         raise ValueError(f"a batch must have shape {shape} and {batch} labels, not {frames.shape} and {len(labels)}")
 
-    def part(label, items):
-        own = {"label": int(label), "train": int(train)}
-        return b"".join(_packet(0, packets.item, packets.item_bytes, own | item) for item in items)
-
+    _within("label", labels, config.network.classes)
     if not events:
-        last = config.input.size - 1
-        return [part(label, ({"value": int(value), "first": int(place == 0), "last": int(place == last)}
-                             for place, value in enumerate(frame))) for frame, label in zip(frames, labels)]
-    parts, (_, width, channels), k = [], config.input.shape, config.time.interval
-    for interval in range(config.intervals):
-        for frame, label in zip(frames, labels):
-            for step in range(interval * k, (interval + 1) * k):
-                items = [{"y": index // channels // width, "x": index // channels % width, "channel": index % channels}
-                         for index in np.flatnonzero(frame[step]).tolist()] + [{"end": 1}]
-                items[0]["first"] = int(step == 0)
-                parts.append(part(label, items))
+        _within("value", frames, 1 << config.input.bits)
+    closing = 1 << packets.item["end" if events else "last"].offset
+    parts, part = [], b""
+    for payload in items(config, frames, labels, [train] * batch)[0].tolist():
+        part += (payload << 1).to_bytes(packets.item_bytes, "little")
+        if payload & closing:
+            parts.append(part)
+            part = b""
     return parts
 
 

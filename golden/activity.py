@@ -10,7 +10,7 @@ import torch
 from .linear import columns, written_words
 from .schedule import ROW_DEPTH, Passes
 
-__all__ = ["batch_passes_and_counters", "passes_and_counters", "unit_passes_and_counters"]
+__all__ = ["batch_passes_and_counters", "interval_items", "passes_and_counters", "unit_passes_and_counters"]
 
 
 @cache
@@ -87,6 +87,11 @@ def _taps(unit):
     if unit.kind == "dense":
         return torch.ones(unit.n_in, dtype=torch.int64)
     return torch.outer(down, across).flatten().repeat_interleave(unit.shape_in[2])
+
+
+def interval_items(config, spikes):
+    """Items of the event stream in every interval of a sample (T, n_in): one per event, one for the end of a step."""
+    return (spikes.ne(0).sum(1) + 1).reshape(config.intervals, -1).sum(1).tolist()
 
 
 def batch_passes_and_counters(config, traces):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from .activity import unit_passes_and_counters
+from .activity import interval_items, unit_passes_and_counters
 from .model import Golden
 from .schedule import Schedule, apply_cycles
 from .training import Progress, plan
@@ -137,7 +137,6 @@ class Cycles(NamedTuple):
         """To compare lane numbers by: cycles of the cascade, then lanes."""
         return self.cascade, self.lanes
 
-
     def document(self):
         """All figures as nested dicts of numbers and strings, for JSON."""
         def numbers(amounts):
@@ -222,7 +221,9 @@ class Workload:
         """Schedule all samples; the cycle in which the last report ends."""
         sample = 0
         for batch in self.batches:
-            items = [_items(config, trace) for trace in batch] if config.input.kind == "events" else None
+            items = None
+            if config.input.kind == "events":
+                items = [interval_items(config, trace.units[0].inputs) for trace in batch]
             passes = [[own.passes[sample + place] for own in activities] for place in range(len(batch))]
             times = schedule.batch(passes, train=self.train, items=items)
             sample += len(batch)
@@ -260,12 +261,6 @@ class Workload:
         causes[ENDS] = rest - causes.get(ALL_WORDS, 0) - causes.get(HISTORY, 0)
         return Pass(unit.path, phase, server.lanes, cycles, Fraction(adds, self.samples),
                     {cause: Fraction(amount) / self.samples for cause, amount in causes.items()})
-
-
-def _items(config, trace):
-    """Items of every interval of events: one per event, and an end per step."""
-    spikes = trace.units[0].inputs.ne(0).sum(1) + 1
-    return spikes.reshape(config.intervals, -1).sum(1).tolist()
 
 
 def lanes_matter(config):

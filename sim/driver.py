@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.checkpoint import write_atomically
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .build import SimulationError, random_memories
-from .ports import arrivals, items, result_row
+from .ports import arrivals, result_row
 from .run import Simulation
 
 __all__ = ["Driver"]

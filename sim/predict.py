@@ -2,7 +2,7 @@
 
 import torch
 
-from ..golden.activity import batch_passes_and_counters
+from ..golden.activity import batch_passes_and_counters, interval_items
 from ..golden.counters import block_counters, unit_counters
 from ..golden.model import Golden
 from ..golden.schedule import Schedule
@@ -56,8 +56,7 @@ class Prediction:
         frames, labels, trains, arrivals, accepted = zip(*self._batch)
         items = None
         if self.config.input.kind == "events":
-            k = self.config.time.interval
-            items = [(frame.ne(0).sum(1) + 1).reshape(-1, k).sum(1).tolist() for frame in frames]
+            items = [interval_items(self.config, frame) for frame in frames]
         self._batch = []
         traces = self.model.run_batch(torch.stack(frames), labels, train=trains[0], record=self.keep)
         passes, counters = batch_passes_and_counters(self.config, traces)

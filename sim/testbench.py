@@ -19,6 +19,7 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge, Timer
 
+from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.checkpoint import save_arrays
 from ..golden.config import parse
@@ -26,7 +27,7 @@ from ..golden.units import clog2
 from ..rtl.registers import MAGIC, RegisterMap
 from ..rtl.result import result_layout
 from .build import ARRIVALS, BOX, ITEMS, queue_length
-from .ports import items, result_row
+from .ports import result_row
 
 
 class _Frames:

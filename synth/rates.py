@@ -1,12 +1,7 @@
 """What a core does per second at a clock: cycles and useful additions of a sample from the golden model."""
 
-from itertools import islice
-
-import torch
-
+from ..golden.cycles import trace_samples
 from ..golden.data import load_dataset
-from ..golden.training import Progress, plan
-from ..sim.predict import Prediction
 
 __all__ = ["cycles_per_sample", "rates"]
 
@@ -22,10 +17,9 @@ def cycles_per_sample(config, data, *, before=500, samples=100, tick=lambda coun
     before : int
         Samples trained before any is counted, so that spikes are as frequent as in most of a training.
     samples : int
-        Samples that are counted, after a tenth as many, one batch at least, that fill the cascade; the same for
-        training and for inference.
+        Samples that are counted, of the training set while they are trained, and of the test set in inference.
     tick : callable
-        Hears of every sample.
+        Hears of every batch of samples.
 
     Returns
     -------
@@ -37,42 +31,13 @@ def cycles_per_sample(config, data, *, before=500, samples=100, tick=lambda coun
     DataError
         If there is no such data set, or it does not fit.
     """
-    chosen, batch = load_dataset(data, config), config.update.batch
-    config = config.replace(hardware={"counter_bits": 64})  # so that no sum saturates; no cycle depends on it
-    filling = max(batch, -(-samples // 10 // batch) * batch, len(config.blocks) * batch)
-    before, samples = before // batch * batch, -(-samples // batch) * batch
-    total = before + filling + samples
-    epochs = -(-total // (len(chosen.train_labels) // batch * batch))
-    order = iter([int(i) for chunk in plan(len(chosen.train_labels), epochs, 0, Progress(), batch)
-                  for i in chunk.order])
-    found, training = {}, Prediction(config)
-    for _ in range(before // batch):
-        picks = list(islice(order, batch))
-        training.model.run_batch(torch.from_numpy(chosen.train_frames[picks]), chosen.train_labels[picks].tolist(),
-                                 train=True)
-        tick(batch)
-    picks = islice(order, filling + samples)
-    found["training"] = _count(training, chosen.train_frames, chosen.train_labels, picks, True, filling, tick)
-    inference = Prediction(config, training.model.state)
-    picks = (place % len(chosen.test_labels) for place in range(filling + samples))
-    found["inference"] = _count(inference, chosen.test_frames, chosen.test_labels, picks, False, filling, tick)
+    chosen, found = load_dataset(data, config), {}
+    for mode in ("training", "inference"):
+        cycles = trace_samples(config, chosen, samples=samples, before=before, train=mode == "training", seed=0,
+                               tick=tick).cycles(config)
+        found[mode] = {"cycles": float(cycles.cascade),
+                       "additions": float(sum(own.adds for block in cycles.blocks for own in block.passes))}
     return found
-
-
-def _count(prediction, frames, labels, picks, train, filling, tick):
-    added, seen = 0, 0
-    for seen, pick in enumerate(picks, 1):
-        prediction.sample(torch.from_numpy(frames[pick]), labels[pick], train)
-        tick()
-        if seen == filling:
-            added = _additions(prediction)
-    results, counted = prediction.results, seen - filling
-    cycles = results[-1]["cycle of the result"] - results[filling - 1]["cycle of the result"]
-    return {"cycles": cycles / counted, "additions": (_additions(prediction) - added) / counted}
-
-
-def _additions(prediction):
-    return sum(value for name, value in prediction.counters.items() if ".adds." in name)
 
 
 def rates(cycles, frequency):

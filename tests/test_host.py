@@ -100,11 +100,18 @@ def test_events_come_interval_by_interval():
 @pytest.mark.parametrize("sample, label, message", [
     (np.zeros((1, 5)), 0, r"a batch must have shape \(1, 6\) and 1 labels, not \(1, 5\) and 1"),
     (np.full((1, 6), 8), 0, "value must be within 0 .. 7, not 8"),
-    (np.zeros((1, 6)), -1, "label must be within 0 .. 3, not -1"),
+    (np.zeros((1, 6)), -1, "label must be within 0 .. 2, not -1"),
+    (np.zeros((1, 6)), 3, "label must be within 0 .. 2, not 3"),
 ])
 def test_wrong_samples(sample, label, message):
     with pytest.raises(ValueError, match=message):
         encode_batch(CONFIG, PACKETS, sample, [label], True)
+
+
+def test_wrong_address():
+    top = 1 << RegisterMap(CONFIG).address_bits
+    with pytest.raises(ValueError, match=rf"address must be within 0 \.\. {top - 1}, not {top}"):
+        encode_request(PACKETS, top)
 
 
 # The port without a core

@@ -1,0 +1,47 @@
+"""Samples as the items of the core's stream, for whoever sends them: test bench, driver, or host of a board."""
+
+import numpy as np
+
+from ..rtl.events import input_layout
+
+__all__ = ["items"]
+
+
+def items(config, frames, labels, trains):
+    """Samples as the stream takes them.
+
+    Frames go value by value. Events go batch by batch, in each interval by interval, and in each of those sample by
+    sample, an item per event and one for the end of every step.
+
+    Returns
+    -------
+    items : numpy.ndarray of uint64
+        Payloads of the stream `samples`.
+    arrive : numpy.ndarray of bool
+        Which items complete a frame, or an interval of a sample.
+    """
+    events = config.input.kind == "events"
+    offset = {name: np.uint64(field.offset) for name, field in input_layout(config)}
+    batch, k = config.update.batch, config.time.interval
+    shape = (-1, batch, config.intervals, k, config.input.size) if events else (-1, 1, 1, 1, config.input.size)
+    values = np.asarray(frames).reshape(shape).astype(np.uint64).swapaxes(1, 2)
+    own = (np.asarray(labels, dtype=np.uint64) << offset["label"]
+           | np.asarray(trains, dtype=np.uint64) << offset["train"]).reshape(shape[:2])
+    if not events:
+        flat = values.reshape(-1, config.input.size) << offset["value"] | own
+        flat[:, 0] |= np.uint64(1) << offset["first"]
+        flat[:, -1] |= np.uint64(1) << offset["last"]
+        return flat.ravel(), np.arange(flat.size) % config.input.size == config.input.size - 1
+    # The end of a step is one more place behind those of the frame.
+    present = np.pad(values != 0, [(0, 0)] * 4 + [(0, 1)], constant_values=True)
+    number, interval, sample, step, place = np.nonzero(present)
+    end = place == config.input.size
+    _, width, channels = config.input.shape
+    place = np.where(end, 0, place).astype(np.uint64)
+    pixel, channel = place // np.uint64(channels), place % np.uint64(channels)
+    # A sample begins where the item before belongs to another one.
+    begins = np.diff((number * config.intervals + interval) * batch + sample, prepend=-1) != 0
+    flat = (own[number, sample] | pixel // np.uint64(width) << offset["y"] | pixel % np.uint64(width) << offset["x"]
+            | channel << offset["channel"] | end.astype(np.uint64) << offset["end"]
+            | (begins & (interval == 0)).astype(np.uint64) << offset["first"])
+    return flat, end & (step == k - 1)
