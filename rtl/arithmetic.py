@@ -5,7 +5,7 @@ from amaranth.hdl import Const, Mux, Signal, signed
 from ..golden.sections import DROPOUT_BITS
 
 __all__ = ["adder_tree", "fraction", "half", "kept", "leak", "register", "saturate", "scale", "shift_floor",
-           "shift_kept", "shift_nearest"]
+           "shift_kept", "shift_nearest", "signed_digits"]
 
 #: A product with a constant of more digits is left to a multiplier.
 DIGITS = 4

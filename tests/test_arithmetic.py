@@ -145,6 +145,22 @@ def test_rtl_shift_kept(shift, dropout):
         apply(golden.shift_kept, BYTES, shift, dropout)
 
 
+@pytest.mark.parametrize("constant", [0, 1, 3, 6, 7, 11, 23, 43, 85, 115, 171, 230, 255, 341, 1365, 43691])
+def test_rtl_scale(constant):
+    """Up to four signed digits as a sum, more of them by a multiplier; both with every sign of the sum's terms."""
+    rows = [(x,) for x in BYTES]
+    assert rtl_function(lambda m, x: rtl.scale(m, x, constant, name="scaled"), rows, [signed(8)]) == [
+        x * constant for x in BYTES]
+
+
+def test_signed_digits():
+    for constant in [*range(1, 300), 43691, 65535]:
+        digits = rtl.signed_digits(constant)
+        places = [place for place, _ in digits]
+        assert sum(sign << place for place, sign in digits) == constant
+        assert digits[-1][1] == 1 and all(above - below > 1 for below, above in zip(places, places[1:]))
+
+
 @pytest.mark.parametrize("shift", [0, 1, 5, 16])
 def test_rtl_shift_stochastic(shift):
     values = random.Random(shift)
