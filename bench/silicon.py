@@ -51,6 +51,8 @@ def dense(*sizes, count=16):
 ROWS = [
     *(Row(lambda count=count: lanes(count), ("ecp5-85", "xc7"), "digits") for count in (4, 8, 16, 32)),
     Row(lambda: presets.find("mini"), ("ice40-up5k",), "digits"),
+    Row(lambda: presets.find("mini").replace(name="mini_two_blocks", network={"block_length": 1}), ("ice40-up5k",),
+        "digits"),
     Row(lambda: presets.find("tiny"), ("ice40-up5k", "ecp5-25"), "digits"),
     Row(lambda: dense(256, 256, 16), ("xc7", "ecp5-85")),
     Row(lambda: dense(784, 200, 200, 10, count=20), ("xc7", "ecp5-85"), "mnist"),

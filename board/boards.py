@@ -10,6 +10,7 @@ from amaranth.lib.cdc import FFSynchronizer
 from ..gen.generate import generate_text
 from ..golden.config import ConfigError
 from ..rtl.host import HostedCore, led_layout
+from ..synth.targets import ICE40_OPTIONS
 
 __all__ = ["BOARDS", "Board", "BoardTop"]
 
@@ -60,7 +61,7 @@ class Board:
 BOARDS = {
     "icebreaker": Board(
         module="icebreaker", platform="ICEBreakerPlatform", more="break_off_pmod", routed="asc", suffix="bin",
-        synthesis="-dsp",
+        synthesis=ICE40_OPTIONS,
         tools={"YOSYS": "yosys", "NEXTPNR_ICE40": "nextpnr-ice40", "ICEPACK": "icepack"}),
     "ulx3s-85f": Board(
         module="ulx3s", platform="ULX3S_85F_Platform", routed="config", suffix="bit",

@@ -59,7 +59,7 @@ class BackwardPath(wiring.Component):
         Begin; `offset` is the number of the slice's first step among the errors that are kept.
     slice_first, stored_en, stored_word, stored
         Where an interval has several slices: the first step of this one in the interval, and the read port of the
-        errors of the step behind it, from which time passes something on.
+        errors of the step behind it, from which time passes something on; the data stand two cycles later.
     fetch, address, window
         Port of the window history.
     request : Out(request_layout(above))
@@ -69,13 +69,13 @@ class BackwardPath(wiring.Component):
     own : In(ArrayLayout)
         Classifier only: error of each lane in units of one spike, for the word being finished.
     own_en, own_word : Out
-        Classifier only: read of it.
+        Classifier only: read of it; it stands in the next cycle, and is needed in one.
     error_valid, error_word, error_step, errors : Out
         One word of errors of one step of the update period.
     error_word_first, error_word_last : Out(1)
         First and last step of the word in this interval, in backward order.
     sum_en, sum_word : Out
-        The cycle before the first errors of a word: time to read what they add to.
+        Two cycles before the first errors of a word: time to read what they add to.
     done : Out(1)
         The last word stands at the outputs.
     """
@@ -180,16 +180,16 @@ class BackwardPath(wiring.Component):
             fired = register(m, window.fired, name="fired", stages=depth)
         if unit.dropout:
             dropped = register(m, window.dropped, name="dropped", stages=depth)
-        ahead = s[depth - 1]
-        place = count_steps(m, ahead.last, words=unit.words, steps=unit.slice_steps, backward=True)
+        early, ahead = s[depth - 2], s[depth - 1]
+        place = count_steps(m, early.last, words=unit.words, steps=unit.slice_steps, backward=True)
         m.d.comb += [
-            self.sum_en.eq(act.last & place[1].word_first), self.sum_word.eq(place[1].word),
-            self.stored_en.eq(ahead.first & place[0].word_first), self.stored_word.eq(place[0].word),
+            self.sum_en.eq(ahead.last & place[1].word_first), self.sum_word.eq(place[1].word),
+            self.stored_en.eq(early.first & place[0].word_first), self.stored_word.eq(place[0].word),
         ]
 
         if above is None:
             m.d.comb += [
-                self.own_en.eq(ahead.first & place[0].word_first), self.own_word.eq(place[0].word),
+                self.own_en.eq(ahead.first & place[1].word_first), self.own_word.eq(place[1].word),
             ]
         else:
             m.submodules.taps = taps = TapWalk(above)
@@ -215,18 +215,16 @@ class BackwardPath(wiring.Component):
 
         codes = data.View(data.ArrayLayout(config.code_bits, unit.lanes), act.codes)
         for lane in range(unit.lanes):
+            delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
             if above is None:
-                own_width = self.delta_width
-                delta = Signal(signed(own_width), name=f"delta_{lane}")
-                m.d.comb += delta.eq(self.own[lane].shift_left(config.numbers.error.fraction))
+                m.d.sync += delta.eq(self.own[lane].shift_left(config.numbers.error.fraction))
             else:
-                delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
                 with m.If(gather.event & gather.ends & (gather.lane == lane)):
                     m.d.sync += delta.eq(self.delta)
             error = ErrorUnit(config, delta_width=self.delta_width)
             m.submodules[f"error{lane}"] = error
             m.d.comb += [
-                error.carry.eq(act.first), error.restart.eq(place[1].word_first), error.stored.eq(self.stored[lane]),
+                error.carry.eq(act.first), error.restart.eq(place[2].word_first), error.stored.eq(self.stored[lane]),
                 error.finish.eq(act.last), error.code.eq(codes[lane]),
                 error.delta.eq(Mux(dropped[lane], 0, delta) if unit.dropout else delta),
                 self.errors[lane].eq(error.error),
@@ -234,9 +232,9 @@ class BackwardPath(wiring.Component):
             if config.neuron.reset == "zero":
                 m.d.comb += error.fired.eq(fired[lane])
         m.d.comb += [
-            self.error_valid.eq(out.last), self.error_word.eq(place[2].word),
-            self.error_step.eq(self.offset + place[2].step),
-            self.error_word_first.eq(place[2].word_first), self.error_word_last.eq(place[2].word_last),
+            self.error_valid.eq(out.last), self.error_word.eq(place[3].word),
+            self.error_step.eq(self.offset + place[3].step),
+            self.error_word_first.eq(place[3].word_first), self.error_word_last.eq(place[3].word_last),
             self.done.eq(out.final),
         ]
         return m

@@ -76,7 +76,7 @@ def count_unit(m, core, forward, backward, learning, errors, counts):
             count("gradient.read.update", reader.reads)
             count("gradient.write.update", reader.writes)
         if unit.velocity_width:
-            count("velocity.read.update", update.gradient_en)
+            count("velocity.read.update", update.velocity_en)
             count("velocity.write.update", update.velocity_write_en)
     if counts is not None:
         count("count.read.forward", forward.stored_en)

@@ -66,7 +66,7 @@ class ForwardPath(wiring.Component):
         Bit of the input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
         Weight word, or product with the frame value, at the accumulate stage; a pooling of spikes has its own.
-    stored_en, stored_address, stored : potential read port.
+    stored_en, stored_address, stored : potential read port; the data stand two cycles later.
     keep_en, keep_address, keep : potential write port.
     out_valid, out_word, out_step, out_spikes, out_codes, out_potentials, out_word_last : Out
         One word of neurons of one step.
@@ -157,10 +157,11 @@ class ForwardPath(wiring.Component):
             self.event.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].index),
             self.position.eq(s[1].address * unit.bitmap.scan_width + s[1].index), self.full.eq(s[1].full),
         ]
-        add, place = s[depth - 1], count_steps(m, s[depth - 1].last, words=unit.words, steps=self.scan.steps)
-        neurons = self._walk(m, s[depth], place[1]) if unit.static else self._follow(s[depth], s[depth + 1], place)
-        # The potential is read in the cycle before the first step of a word begins.
-        begins = add.last if unit.static else add.first & place[0].word_first
+        ahead, add = s[depth - 2], s[depth - 1]
+        place = count_steps(m, ahead.last, words=unit.words, steps=self.scan.steps)
+        neurons = self._walk(m, s[depth], place[2]) if unit.static else self._follow(s[depth], s[depth + 1], place)
+        # The potential of a word is read two cycles before its first step begins: the memory, and a register behind it.
+        begins = ahead.last if unit.static else ahead.first & place[0].word_first
         m.d.comb += [self.stored_en.eq(begins & ~self.first_interval), self.stored_address.eq(place[0].word)]
 
         for lane in range(unit.lanes):
@@ -266,8 +267,8 @@ class ForwardPath(wiring.Component):
     def _follow(self, act, out, place):
         """The neurons take their steps with the operations: the first decays, the last integrates."""
         return _Neurons(
-            begin=None, decay=act.first, restart=place[1].word_first, integrate=act.last, valid=out.last,
-            word=place[2].word, step=place[2].step, word_last=place[2].word_last, full=out.full, final=out.final)
+            begin=None, decay=act.first, restart=place[2].word_first, integrate=act.last, valid=out.last,
+            word=place[3].word, step=place[3].step, word_last=place[3].word_last, full=out.full, final=out.final)
 
     def _walk(self, m, act, place):
         """The neurons take all steps on their own from the last operation of a word on, two cycles each."""

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import accumulate_depth
+from .arithmetic import register
 from .pipeline import Pipeline
 from .scan import EventScan
 from .store import Store
@@ -180,37 +181,41 @@ class AccumulatePath(wiring.Component):
         return lookup(m, scan.read_group, masks, name="valid_bits")
 
     def _memory(self, m, s):
-        """Read, add, write, in consecutive cycles; a sum that is still on its way to memory is taken from there."""
+        """Read, register, add, write, one cycle each; a sum that is still on its way to memory is taken from there."""
         unit, layout = self.unit, gradient_layout(self.unit)
         m.submodules.gradient_store = store = Store(width=layout.size, depth=unit.weight_depth)
         depth = accumulate_depth(unit)
         m.submodules.places = places = Pipeline(place=(s[1].weight_base + s[1].row)[:len(self.apply_address)])
-        place = places[depth - 2].place
+        place = places[depth - 3].place  # in the stage that reads
         clearing = Signal(init=1)
         sweep = Signal(range(max(2, unit.weight_depth)))
         m.d.comb += self.ready.eq(~clearing)
         with m.If(clearing):
             m.d.sync += [sweep.eq(sweep + 1), clearing.eq(sweep != unit.weight_depth - 1)]
 
-        here, before, earlier = (Signal(range(max(2, unit.weight_depth)), name=name)
-                                 for name in ("here", "before", "earlier"))
-        m.d.sync += [here.eq(place), before.eq(here), earlier.eq(before)]
-        same, same_earlier = (Signal(name=name) for name in ("same", "same_earlier"))
-        m.d.comb += [
-            same.eq(s[depth + 1].valid & (before == here)), same_earlier.eq(s[depth + 2].valid & (earlier == here)),
-        ]
+        # What is read lacks the sums of the three operations before: one is being added, one is written, one was
+        # written in the cycle of the reading. Whether they are of the same word is known a cycle before it matters.
+        arrived, here, before, earlier = (Signal(range(max(2, unit.weight_depth)), name=name)
+                                          for name in ("arrived", "here", "before", "earlier"))
+        m.d.sync += [arrived.eq(place), here.eq(arrived), before.eq(here), earlier.eq(before)]
+        adding, writing, written = (register(m, s[stage].valid & (address == other), name=name)
+                                    for name, stage, address, other in (
+            ("adding", depth, arrived, here), ("writing", depth, place, here), ("written", depth + 1, place, before)))
         read = data.View(layout, store.read)
-        total, older = Signal(layout.members["sums"]), Signal(layout.members["sums"])
+        total, older, known = (Signal(layout.members["sums"], name=name) for name in ("total", "older", "known"))
         for lane in range(unit.lanes):
-            known = Mux(same, total[lane], Mux(same_earlier, older[lane], Mux(read.touched, read.sums[lane], 0)))
-            m.d.sync += total[lane].eq(known + self.terms[lane])
+            m.d.sync += [
+                known[lane].eq(Mux(writing, total[lane], Mux(
+                    written, older[lane], Mux(read.touched, read.sums[lane], 0)))),
+                total[lane].eq(Mux(adding, total[lane], known[lane]) + self.terms[lane]),
+            ]
         m.d.sync += older.eq(total)
         applied = Signal()
         applied_address = Signal.like(self.apply_address)
         m.d.sync += [applied.eq(self.apply_en), applied_address.eq(self.apply_address)]
         write = Signal(layout)
         m.d.comb += [
-            store.read_en.eq(s[depth - 1].valid | self.apply_en),
+            store.read_en.eq(s[depth - 2].valid | self.apply_en),
             store.read_address.eq(Mux(self.apply_en, self.apply_address, place)),
             self.apply.eq(read),
             write.touched.eq(s[depth + 1].valid), write.sums.eq(total),

@@ -20,15 +20,20 @@ def keep_counts(m, core, forward, backward):
     first = core.sample * unit.words if unit.batch > 1 else 0
     read = data.View(layout, store.read)
     write = Signal(layout)
-    # The total of the intervals before is needed with the last step of a word, and read with its first.
-    resume = Signal()
+    # Spikes are counted in the cycle after they stand, so that comparison and sums have a cycle each. The total of the
+    # intervals before is needed with the last step of a word, and read behind its first.
+    resume = register(m, forward.stored_en, name="resume", stages=2)
+    valid, word_last = (register(m, own, name=f"counted_{name}") for name, own in (
+        ("valid", forward.out_valid), ("word_last", forward.out_word_last)))
+    step_first = register(m, forward.out_step == 0, name="counted_step_first")
+    word, spikes = (register(m, own, name=f"counted_{name}") for name, own in (
+        ("word", forward.out_word), ("spikes", forward.out_spikes)))
     m.d.comb += [
-        resume.eq(forward.stored_en),
         store.read_en.eq(resume | backward.own_en | core.count_en),
         store.read_address.eq(first + Mux(core.count_en, core.count_word, Mux(
-            backward.own_en, backward.own_word, forward.stored_address))),
-        store.write_en.eq(forward.out_valid & forward.out_word_last),
-        store.write_address.eq(first + forward.out_word),
+            backward.own_en, backward.own_word, register(m, forward.stored_address, name="resume_word", stages=2)))),
+        store.write_en.eq(valid & word_last),
+        store.write_address.eq(first + word),
         store.write.eq(write.as_value()),
         core.counts.eq(read.total.as_value()),
     ]
@@ -40,8 +45,8 @@ def keep_counts(m, core, forward, backward):
         fresh = register(m, resume, name=f"fresh_{lane}")
         with m.If(fresh):
             m.d.sync += before.eq(read.total[lane])
-        m.d.comb += count.eq(Mux(forward.out_step == 0, 0, recent) + forward.out_spikes[lane])
-        with m.If(forward.out_valid):
+        m.d.comb += count.eq(Mux(step_first, 0, recent) + spikes[lane])
+        with m.If(valid):
             m.d.sync += recent.eq(count)
         m.d.comb += [
             write.recent[lane].eq(count),

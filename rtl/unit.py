@@ -231,7 +231,7 @@ class UnitCore(wiring.Component):
         first = self.sample * unit.words if unit.batch > 1 else 0
         m.d.comb += [
             potentials.read_en.eq(forward.stored_en), potentials.read_address.eq(first + forward.stored_address),
-            forward.stored.eq(potentials.read),
+            forward.stored.eq(register(m, potentials.read, name="stored")),
             potentials.write_en.eq(forward.keep_en), potentials.write_address.eq(first + forward.keep_address),
             potentials.write.eq(forward.out_potentials.as_value()),
         ]
@@ -333,10 +333,11 @@ class UnitCore(wiring.Component):
         m.submodules.velocity_store = store = Store(
             width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=self.config.hardware.memory.weight)
         port_en = self.port_en & self.port_velocity
+        read = register(m, store.read, name="velocity_q")
         m.d.comb += [
-            store.read_en.eq(update.gradient_en | port_en),
-            store.read_address.eq(Mux(port_en, self.port_address, update.gradient_address)),
-            update.velocities.as_value().eq(store.read),
+            store.read_en.eq(update.velocity_en | port_en),
+            store.read_address.eq(Mux(port_en, self.port_address, update.velocity_address)),
+            update.velocities.as_value().eq(read),
             store.write_en.eq(Mux(update.velocity_write_en, ~0, (port_en & self.port_write) << self.port_lane)),
             store.write_address.eq(Mux(update.velocity_write_en, update.velocity_write_address, self.port_address)),
             store.write.eq(Mux(update.velocity_write_en, update.velocity_write.as_value(),
@@ -344,7 +345,7 @@ class UnitCore(wiring.Component):
         ]
         with m.If(self.port_velocity):
             m.d.sync += self.port_read_data.eq(
-                register(m, store.read, name="velocity_q").word_select(self.port_lane, width).as_signed())
+                read.word_select(self.port_lane, width).as_signed())
 
     def _random_weights(self, m, forward):
         """What the weight memory would hold, computed for the same addresses in the same time."""
@@ -376,8 +377,9 @@ class UnitCore(wiring.Component):
                 m.d.comb += [
                     errors.read_en.eq(learning.error_en), errors.read_address.eq(learning.reader.error_address)]
         view = data.View(data.ArrayLayout(signed(unit.history_width), unit.lanes), errors.read)
-        self._keep_errors(m, errors, view, backward)
-        return errors, [register(m, view[lane], name=f"error_{lane}") for lane in range(unit.lanes)]
+        error_q = [register(m, view[lane], name=f"error_{lane}") for lane in range(unit.lanes)]
+        self._keep_errors(m, errors, error_q, backward)
+        return errors, error_q
 
     def _products(self, m, forward, learning, updating, weight_q, error_q):
         """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
@@ -409,7 +411,7 @@ class UnitCore(wiring.Component):
             products.append(product)
         return products
 
-    def _keep_errors(self, m, errors, error_view, backward):
+    def _keep_errors(self, m, errors, error_q, backward):
         """Write errors; for a static input only their sum over the update period, which is all its update needs."""
         unit = self.unit
         m.d.comb += errors.write_address.eq(backward.error_word * unit.error_frames
@@ -423,7 +425,7 @@ class UnitCore(wiring.Component):
                     m.d.comb += [
                         errors.read_en.eq(1),
                         errors.read_address.eq(backward.stored_word * unit.error_frames + step)]
-                m.d.comb += [backward.stored[lane].eq(Mux(self.resume, error_view[lane], 0))
+                m.d.comb += [backward.stored[lane].eq(Mux(self.resume, error_q[lane], 0))
                              for lane in range(unit.lanes)]
             return
         resume = Signal()
@@ -434,7 +436,7 @@ class UnitCore(wiring.Component):
         for lane in range(unit.lanes):
             running = Signal(signed(unit.history_width), name=f"running_{lane}")
             total = Signal(signed(unit.history_width), name=f"sum_{lane}")
-            start = Mux(resume, error_view[lane], 0)
+            start = Mux(resume, error_q[lane], 0)
             m.d.comb += total.eq(Mux(backward.error_word_first, start, running) + backward.errors[lane])
             m.d.comb += errors.write.word_select(lane, unit.history_width).eq(total)
             with m.If(backward.error_valid):

@@ -194,8 +194,8 @@ class UpdatePath(wiring.Component):
         Errors in stage 3, or their products with the frame value in stage 4.
     gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
         Read port of the gradient memory, instead of all the above; its data stand one cycle later.
-    velocities, velocity_write_en, velocity_write_address, velocity_write
-        With momentum: the velocities of the word that `gradient_en` reads, one cycle later, and their write port.
+    velocity_en, velocity_address, velocities, velocity_write_en, velocity_write_address, velocity_write
+        With momentum: read port of the velocities, whose data stand two cycles later, and their write port.
     weight_en, weight_address, weights : weight read port, data registered once.
     write_en, write_address, write : weight write port.
     skip : Out(1)
@@ -232,6 +232,8 @@ class UpdatePath(wiring.Component):
             }
             if unit.velocity_width:
                 source |= {
+                    "velocity_en":            Out(1),
+                    "velocity_address":       Out(range(max(2, unit.weight_depth))),
                     "velocity_write_en":      Out(1),
                     "velocity_write_address": Out(range(max(2, unit.weight_depth))),
                     "velocity_write":         Out(data.ArrayLayout(signed(unit.velocity_width), unit.lanes)),
@@ -294,6 +296,7 @@ class UpdatePath(wiring.Component):
         ]
         if late:
             m.d.comb += [
+                self.velocity_en.eq(s[1].valid), self.velocity_address.eq(s[1].address),
                 self.velocity_write_en.eq(s[5].valid & s[5].used),
                 self.velocity_write_address.eq(s[5].address),
             ]
