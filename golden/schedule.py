@@ -11,6 +11,7 @@ from typing import NamedTuple
 from .units import clog2
 
 __all__ = [
+    "GROUP_CYCLES",
     "QUEUE_LATENCY",
     "ROW_DEPTH",
     "SCAN_DEPTH",
@@ -34,8 +35,11 @@ __all__ = [
 
 #: Cycles from the start of a scan of bitmaps to its first operation: read, memory, register.
 SCAN_DEPTH = 3
-#: Cycles from knowing the active rows of a group to the first operation of an update: one row, and its steps.
-ROW_DEPTH = 2
+#: Cycles of a group of input rows in an update beside its reads: the last word arrives, its rows are known, one to see
+#: that none is left.
+GROUP_CYCLES = 3
+#: Cycles more where a row is active: it is chosen, then its steps are.
+ROW_DEPTH = 1
 #: Cycles from an update operation to the write of the weight word.
 UPDATE_DEPTH = 7
 #: Cycles from the write of a spike word to its offer on the stream between two blocks.
@@ -48,13 +52,13 @@ def tree_latency(lanes):
 
 
 def forward_depth(unit):
-    """Cycles from an operation to the neuron: address, memory, output register, sum; one more to multiply."""
-    return 5 if unit.static else 4
+    """Cycles from an operation to the neuron: address in two, memory, output register, sum; one more to multiply."""
+    return 6 if unit.static else 5
 
 
 def dot_latency(unit):
     """Cycles from a request of the unit below to its rounded error."""
-    return 5 + tree_latency(unit.lanes)
+    return 6 + tree_latency(unit.lanes)
 
 
 def backward_depth(unit, above):
@@ -81,12 +85,12 @@ def update_cycles(unit, operations):
 
     `operations` with `ROW_DEPTH` more for every group that has an active row.
     """
-    return 2 + unit.bitmap.words * (unit.frames + 2) + operations + UPDATE_DEPTH
+    return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH
 
 
 def accumulate_depth(unit):
-    """Cycles from an operation to its addition: address, memory, output register; one more to multiply."""
-    return 4 if unit.static else 3
+    """Cycles from an operation to its addition: address in two, memory, output register; one more to multiply."""
+    return 5 if unit.static else 4
 
 
 def accumulate_cycles(unit, operations):

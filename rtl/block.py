@@ -5,6 +5,7 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import WAIT_BITS, block_counters
+from .arithmetic import register
 from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, spike_layout
 from .counters import CounterBank
 from .events import EventBuffer
@@ -80,7 +81,7 @@ class BlockCore(wiring.Component):
         Learning-rate state: halvings so far (from `access_data`) and trained samples since the last one
         (from `access_since`).
     counter_clear, counter_read, counter_index, counter_value
-        The counter bank of the selected unit; the value stands three cycles after `counter_read`.
+        The counter bank of the selected unit, as `CounterBank`.
     """
 
     def __init__(self, config, block, *, seeds):
@@ -400,10 +401,14 @@ class BlockCore(wiring.Component):
             m.d.sync += self.since_decay.eq(self.access_data)
         if not update.decay_samples:
             return
-        with m.If(context.samples_end & context.train):
+        # One thing per cycle: it is known that this is the last sample long before the sample ends, and the end has a
+        # register. No sample ends while the port loads.
+        last = update.decay_samples - update.batch
+        due = register(m, self.since_decay >= last if last else Const(1), name="due")
+        ended = register(m, context.samples_end & context.train, name="ended")
+        with m.If(ended):
             m.d.sync += self.since_decay.eq(self.since_decay + update.batch)
-            last = update.decay_samples - update.batch
-            with m.If(self.since_decay >= last if last else Const(1)):
+            with m.If(due):
                 m.d.sync += self.since_decay.eq(self.since_decay - last)
                 if update.decay_limit:
                     with m.If(self.decays < update.decay_limit):

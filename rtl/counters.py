@@ -1,19 +1,24 @@
 """Counters: each counts one enable, in the cycle in which it drives a port."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
+
+from .arithmetic import register
 
 __all__ = ["CounterBank"]
 
+#: Cycles between two visits of a counter at least: read, add, write.
+VISIT = 3
+
 
 class CounterBank(wiring.Component):
-    """Saturating counters in one memory with one adder, and one read port.
+    """Saturating counters in one memory with one adder, visited in turn.
 
-    What a counter has counted since the last visit waits in a few bits of its own. Every cycle the next counter in
-    turn is visited: what waits is added to its word in memory, the sum saturated. A read takes a visit of its own, so
-    that it is exact. The memory is read combinationally, which distributed RAM can; its contents at power-up do not
-    matter, since a bit per counter tells whether its word was written since the last `clear`.
+    What a counter has counted since its last turn waits in a few bits of its own. Every cycle the next counter is
+    visited: in three cycles, what waits and its word in memory are taken, added, and the sum is saturated and written.
+    The memory is read combinationally, which distributed RAM can; its contents at power-up do not matter, since a bit
+    per counter tells whether its word was written since the last `clear`.
 
     Parameters
     ----------
@@ -30,11 +35,12 @@ class CounterBank(wiring.Component):
     add : In(StructLayout)
         ``add_<name>``: increment of this cycle (dots in the name become underscores).
     clear : In(1)
-        Set all counters to zero.
+        Set all counters to zero; increments of the same cycle are lost.
     read, index : In
-        Read a counter; at most in every other cycle, so that all others still have their turn in time.
+        Read a counter; `index` stands until the answer.
     value : Out(width)
-        The counter with all increments up to the cycle of `read`; stands three cycles later, until the next one.
+        The counter as its next turn finds it, with all increments before the cycle of `read` at least; stands `latency`
+        cycles after `read`, until the next one.
 
     Raises
     ------
@@ -46,6 +52,7 @@ class CounterBank(wiring.Component):
         if len(set(names)) != len(names):
             raise ValueError(f"counter names must be unique, not {sorted(names)!r}")
         self.names, self.amounts, self.width = list(names), dict(amounts), width
+        self.period = max(VISIT, len(self.names))
         super().__init__({
             **{self.port(name): In(range(self.amounts.get(name, 1) + 1)) for name in self.names},
             "clear": In(1),
@@ -53,6 +60,11 @@ class CounterBank(wiring.Component):
             "index": In(range(max(2, len(self.names)))),
             "value": Out(width),
         })
+
+    @staticmethod
+    def latency(names):
+        """Cycles from `read` to the value in a bank of counters `names`."""
+        return max(VISIT, len(names)) + VISIT
 
     @staticmethod
     def port(name):
@@ -66,47 +78,50 @@ class CounterBank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        count = len(self.names)
-        m.submodules.sums = sums = memory.Memory(shape=unsigned(self.width), depth=max(2, count), init=[])
+        count, period = len(self.names), self.period
+        m.submodules.sums = sums = memory.Memory(shape=unsigned(self.width), depth=period, init=[])
         stored, write = sums.read_port(domain="comb"), sums.write_port()
+        clear = register(m, self.clear, name="clearing")
 
-        turn, visit, reading = Signal(range(max(2, count))), Signal(range(max(2, count))), Signal()
-        with m.If(~self.read):
-            m.d.sync += turn.eq(Mux(turn == count - 1, 0, turn + 1))
-        m.d.sync += [visit.eq(Mux(self.read, self.index, turn)), reading.eq(self.read)]
+        # Whose turn it is, as a number and as one bit of a ring.
+        turn, ring = Signal(range(period)), Signal(period, init=1)
+        m.d.sync += [turn.eq(Mux(turn == period - 1, 0, turn + 1)), ring.eq(ring.rotate_left(1))]
+        asked, found = Signal(), Signal()
+        m.d.comb += found.eq(asked & (turn == self.index))
+        with m.If(self.read):
+            m.d.sync += asked.eq(1)
+        with m.Elif(found):
+            m.d.sync += asked.eq(0)
 
-        # A visit takes two cycles: what waits and what is stored are taken, then added.
-        fresh, written = Const(0), Signal(count)
-        place, adding, wanted = Signal.like(visit), Signal(), Signal()
-        total_width = self.width + 1
+        # First cycle: what waits and what is stored.
+        fresh, written, known = Const(0), Signal(count), Signal()
         for number, name in enumerate(self.names):
-            # A turn comes after twice as many cycles as there are counters, if half of them read.
-            most = self.amounts.get(name, 1) * (2 * count + 1)
-            own = Signal(range(most + 1), name=self.register(name))
-            visited = Signal(name=f"visited_{number}")
-            m.d.comb += visited.eq(visit == number)
-            m.d.sync += own.eq(Mux(visited, 0, own) + getattr(self, self.port(name)))
-            with m.If(adding & (place == number)):
-                m.d.sync += written[number].eq(1)
-            with m.If(self.clear):
+            own = Signal(range(self.amounts.get(name, 1) * period + 1), name=self.register(name))
+            amount = register(m, getattr(self, self.port(name)), name=f"counted_{number}")
+            m.d.sync += own.eq(Mux(ring[number], 0, own) + amount)
+            with m.If(clear):
                 m.d.sync += own.eq(0)
-            fresh = fresh | Mux(visited, own, 0)
-            total_width = max(total_width, len(own) + 1)
-        with m.If(self.clear):
-            m.d.sync += written.eq(0)
+            fresh = fresh | Mux(ring[number], own, 0)
+        taken, base = Signal.like(fresh), Signal(self.width)
+        m.d.comb += stored.addr.eq(turn)
+        m.d.sync += [taken.eq(fresh), base.eq(stored.data), known.eq((written & ring).any())]
 
-        taken, base, total = Signal.like(fresh), Signal(self.width), Signal(total_width)
-        m.d.sync += [
-            taken.eq(fresh), place.eq(visit), adding.eq(~self.clear), wanted.eq(reading),
-            # A sum that is just being written is taken from there.
-            base.eq(Mux(adding & (place == visit), write.data,
-                        Mux(written.bit_select(visit, 1), stored.data, 0))),
-        ]
+        # Second cycle: the sum. Third: saturated, it is written.
+        total = Signal(max(self.width, len(taken)) + 1)
+        m.d.sync += total.eq(Mux(known, base, 0) + taken)
+        now, adding, writing = (Signal(data.StructLayout({
+            "turn": turn.shape(), "ring": count, "valid": 1, "wanted": 1}), name=name)
+            for name in ("now", "adding", "writing"))
+        m.d.comb += [now.turn.eq(turn), now.ring.eq(ring), now.valid.eq(1), now.wanted.eq(found)]
+        m.d.sync += [adding.eq(now), writing.eq(adding), written.eq(written | writing.ring)]
+        with m.If(clear):
+            m.d.sync += written.eq(0)
+            for stage in (adding, writing):
+                m.d.sync += [stage.ring.eq(0), stage.valid.eq(0)]
         m.d.comb += [
-            stored.addr.eq(visit), total.eq(base + taken),
-            write.en.eq(adding), write.addr.eq(place),
+            write.en.eq(writing.valid), write.addr.eq(writing.turn),
             write.data.eq(Mux(total[self.width:].any(), Const(-1, self.width), total)),
         ]
-        with m.If(wanted):
+        with m.If(writing.wanted):
             m.d.sync += self.value.eq(write.data)
         return m

@@ -8,12 +8,12 @@ from .counters import CounterBank
 __all__ = ["count_unit"]
 
 
-def count_unit(m, core, forward, backward, learning, errors, counts):
+def count_unit(m, core, forward, backward, learning, errors, counts, asked):
     """Add the counter bank of a `UnitCore` to its module `m`; every counter counts the enable that drives a port.
 
     Parameters
     ----------
-    forward, backward, learning, errors, counts
+    forward, backward, learning, errors, counts, asked
         Paths and memories of the unit; None where it has none.
     """
     config, unit = core.config, core.unit
@@ -57,11 +57,11 @@ def count_unit(m, core, forward, backward, learning, errors, counts):
         count("window.read.backward", backward.fetch)
         count("error.write.backward", errors.write_en)
         count("error.read.backward", backward.sum_en & (core.offset != 0) if unit.static else
-              (core.request.valid if unit.serves else 0) | (backward.stored_en & core.resume))
+              (asked[1].valid if unit.serves else 0) | (backward.stored_en & core.resume))
     if unit.serves:
-        count("adds.backward", core.request.valid if unit.pool else
-              lanes_of(core.request.valid, core.request.full))
-        count("weight.read.backward", core.request.valid)
+        count("adds.backward", asked[1].valid if unit.pool else
+              lanes_of(asked[1].valid, asked[1].full))
+        count("weight.read.backward", asked[1].valid)
     if learning is not None:
         update, reader = learning.update, learning.reader
         passing(core.start_update, core.done_update, "update")

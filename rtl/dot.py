@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import tree_latency
-from .arithmetic import adder_tree, register, saturate, shift_nearest
+from .arithmetic import adder_tree, half, register, saturate, shift_floor
 
 __all__ = ["DotPath"]
 
@@ -50,8 +50,8 @@ class DotPath(wiring.Component):
                  for lane in range(unit.lanes)]
         total = adder_tree(m, terms, name="tree")
         first = register(m, self.first, name="first", stages=tree_latency(unit.lanes))
-        dot = Signal(signed(unit.dot_width))
-        m.d.sync += dot.eq(Mux(first, 0, dot) + total)
         fraction = self.config.numbers.weight.fraction
-        m.d.comb += self.delta.eq(saturate(m, shift_nearest(dot, fraction), unit.error_width, name="rounded"))
+        dot = Signal(signed(unit.dot_width + 1))  # with what rounding to the nearest adds
+        m.d.sync += dot.eq(Mux(first, half(fraction), dot) + total)
+        m.d.comb += self.delta.eq(saturate(m, shift_floor(dot, fraction), unit.error_width, name="rounded"))
         return m

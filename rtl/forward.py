@@ -60,7 +60,7 @@ class ForwardPath(wiring.Component):
     fetch, address, bits
         Port of the input bitmaps.
     event, weight_address : Out
-        An operation that adds, in stage 1, and the weight word that it reads; the unit multiplies where it must and
+        An operation that adds, in stage 2, and the weight word that it reads; the unit multiplies where it must and
         returns it as `terms`.
     position : Out
         Bit of the input in the bitmap memory: the address of its frame value.
@@ -71,7 +71,7 @@ class ForwardPath(wiring.Component):
     out_valid, out_word, out_step, out_spikes, out_codes, out_potentials, out_word_last : Out
         One word of neurons of one step.
     full : Out(1)
-        Whether all lanes of the operation in stage 1 hold a neuron.
+        Whether all lanes of that operation hold a neuron.
     done : Out(1)
         The last word stands at the outputs.
     """
@@ -153,10 +153,11 @@ class ForwardPath(wiring.Component):
             full=~channel_last, spikes=scan.seen.word_select(scan.tag.part, unit.granule),
             first=scan.valid & scan.first, last=scan.valid & scan.last, final=scan.valid & scan.final)
 
-        m.d.comb += [
-            self.event.eq(s[1].event), self.weight_address.eq(s[1].base + s[1].index),
-            self.position.eq(s[1].address * unit.bitmap.scan_width + s[1].index), self.full.eq(s[1].full),
+        m.d.sync += [
+            self.weight_address.eq(s[1].base + s[1].index),
+            self.position.eq(s[1].address * unit.bitmap.scan_width + s[1].index),
         ]
+        m.d.comb += [self.event.eq(s[2].event), self.full.eq(s[2].full)]
         ahead, add = s[depth - 2], s[depth - 1]
         place = count_steps(m, ahead.last, words=unit.words, steps=self.scan.steps)
         neurons = self._walk(m, s[depth], place[2]) if unit.static else self._follow(s[depth], s[depth + 1], place)

@@ -80,11 +80,11 @@ class AccumulatePath(wiring.Component):
     -------
     start, base, fetch, address, bits : as `ForwardPath`
     error_en, error_address : Out
-        Read of one error word, in stage 1; its data return as `terms`.
+        Read of one error word, in stage 2; its data return as `terms`.
     position : Out
         Bit of the input in the bitmap memory, with `error_en`.
     terms : In(ArrayLayout)
-        Errors in stage 3, or their products with the frame value in stage 4.
+        Errors in stage 4, or their products with the frame value in stage 5.
     full : Out(1)
         Whether all lanes of the operation with `error_en` hold a neuron.
     done : Out(1)
@@ -162,10 +162,11 @@ class AccumulatePath(wiring.Component):
         m.submodules.pipe = s = Pipeline(
             valid=taps.active, row=taps.row, weight_base=taps.weight_base, word=taps.word, step=step, full=taps.full,
             index=scan.index, address=scan.tag.address, final=scan.valid & scan.final)
-        m.d.comb += [
-            self.error_en.eq(s[1].valid), self.error_address.eq(s[1].word * unit.error_frames + s[1].step),
-            self.position.eq(s[1].address * layout.scan_width + s[1].index), self.full.eq(s[1].full),
+        m.d.sync += [
+            self.error_address.eq(s[1].word * unit.error_frames + s[1].step),
+            self.position.eq(s[1].address * layout.scan_width + s[1].index),
         ]
+        m.d.comb += [self.error_en.eq(s[2].valid), self.full.eq(s[2].full)]
         self._memory(m, s)
         return m
 

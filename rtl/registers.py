@@ -9,12 +9,14 @@ from amaranth.lib.wiring import In, Out
 from ..golden.counters import block_counters, unit_counters
 from ..golden.units import clog2
 from .arithmetic import register
+from .counters import CounterBank
 
 __all__ = ["MAGIC", "Region", "RegisterMap", "RegisterPort", "request_layout"]
 
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
-#: Cycles from the strobe of an access to its data: memory, output register, the choice of a lane, answer.
+#: Cycles from the strobe of an access to its data: memory, output register, the choice of a lane, answer. Counters take
+#: longer.
 ACCESS_CYCLES = 4
 
 
@@ -121,9 +123,9 @@ def request_layout(address_bits):
 class RegisterPort(wiring.Component):
     """Serves one register access at a time, in order: each request has one response.
 
-    Registers answer after nine cycles. Weights, LFSR and rate state belong to the computation: such an access asks
-    all blocks to pause between two intervals (`hold`) and waits until they do. If nobody takes the results, that may
-    be never.
+    Registers answer after nine cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
+    belong to the computation: such an access asks all blocks to pause between two intervals (`hold`) and waits until
+    they do. If nobody takes the results, that may be never.
 
     Members
     -------
@@ -152,7 +154,9 @@ class RegisterPort(wiring.Component):
         address, write, value = Signal(self.map.address_bits), Signal(), Signal(32)
         answer, high = Signal(32), Signal(32)
         access, collect, held = Signal(), Signal(), Signal()
-        wait = Signal(range(ACCESS_CYCLES))
+        names = [own for block in self.blocks for own in (block.names, *(core.names for core in block.units))]
+        turns = max(ACCESS_CYCLES, *(1 + CounterBank.latency(own) for own in names))
+        wait, turning = Signal(range(turns)), Signal()
 
         # Which register is meant, known one cycle behind the address.
         def hit(region):
@@ -164,6 +168,7 @@ class RegisterPort(wiring.Component):
             return address[:clog2(region.size)]
 
         hits = {name: hit(region) for name, region in regions.items()}
+        m.d.comb += turning.eq(Cat(hits[name] for name in regions if name.endswith(".counters")).any())
         m.d.comb += held.eq(Cat(hits[name] for name, region in regions.items() if region.held).any())
 
         with m.FSM():
@@ -192,7 +197,7 @@ class RegisterPort(wiring.Component):
 
             # Access -- the strobe in the first cycle; memories and counter banks answer in the last.
             with m.State("Access"):
-                m.d.comb += collect.eq(wait == ACCESS_CYCLES - 1)
+                m.d.comb += collect.eq(wait == Mux(turning, turns, ACCESS_CYCLES) - 1)
                 m.d.sync += [access.eq(0), wait.eq(wait + 1)]
                 with m.If(collect):
                     m.d.sync += self.hold.eq(0)

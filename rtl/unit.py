@@ -39,6 +39,20 @@ class _Learning(NamedTuple):
     slot: object
 
 
+class _Read(NamedTuple):
+    """A word of a memory, lane by lane: at its output, and in the register behind."""
+
+    now: list
+    later: list
+
+    @classmethod
+    def of(cls, m, store, width, lanes, *, name):
+        """What `store` reads, in `lanes` signed numbers."""
+        view = data.View(data.ArrayLayout(signed(width), lanes), store.read)
+        now = [view[lane] for lane in range(lanes)]
+        return cls(now, [register(m, value, name=f"{name}_{lane}") for lane, value in enumerate(now)])
+
+
 class UnitCore(wiring.Component):
     """Weights, potentials, window history and errors of one layer or classifier, and what computes with them.
 
@@ -176,6 +190,7 @@ class UnitCore(wiring.Component):
         if unit.input_dropout:
             m.d.comb += forward.train.eq(self.train)
         self._potentials(m, forward)
+        asked = self._asked(m) if unit.serves else None
         backward = self._backward(m, forward, dropped) if unit.learns else None
         learning = self._learning(m) if unit.stored else None
 
@@ -193,26 +208,25 @@ class UnitCore(wiring.Component):
             with m.If(updating):
                 m.d.comb += [self.input_en.eq(reader.fetch), self.input_address.eq(reader.address)]
 
-        errors, error_q = self._errors(m, backward, learning, updating) if unit.learns else (None, None)
+        errors, error = self._errors(m, backward, learning, asked, updating) if unit.learns else (None, None)
         if unit.pool:
-            weight_q = [Const(unit.pool_weight, signed(unit.weight_width))] * lanes
+            weight = _Read(None, [Const(unit.pool_weight, signed(unit.weight_width))] * lanes)
         elif unit.random:
-            weight_q = self._random_weights(m, forward)
+            weight = self._random_weights(m, forward, asked)
         else:
-            weight_q = self._weights(m, forward, learning.update, updating)
-        products = self._products(m, forward, learning, updating, weight_q, error_q)
+            weight = self._weights(m, forward, learning.update, asked, updating)
+        products = self._products(m, forward, learning, asked, updating, weight, error)
         for lane in range(lanes):
-            m.d.comb += forward.terms[lane].eq(products[lane] if unit.static else weight_q[lane])
+            m.d.comb += forward.terms[lane].eq(products[lane] if unit.static else weight.later[lane])
             if learning is not None:
                 m.d.comb += [
-                    learning.reader.terms[lane].eq(products[lane] if unit.static else error_q[lane]),
-                    learning.update.weights[lane].eq(weight_q[lane]),
+                    learning.reader.terms[lane].eq(products[lane] if unit.static else error.later[lane]),
+                    learning.update.weights[lane].eq(weight.later[lane]),
                 ]
         if unit.serves:
             m.submodules.dot = dot = DotPath(config, unit)
-            m.submodules.serving = stages = Pipeline(first=self.request.first, full=self.request.full)
             m.d.comb += [
-                dot.first.eq(stages[3].first), dot.full.eq(stages[3].full), self.delta.eq(dot.delta),
+                dot.first.eq(asked[4].first), dot.full.eq(asked[4].full), self.delta.eq(dot.delta),
             ]
             m.d.comb += [dot.products[lane].eq(products[lane]) for lane in range(lanes)]
 
@@ -220,8 +234,18 @@ class UnitCore(wiring.Component):
         if self.stochastic:
             self._lfsr(m, learning.update)
         if self.names:
-            count_unit(m, self, forward, backward, learning, errors, counts)
+            count_unit(m, self, forward, backward, learning, errors, counts, asked)
         return m
+
+    def _asked(self, m):
+        """Requests of the unit below, and a cycle behind them what they read."""
+        unit, request = self.unit, self.request
+        address = request.word * unit.error_frames + (self.offset + request.step)
+        m.submodules.asked = asked = Pipeline(
+            valid=request.valid, first=request.first, full=request.full, row=request.row,
+            weight_address=(request.weight_base + request.row)[:len(request.weight_base)],
+            error_address=address[:clog2(max(2, unit.words * unit.error_frames))])
+        return asked
 
     def _potentials(self, m, forward):
         unit = self.unit
@@ -283,8 +307,7 @@ class UnitCore(wiring.Component):
                 update.start.eq(self.start_update), self.done_update.eq(update.done), update.base.eq(self.base),
                 self.ready.eq(1),
             ]
-            return _Learning(update, update, update.row_en, update.error_en,
-                             self.base * unit.bitmap.scan_width + update.row, update.slot)
+            return _Learning(update, update, update.row_en, update.error_en, update.position, update.slot)
         m.submodules.accumulate = accumulate = AccumulatePath(unit, depth=self.depth, term_width=term_width)
         m.d.sync += update.start.eq(accumulate.done & self.apply)
         m.d.comb += [
@@ -296,7 +319,7 @@ class UnitCore(wiring.Component):
         return _Learning(update, accumulate, accumulate.error_en, accumulate.error_en, accumulate.position,
                          accumulate.error_en)
 
-    def _weights(self, m, forward, update, updating):
+    def _weights(self, m, forward, update, asked, updating):
         """The weight memory: read by forward, update, the unit below, and the port; written by update and port."""
         unit, lanes = self.unit, self.unit.lanes
         m.submodules.weight_store = weights = Store(
@@ -305,7 +328,7 @@ class UnitCore(wiring.Component):
         port_en = self.port_en & ~self.port_velocity
         m.d.comb += [
             weights.read_en.eq(forward.event | update.weight_en | port_en
-                               | (self.request.valid if unit.serves else 0)),
+                               | (asked[1].valid if unit.serves else 0)),
             weights.write_en.eq(Mux(update.write_en, ~0, (port_en & self.port_write) << self.port_lane)),
             weights.write_address.eq(Mux(update.write_en, update.write_address, self.port_address)),
             weights.write.eq(Mux(update.write_en, update.write.as_value(),
@@ -313,19 +336,18 @@ class UnitCore(wiring.Component):
             weights.read_address.eq(forward.weight_address),
         ]
         if unit.serves:
-            with m.If(self.request.valid):
-                m.d.comb += weights.read_address.eq(self.request.weight_base + self.request.row)
+            with m.If(asked[1].valid):
+                m.d.comb += weights.read_address.eq(asked[1].weight_address)
         with m.If(updating):
             m.d.comb += weights.read_address.eq(update.weight_address)
         with m.If(port_en):
             m.d.comb += weights.read_address.eq(self.port_address)
-        view = data.View(data.ArrayLayout(signed(unit.weight_width), lanes), weights.read)
-        weight_q = [register(m, view[lane], name=f"weight_{lane}") for lane in range(lanes)]
+        found = _Read.of(m, weights, unit.weight_width, lanes, name="weight")
         # The address of an access stands until its answer.
-        m.d.sync += self.port_read_data.eq(Cat(weight_q).word_select(self.port_lane, unit.weight_width).as_signed())
+        m.d.sync += self.port_read_data.eq(Cat(found.later).word_select(self.port_lane, unit.weight_width).as_signed())
         if unit.velocity_width:
             self._velocities(m, update)
-        return weight_q
+        return found
 
     def _velocities(self, m, update):
         """The velocity memory: read and written by the update and by the port."""
@@ -347,7 +369,7 @@ class UnitCore(wiring.Component):
             m.d.sync += self.port_read_data.eq(
                 read.word_select(self.port_lane, width).as_signed())
 
-    def _random_weights(self, m, forward):
+    def _random_weights(self, m, forward, asked):
         """What the weight memory would hold, computed for the same addresses in the same time."""
         config, unit = self.config, self.unit
         keys = lane_keys(config.classifier.seed, config.units.index(unit), unit.lanes)
@@ -357,11 +379,11 @@ class UnitCore(wiring.Component):
             width=unit.weight_width)
         m.d.comb += source.address.eq(forward.weight_address)
         if unit.serves:
-            with m.If(self.request.valid):
-                m.d.comb += source.address.eq(self.request.weight_base + self.request.row)
-        return [source.weights[lane] for lane in range(unit.lanes)]
+            with m.If(asked[1].valid):
+                m.d.comb += source.address.eq(asked[1].weight_address)
+        return _Read(None, [source.weights[lane] for lane in range(unit.lanes)])
 
-    def _errors(self, m, backward, learning, updating):
+    def _errors(self, m, backward, learning, asked, updating):
         """The error memory: written by the backward pass, read by the update and for the unit below."""
         unit = self.unit
         m.submodules.error_store = errors = Store(
@@ -369,19 +391,17 @@ class UnitCore(wiring.Component):
             style=self.config.hardware.memory.error)
         if unit.serves:
             m.d.comb += [
-                errors.read_en.eq(self.request.valid),
-                errors.read_address.eq(self.request.word * unit.error_frames + (self.offset + self.request.step)),
+                errors.read_en.eq(asked[1].valid), errors.read_address.eq(asked[1].error_address),
             ]
         if learning is not None:
             with m.If(updating):
                 m.d.comb += [
                     errors.read_en.eq(learning.error_en), errors.read_address.eq(learning.reader.error_address)]
-        view = data.View(data.ArrayLayout(signed(unit.history_width), unit.lanes), errors.read)
-        error_q = [register(m, view[lane], name=f"error_{lane}") for lane in range(unit.lanes)]
-        self._keep_errors(m, errors, error_q, backward)
-        return errors, error_q
+        found = _Read.of(m, errors, unit.history_width, unit.lanes, name="error")
+        self._keep_errors(m, errors, found.later, backward)
+        return errors, found
 
-    def _products(self, m, forward, learning, updating, weight_q, error_q):
+    def _products(self, m, forward, learning, asked, updating, weight, error):
         """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
         unit, products = self.unit, []
         if unit.static:
@@ -391,23 +411,21 @@ class UnitCore(wiring.Component):
                 with m.If(updating):
                     m.d.comb += [self.value_en.eq(learning.value_en), self.value_address.eq(learning.value_address)]
         if unit.serves and unit.pool:
-            m.submodules.selected = selected = Pipeline(lane=self.request.row)
-            channel = selected[2].lane
-            lane_q = lookup(m, channel, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
+            lane_q = lookup(m, asked[3].row, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
         width = max(unit.weight_width, unit.history_width if unit.static else 0)
         for lane in range(unit.lanes if unit.static or unit.serves else 0):
             other = unit.input_bits + 1 if unit.static else unit.error_width
             product = Signal(signed(width + other), name=f"product_{lane}")
             if unit.static:
-                factor = Signal(signed(width), name=f"factor_{lane}")
-                m.d.comb += factor.eq(weight_q[lane] if error_q is None else
-                                      Mux(updating, error_q[lane], weight_q[lane]))
+                # Nothing but the register stands before the multiplier.
+                factor = weight.later[lane] if learning is None else register(
+                    m, Mux(updating, error.now[lane], weight.now[lane]), name=f"factor_{lane}")
                 m.d.sync += product.eq(factor * value_q)
             elif unit.pool:
                 # An average reaches one channel only.
-                m.d.sync += product.eq(Mux(lane_q == lane, error_q[lane] * unit.pool_weight, 0))
+                m.d.sync += product.eq(Mux(lane_q == lane, error.later[lane] * unit.pool_weight, 0))
             else:
-                m.d.sync += product.eq(weight_q[lane] * error_q[lane])
+                m.d.sync += product.eq(weight.later[lane] * error.later[lane])
             products.append(product)
         return products
 

@@ -18,7 +18,7 @@ class UpdateScan(wiring.Component):
 
     For each bitmap word of the input, the `frames` words of the update period are read; then each row with a set bit
     in any of them gives one operation per output word and active step, one per cycle. Beside the operations, a group
-    takes ``frames + 2`` cycles, and two more (`ROW_DEPTH`) if a row is active.
+    takes ``frames + GROUP_CYCLES`` cycles, and `ROW_DEPTH` more if a row is active.
 
     Parameters
     ----------
@@ -84,6 +84,9 @@ class UpdateScan(wiring.Component):
         # Rows not yet begun; the next one as a single bit; what it takes; and the row whose operations are emitted.
         pending, pick = Signal(unit.bitmap.scan_width), Signal(unit.bitmap.scan_width)
         picked, known, pass_on, take = Signal(), Signal(), Signal(), Signal()
+        # Whether no row is pending is known a cycle late: two pass anyhow until the last one has begun.
+        settled, none = Signal(), Signal()
+        m.d.sync += none.eq(pending == 0)
         next_steps, next_row = Signal(frames), Signal.like(self.row)
         lowest, _ = first_set(m, pending, name="lowest")
         row_bit, row = first_set(m, pick, name="row", one_hot=True)
@@ -99,7 +102,7 @@ class UpdateScan(wiring.Component):
             row_ends.eq(self.valid & self.last & (word == unit.words - 1)),
             take.eq(known & (~self.valid | row_ends)),
             pass_on.eq(picked & (~known | take)),
-            rows_end.eq((pending == 0) & ~picked & ~known & (~self.valid | row_ends)),
+            rows_end.eq(settled & none & ~picked & ~known & (~self.valid | row_ends)),
         ]
 
         with m.If(rows & (~picked | pass_on)):
@@ -151,8 +154,10 @@ class UpdateScan(wiring.Component):
             # Rows -- one operation per cycle; the next two rows are chosen before the one before ends.
             with m.State("Rows"):
                 m.d.comb += rows.eq(1)
+                m.d.sync += settled.eq(1)
                 with m.If(rows_end):
                     m.d.sync += [
+                        settled.eq(0),
                         origin.eq(origin + 1), pointer.eq(origin + 1),
                         group.eq(group + 1), group_base.eq(group_base + unit.bitmap.scan_width),
                     ]
@@ -188,8 +193,8 @@ class UpdatePath(wiring.Component):
         How often the learning rate has been halved.
     error_en, error_address : Out
         Read of one error word, in stage 1; its data return as `terms`.
-    row_en, row : Out
-        Fan-in index of the same operation, for the frame value.
+    row_en, position : Out
+        The same operation, and the bit of its input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
         Errors in stage 3, or their products with the frame value in stage 4.
     gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
@@ -218,7 +223,7 @@ class UpdatePath(wiring.Component):
             "error_en":       Out(1),
             "error_address":  Out(range(max(2, unit.words * unit.frames))),
             "row_en":         Out(1),
-            "row":            Out(range(max(2, unit.fan_rows))),
+            "position":       Out(range(max(2, depth * unit.bitmap.scan_width))),
             "terms":          In(data.ArrayLayout(signed(term_width), unit.lanes)),
             "slot":           Out(1),
             "full":           Out(1),
@@ -275,7 +280,8 @@ class UpdatePath(wiring.Component):
             m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].address)]
         else:
             m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, row=scan.row, address=address,
+                valid=scan.valid, address=address,
+                position=(self.base * unit.bitmap.scan_width + scan.row)[:len(self.position)],
                 error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
                 last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
             last = {stage: s[stage].last for stage in (4, 5, 7)}
@@ -283,7 +289,7 @@ class UpdatePath(wiring.Component):
                 scan.base.eq(self.base), scan.bits.eq(self.bits),
                 self.fetch.eq(scan.fetch), self.address.eq(scan.address),
                 self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_address),
-                self.row_en.eq(s[1].valid), self.row.eq(s[1].row),
+                self.row_en.eq(s[1].valid), self.position.eq(s[1].position),
                 self.slot.eq(s[1].valid), self.full.eq(s[1].full),
             ]
         moves, steps = Signal(), []

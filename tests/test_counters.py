@@ -13,59 +13,88 @@ from spikeloom.rtl.counters import CounterBank
 from strategies import frames, simulate, small
 
 
-def rtl_counters(names, amounts, width, cycles):
-    """`value` of each cycle of ``({name: increment}, clear, index)`` that reads: every other one."""
+def rtl_counters(names, amounts, width, cycles, reads):
+    """Play ``({name: increment}, clear)`` cycle by cycle; after those in `reads`, the counter ``reads[cycle]`` is read.
+    """
     dut, values = CounterBank(names, amounts=amounts, width=width), []
 
     async def bench(ctx):
-        for cycle, (increments, clear, index) in enumerate(cycles):
+        for cycle, (increments, clear) in enumerate(cycles):
             for name in names:
                 ctx.set(getattr(dut, dut.port(name)), increments.get(name, 0))
             ctx.set(dut.clear, clear)
-            ctx.set(dut.read, cycle % 2 == 0)
-            ctx.set(dut.index, index)
             await ctx.tick()
-            if cycle % 2 == 0 and cycle > 0:
+            if cycle in reads:
+                for name in names:
+                    ctx.set(getattr(dut, dut.port(name)), 0)
+                ctx.set(dut.clear, 0)
+                ctx.set(dut.index, reads[cycle])
+                ctx.set(dut.read, 1)
+                await ctx.tick()
+                ctx.set(dut.read, 0)
+                await ctx.tick().repeat(CounterBank.latency(names) - 1)
                 values.append(ctx.get(dut.value))
 
     simulate(dut, bench)
     return values
 
 
-def model(names, width, cycles):
+def model(names, width, cycles, reads):
     counts, values = dict.fromkeys(names, 0), []
-    for cycle, (increments, clear, index) in enumerate(cycles):
+    for cycle, (increments, clear) in enumerate(cycles):
         for name in names:
             counts[name] = 0 if clear else min(counts[name] + increments.get(name, 0), (1 << width) - 1)
-        if cycle % 2 == 0:
-            values.append(counts[names[index]])
-    return values[:-1]  # the last does not yet stand
+        if cycle in reads:
+            values.append(counts[names[reads[cycle]]])
+    return values
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 11])
 @pytest.mark.parametrize("width", [3, 6, 16])
-def test_bank_equals_sums(width):
-    names, amounts, source = ["a.read", "b.adds", "c"], {"b.adds": 5}, random.Random(width)
-    cycles = [({"a.read": source.randrange(2), "b.adds": source.randrange(6), "c": source.randrange(2)},
-               source.random() < 0.03, source.randrange(3)) for _ in range(600)]
-    expected = model(names, width, cycles)
-    assert rtl_counters(names, amounts, width, cycles) == expected
+def test_bank_equals_sums(width, count):
+    names = [f"c{place}" for place in range(count)]
+    amounts, source = {name: 5 for name in names[::2]}, random.Random(width + count)
+    cycles = [({name: source.randrange(amounts.get(name, 1) + 1) for name in names}, source.random() < 0.02)
+              for _ in range(600)]
+    reads = {cycle: source.randrange(count) for cycle in range(600) if source.random() < 0.3}
+    expected = model(names, width, cycles, reads)
+    assert rtl_counters(names, amounts, width, cycles, reads) == expected
     assert (max(expected) == (1 << width) - 1) == (width < 16)  # the narrow ones were full
 
 
+def test_a_reading_contains_the_increments_before_it_and_loses_none():
+    """Increments go on while the counter is read: the value lies between those before `read` and at the answer."""
+    dut, found = CounterBank(["a", "b", "c", "d"], amounts={}, width=16), []
+
+    async def bench(ctx):
+        ctx.set(dut.add_a, 1)
+        ctx.set(dut.index, 0)
+        for _ in range(30):
+            start = CounterBank.latency(dut.names) * len(found)
+            ctx.set(dut.read, 1)
+            await ctx.tick()
+            ctx.set(dut.read, 0)
+            await ctx.tick().repeat(CounterBank.latency(dut.names) - 1)
+            found.append((start, ctx.get(dut.value), start + CounterBank.latency(dut.names)))
+
+    simulate(dut, bench)
+    assert all(low <= value <= high for low, value, high in found), found
+
+
 def test_full_counter_stays_full():
-    cycles = [({"a": 1}, 0, 0)] * 20 + [({}, 1, 0), ({"a": 1}, 0, 0), ({"a": 1}, 0, 0), ({}, 0, 0), ({}, 0, 0)]
-    assert rtl_counters(["a"], {}, 4, cycles) == [*range(1, 16, 2), 15, 15, 0, 2]
+    assert rtl_counters(["a"], {}, 4, [({"a": 1}, 0)] * 20 + [({}, 1), ({"a": 1}, 0), ({"a": 1}, 0)],
+                        {13: 0, 14: 0, 15: 0, 19: 0, 20: 0, 22: 0}) == [14, 15, 15, 15, 0, 2]
 
 
 def test_clear_wins_over_an_increment():
-    assert rtl_counters(["a"], {}, 4, [({"a": 1}, 1, 0), ({}, 0, 0), ({}, 0, 0), ({}, 0, 0), ({}, 0, 0)]) == [0, 0]
+    assert rtl_counters(["a"], {}, 4, [({"a": 1}, 0), ({"a": 1}, 1), ({"a": 1}, 0)], {0: 0, 1: 0, 2: 0}) == [1, 0, 1]
 
 
 @pytest.mark.parametrize("amount", [1 << 16, (1 << 17) - 1, 1 << 17, 1 << 20, (1 << WAIT_BITS) - 1])
 def test_an_increment_may_be_wider_than_the_counter(amount):
     # A wait is credited when it ends: up to 32 bits at once, while counters may have 16.
-    cycles = [({"wait": 3}, 0, 0), ({}, 0, 0), ({"wait": amount}, 0, 0), ({}, 0, 0), ({}, 0, 0)]
-    assert rtl_counters(["wait"], {"wait": (1 << WAIT_BITS) - 1}, 16, cycles) == [3, 0xFFFF]
+    cycles = [({"wait": 3}, 0), ({"wait": amount}, 0)]
+    assert rtl_counters(["wait"], {"wait": (1 << WAIT_BITS) - 1}, 16, cycles, {0: 0, 1: 0}) == [3, 0xFFFF]
 
 
 def test_names_must_be_unique():
