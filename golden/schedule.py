@@ -40,7 +40,7 @@ SCAN_DEPTH = 3
 GROUP_CYCLES = 3
 #: Cycles more where a row is active: it is chosen, then its steps are.
 ROW_DEPTH = 1
-#: Cycles from an update operation to the write of the weight word.
+#: Cycles from an update operation to the write of the weight word; from a history of frames one more, to multiply.
 UPDATE_DEPTH = 7
 #: Cycles from the write of a spike word to its offer on the stream between two blocks.
 QUEUE_LATENCY = 2
@@ -52,8 +52,8 @@ def tree_latency(lanes):
 
 
 def forward_depth(unit):
-    """Cycles from an operation to the neuron: address in two, memory, output register, sum; one more to multiply."""
-    return 6 if unit.static else 5
+    """Cycles from an operation to the neuron: address in two, memory, output register, sum; two more to multiply."""
+    return 7 if unit.static else 5
 
 
 def dot_latency(unit):
@@ -85,12 +85,12 @@ def update_cycles(unit, operations):
 
     `operations` with `ROW_DEPTH` more for every group that has an active row.
     """
-    return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH
+    return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH + unit.static
 
 
 def accumulate_depth(unit):
-    """Cycles from an operation to its addition: address in two, memory, output register; one more to multiply."""
-    return 5 if unit.static else 4
+    """Cycles from an operation to its addition: address in two, memory, output register; two more to multiply."""
+    return 6 if unit.static else 4
 
 
 def accumulate_cycles(unit, operations):

@@ -4,11 +4,13 @@ from amaranth.hdl import Const, Mux, Signal, signed
 
 from ..golden.sections import DROPOUT_BITS
 
-__all__ = ["adder_tree", "fraction", "half", "kept", "leak", "register", "saturate", "scale", "shift_floor",
+__all__ = ["adder_tree", "fraction", "half", "kept", "leak", "multiply", "register", "saturate", "scale", "shift_floor",
            "shift_kept", "shift_nearest", "signed_digits"]
 
 #: A product with a constant of more digits is left to a multiplier.
 DIGITS = 4
+#: Bits of a signed factor that a multiplier takes, on ECP5 and the 7 series.
+FACTOR_BITS = 18
 
 
 def saturate(m, x, width, *, name):
@@ -94,6 +96,16 @@ def leak(m, x, rule, *, name):
     if rule.multiplier == 0:
         return Const(0, signed(1))
     return scale(m, x, rule.multiplier, name=name).shift_right(rule.shift)[:len(x)].as_signed()
+
+
+def multiply(m, x, y, *, name):
+    """``x * y``, two cycles later: parts of `x` that fit a multiplier, then their sum."""
+    low = x if len(x) <= FACTOR_BITS else x[:FACTOR_BITS - 1]
+    parts = register(m, low * y, name=f"{name}_low")
+    if low is not x:
+        high = register(m, x[FACTOR_BITS - 1:].as_signed() * y, name=f"{name}_high")
+        parts = parts + high.shift_left(FACTOR_BITS - 1)
+    return register(m, parts, name=name)
 
 
 def register(m, x, *, name, stages=1):

@@ -70,8 +70,9 @@ class BackwardPath(wiring.Component):
         Classifier only: error of each lane in units of one spike, for the word being finished.
     own_en, own_word : Out
         Classifier only: read of it; it stands in the next cycle, and is needed in one.
-    error_valid, error_word, error_step, errors : Out
-        One word of errors of one step of the update period.
+    error_valid, error_word, error_step, error_address, errors : Out
+        One word of errors of one step of the update period (or of the slice), and where it is kept; of a frame, only
+        the word counts for that.
     error_word_first, error_word_last : Out(1)
         First and last step of the word in this interval, in backward order.
     sum_en, sum_word : Out
@@ -102,6 +103,7 @@ class BackwardPath(wiring.Component):
             "error_valid":      Out(1),
             "error_word":       Out(range(max(2, unit.words))),
             "error_step":       Out(range(max(2, unit.history_steps))),
+            "error_address":    Out(range(max(2, unit.words * unit.error_frames))),
             "error_word_first": Out(1),
             "error_word_last":  Out(1),
             "errors":           Out(data.ArrayLayout(signed(config.numbers.error.width), lanes)),
@@ -231,6 +233,8 @@ class BackwardPath(wiring.Component):
             ]
             if config.neuron.reset == "zero":
                 m.d.comb += error.fired.eq(fired[lane])
+        m.d.sync += self.error_address.eq(
+            place[2].word * unit.error_frames + (0 if unit.static else self.offset + place[2].step))
         m.d.comb += [
             self.error_valid.eq(out.last), self.error_word.eq(place[3].word),
             self.error_step.eq(self.offset + place[3].step),

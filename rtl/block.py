@@ -211,9 +211,7 @@ class BlockCore(wiring.Component):
         """The register port's way to weights, LFSRs and counters of one unit."""
         for place, core in enumerate(self.units):
             chosen = Signal(name=f"chosen_{core.unit.name}")
-            m.d.comb += [
-                chosen.eq(self.select == place),
-            ]
+            m.d.sync += chosen.eq(self.select == place)
             if core.unit.stored:
                 m.d.comb += [
                     core.port_en.eq(chosen & self.access_en), core.port_velocity.eq(self.access_velocity),

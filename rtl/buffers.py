@@ -44,7 +44,8 @@ def _advance(m, pointer, count):
 class FrameBuffer(wiring.Component):
     """Ring of whole samples. Accepts one value per cycle while a slot is free.
 
-    A sample is available in the cycle after its last value was accepted, until `release`. `fault` is set, until
+    A sample is available in the cycle after its last value was accepted, until `release`; in that cycle, the last value
+    is still being written. `fault` is set, until
     reset, if `first` or `last` came in a wrong place.
 
     Members
@@ -106,12 +107,10 @@ class FrameBuffer(wiring.Component):
         run = layout.width * layout.channels if layout.shared else layout.channels
         counters = [Signal(range(max(2, length)), name=name) for name, length in (
             ("group", layout.words), ("bit", layout.scan_width), ("place", run), ("run", -(-unit.n_in // run)))]
-        collected = Signal(layout.scan_width)
 
         # A `first` in a wrong place restarts the sample: the counters below are those of the value on the stream.
         now = [Signal.like(counter, name=f"now_{counter.name}") for counter in counters]
         (group, bit, place, runs), (now_group, now_bit, now_place, now_run) = counters, now
-        word = Signal(layout.scan_width)
         take, complete, word_last, run_last, row_last = Signal(), Signal(), Signal(), Signal(), Signal()
         slot_base = Signal(range(max(2, self.depth)))
         first = self.i.payload.first
@@ -120,22 +119,30 @@ class FrameBuffer(wiring.Component):
             take.eq(self.i.valid & self.i.ready),
             *(mine.eq(Mux(first, 0, counter)) for mine, counter in zip(now, counters)),
             slot_base.eq(fill * layout.words),
-            word.eq(Mux(now_bit == 0, 0, collected) | ((self.i.payload.value != 0) << now_bit)),
             run_last.eq(now_place == run - 1),
             row_last.eq(run_last & (now_run == unit.n_in // run - 1)),
             word_last.eq(run_last | (now_bit == layout.scan_width - 1)),
             complete.eq(take & row_last),
+        ]
+        # The value and its bit are written a cycle later: no block reads as soon as that.
+        word, collected, own_bit, own = Signal(layout.scan_width), Signal(layout.scan_width), Signal.like(bit), Signal()
+        m.d.sync += [
             values.write_en.eq(take),
             values.write_address.eq((slot_base + now_group) * layout.scan_width + now_bit),
             values.write.eq(self.i.payload.value),
-            bitmaps.write_en.eq(take & word_last),
-            bitmaps.write_address.eq(slot_base + now_group), bitmaps.write.eq(word),
+            bitmaps.write_en.eq(take & word_last), bitmaps.write_address.eq(slot_base + now_group),
+            own.eq(self.i.payload.value != 0), own_bit.eq(now_bit),
+        ]
+        with m.If(values.write_en):
+            m.d.sync += collected.eq(word)
+        m.d.comb += [
+            word.eq(Mux(own_bit == 0, 0, collected) | (own << own_bit)), bitmaps.write.eq(word),
             self.bits_written.eq(bitmaps.write_en), self.value_written.eq(values.write_en),
         ]
         with m.If(take):
             m.d.sync += [
                 bit.eq(Mux(word_last, 0, now_bit + 1)), group.eq(now_group + word_last),
-                place.eq(Mux(run_last, 0, now_place + 1)), runs.eq(now_run + run_last), collected.eq(word),
+                place.eq(Mux(run_last, 0, now_place + 1)), runs.eq(now_run + run_last),
             ]
             with m.If((first != ((runs == 0) & (place == 0))) | (self.i.payload.last != row_last)):
                 m.d.sync += self.fault.eq(1)

@@ -5,6 +5,7 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.lfsr import lane_seeds
+from .arithmetic import register
 from .block import BlockCore
 from .events import input_layout
 from .registers import RegisterMap, RegisterPort, request_layout
@@ -67,7 +68,8 @@ class Core(wiring.Component):
         in_flight = self.config.update.batch + len(blocks) + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
         m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight + 1)
         m.d.comb += [
-            begun.w_data.eq(now), begun.w_en.eq(blocks[0].begins), begun.r_en.eq(blocks[-1].reported),
+            begun.w_data.eq(register(m, now, name="began")),
+            begun.w_en.eq(register(m, blocks[0].begins, name="begins")), begun.r_en.eq(blocks[-1].reported),
             blocks[-1].cycles.eq((now - begun.r_data)[:CYCLE_BITS]),
             registers.now.eq(now), registers.fault.eq(blocks[0].fault),
             registers.quiet.eq(Cat(block.idle for block in blocks).all()),

@@ -54,7 +54,7 @@ class ForwardPath(wiring.Component):
     start, base : In
         Begin with the input bitmaps at word `base`.
     first_interval, last_interval : In(1)
-        Potentials start from zero; potentials need not be kept.
+        Potentials start from zero, and none is read (`stored` is zero); potentials need not be kept.
     train : In(1)
         Only with dropout in the layer below: inputs count in full.
     fetch, address, bits
@@ -186,7 +186,7 @@ class ForwardPath(wiring.Component):
             m.d.comb += [
                 lif.decay.eq(neurons.decay),
                 lif.restart.eq(neurons.restart),
-                lif.stored.eq(Mux(self.first_interval, 0, self.stored[lane])),
+                lif.stored.eq(self.stored[lane]),
                 lif.integrate.eq(neurons.integrate),
                 lif.total.eq(current),
                 *([lif.train.eq(self.train)] if unit.input_dropout else []),

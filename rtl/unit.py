@@ -10,7 +10,7 @@ from ..golden.counters import unit_counters
 from ..golden.dropout import dropout_seeds
 from ..golden.random_weights import lane_keys, value_bits
 from ..golden.units import clog2
-from .arithmetic import register
+from .arithmetic import multiply, register
 from .backward import BackwardPath, request_layout, window_layout
 from .counting import count_unit
 from .dot import DotPath
@@ -253,9 +253,10 @@ class UnitCore(wiring.Component):
             width=unit.lanes * unit.potential_width, depth=unit.batch * unit.words,
             style=self.config.hardware.memory.potential)
         first = self.sample * unit.words if unit.batch > 1 else 0
+        begins = register(m, self.first_interval, name="begins")
         m.d.comb += [
             potentials.read_en.eq(forward.stored_en), potentials.read_address.eq(first + forward.stored_address),
-            forward.stored.eq(register(m, potentials.read, name="stored")),
+            forward.stored.eq(register(m, Mux(begins, 0, potentials.read), name="stored")),
             potentials.write_en.eq(forward.keep_en), potentials.write_address.eq(first + forward.keep_address),
             potentials.write.eq(forward.out_potentials.as_value()),
         ]
@@ -398,7 +399,7 @@ class UnitCore(wiring.Component):
                 m.d.comb += [
                     errors.read_en.eq(learning.error_en), errors.read_address.eq(learning.reader.error_address)]
         found = _Read.of(m, errors, unit.history_width, unit.lanes, name="error")
-        self._keep_errors(m, errors, found.later, backward)
+        self._keep_errors(m, errors, found.now, backward)
         return errors, found
 
     def _products(self, m, forward, learning, asked, updating, weight, error):
@@ -420,7 +421,7 @@ class UnitCore(wiring.Component):
                 # Nothing but the register stands before the multiplier.
                 factor = weight.later[lane] if learning is None else register(
                     m, Mux(updating, error.now[lane], weight.now[lane]), name=f"factor_{lane}")
-                m.d.sync += product.eq(factor * value_q)
+                m.d.comb += product.eq(multiply(m, factor, value_q, name=f"times_{lane}"))
             elif unit.pool:
                 # An average reaches one channel only.
                 m.d.sync += product.eq(Mux(lane_q == lane, error.later[lane] * unit.pool_weight, 0))
@@ -429,36 +430,33 @@ class UnitCore(wiring.Component):
             products.append(product)
         return products
 
-    def _keep_errors(self, m, errors, error_q, backward):
+    def _keep_errors(self, m, errors, read, backward):
         """Write errors; for a static input only their sum over the update period, which is all its update needs."""
         unit = self.unit
-        m.d.comb += errors.write_address.eq(backward.error_word * unit.error_frames
-                                            + (0 if unit.static else backward.error_step))
+        resume = register(m, self.offset != 0 if unit.static else self.resume, name="resuming")
         if not unit.static:
-            m.d.comb += [errors.write_en.eq(backward.error_valid), errors.write.eq(backward.errors.as_value())]
+            m.d.comb += [errors.write_en.eq(backward.error_valid), errors.write.eq(backward.errors.as_value()),
+                         errors.write_address.eq(backward.error_address)]
             if unit.slices > 1:
                 # The first step of the later slice lies behind this slice, or still where its own first will be.
                 step = self.offset + unit.slice_steps if unit.gradient == "history" else 0
-                with m.If(backward.stored_en & self.resume):
+                with m.If(backward.stored_en & resume):
                     m.d.comb += [
                         errors.read_en.eq(1),
                         errors.read_address.eq(backward.stored_word * unit.error_frames + step)]
-                m.d.comb += [backward.stored[lane].eq(Mux(self.resume, error_q[lane], 0))
-                             for lane in range(unit.lanes)]
+                m.d.sync += [backward.stored[lane].eq(Mux(resume, read[lane], 0)) for lane in range(unit.lanes)]
             return
-        resume = Signal()
-        m.d.comb += resume.eq(self.offset != 0)
         with m.If(backward.sum_en & resume):
             m.d.comb += [errors.read_en.eq(1), errors.read_address.eq(backward.sum_word)]
-        m.d.comb += errors.write_en.eq(backward.error_valid & backward.error_word_last)
+        # A step takes two cycles at least, so the sum stands while it is written.
+        m.d.sync += [errors.write_en.eq(backward.error_valid & backward.error_word_last),
+                     errors.write_address.eq(backward.error_address)]
         for lane in range(unit.lanes):
             running = Signal(signed(unit.history_width), name=f"running_{lane}")
-            total = Signal(signed(unit.history_width), name=f"sum_{lane}")
-            start = Mux(resume, error_q[lane], 0)
-            m.d.comb += total.eq(Mux(backward.error_word_first, start, running) + backward.errors[lane])
-            m.d.comb += errors.write.word_select(lane, unit.history_width).eq(total)
+            start = register(m, Mux(resume, read[lane], 0), name=f"start_{lane}")
             with m.If(backward.error_valid):
-                m.d.sync += running.eq(total)
+                m.d.sync += running.eq(Mux(backward.error_word_first, start, running) + backward.errors[lane])
+            m.d.comb += errors.write.word_select(lane, unit.history_width).eq(running)
 
     def _lfsr(self, m, update):
         m.submodules.lfsr = lfsr = LaneLfsr(self.seeds)

@@ -196,7 +196,7 @@ class UpdatePath(wiring.Component):
     row_en, position : Out
         The same operation, and the bit of its input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
-        Errors in stage 3, or their products with the frame value in stage 4.
+        Errors in stage 3, or their products with the frame value in stage 5.
     gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
         Read port of the gradient memory, instead of all the above; its data stand one cycle later.
     velocity_en, velocity_address, velocities, velocity_write_en, velocity_write_address, velocity_write
@@ -268,7 +268,8 @@ class UpdatePath(wiring.Component):
         m.submodules.scan = scan = self.scan
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
-        late = 1 if momentum else 0  # stages that the velocity takes
+        # Stages that the velocity takes, or the second cycle of a product.
+        late = 1 if momentum or (unit.static and not unit.accumulates) else 0
         address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
         if unit.accumulates:
             m.submodules.pipe = s = Pipeline(
@@ -284,7 +285,7 @@ class UpdatePath(wiring.Component):
                 position=(self.base * unit.bitmap.scan_width + scan.row)[:len(self.position)],
                 error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
                 last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
-            last = {stage: s[stage].last for stage in (4, 5, 7)}
+            last = {stage: s[stage + late].last for stage in (4, 5, 7)}
             m.d.comb += [
                 scan.base.eq(self.base), scan.bits.eq(self.bits),
                 self.fetch.eq(scan.fetch), self.address.eq(scan.address),
@@ -300,7 +301,7 @@ class UpdatePath(wiring.Component):
             self.write_address.eq(s[7 + late].address),
             self.done.eq(s[7 + late].finish),
         ]
-        if late:
+        if momentum:
             m.d.comb += [
                 self.velocity_en.eq(s[1].valid), self.velocity_address.eq(s[1].address),
                 self.velocity_write_en.eq(s[5].valid & s[5].used),

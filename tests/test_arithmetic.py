@@ -207,6 +207,26 @@ def test_rtl_adder_tree(terms):
     assert rtl_tree(rows) == [sum(row) for row in rows]
 
 
+@pytest.mark.parametrize("width", [3, 18, 19, 36])
+def test_rtl_multiply(width):
+    """A product every cycle, two cycles later, also where a multiplier does not take the factor whole."""
+    x, y, m, source, found = Signal(signed(width)), Signal(signed(7)), Module(), random.Random(width), []
+    output = rtl.multiply(m, x, y, name="product")
+    low, high = -(1 << width - 1), (1 << width - 1) - 1
+    pairs = [(low, -64), (low, 63), (high, -64), (high, 63), (-1, -1), (0, 5),
+             *((source.randint(low, high), source.randint(-64, 63)) for _ in range(50))]
+
+    async def bench(ctx):
+        for a, b in [*pairs, (0, 0), (0, 0)]:
+            found.append(ctx.get(output))
+            ctx.set(x, a)
+            ctx.set(y, b)
+            await ctx.tick()
+
+    simulate(m, bench)
+    assert found[2:] == [a * b for a, b in pairs]
+
+
 @pytest.mark.parametrize("terms, cycles", [(1, 1), (2, 1), (4, 1), (5, 2), (16, 2), (17, 3), (64, 3), (65, 4)])
 def test_tree_latency(terms, cycles):
     assert tree_latency(terms) == cycles

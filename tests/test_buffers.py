@@ -113,6 +113,7 @@ def rtl_frames(dut, payloads, count, pattern="1", consumer="1"):
             while not next(turn):
                 await ctx.tick()
             base = ctx.get(dut.base)
+            await ctx.tick()  # the last value is still being written
             words = await read(ctx, dut.read_en, dut.read_address, dut.bits, range(base, base + unit.bitmap.words))
             values = await read(ctx, dut.value_en, dut.value_address, dut.value,
                                 [base * unit.bitmap.scan_width + place for place in places(unit)])
