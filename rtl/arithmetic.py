@@ -103,8 +103,12 @@ def multiply(m, x, y, *, name):
     low = x if len(x) <= FACTOR_BITS else x[:FACTOR_BITS - 1]
     parts = register(m, low * y, name=f"{name}_low")
     if low is not x:
-        high = register(m, x[FACTOR_BITS - 1:].as_signed() * y, name=f"{name}_high")
-        parts = parts + high.shift_left(FACTOR_BITS - 1)
+        high = x[FACTOR_BITS - 1:]
+        if len(high) == 2:  # is worth no multiplier
+            rest = Mux(high[0], y, 0) - Mux(high[1], y.shift_left(1), 0)
+        else:
+            rest = high.as_signed() * y
+        parts = parts + register(m, rest, name=f"{name}_high").shift_left(FACTOR_BITS - 1)
     return register(m, parts, name=name)
 
 

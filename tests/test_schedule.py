@@ -35,39 +35,39 @@ LAYER, CLASSIFIER = Passes(4, (4,), (6,)), Passes(2, (3,), (7,))
 
 def test_passes_of_one_interval():
     layer, classifier = ONE.units
-    # Two cycles until the first operation; its last: five stages (one multiplies), one to move the sum of the frame
+    # Three cycles until the first operation; its last: seven stages (two multiply), one to move the sum of the frame
     # aside, and two to integrate and to leave, which take the classifier as many.
-    assert forward_cycles(layer, 5) == 3 + 5 + 5 + 3
-    assert forward_cycles(classifier, 2) == 3 + 2 + 4 + 2
-    # A request: register, address, memory, output register, product, a tree of one level, sum.
-    assert dot_latency(classifier) == 6
+    assert forward_cycles(layer, 5) == 3 + 5 + 7 + 3
+    assert forward_cycles(classifier, 2) == 3 + 2 + 5 + 2
+    # A request: register, two for the address, memory, output register, product, a tree of one level, sum.
+    assert dot_latency(classifier) == 7
     assert backward_cycles(classifier, None, 3) == 3 + 3 + 2 + 2
-    assert backward_cycles(layer, classifier, 4) == 3 + 4 + 7 + 2
-    # One group: one bitmap, two cycles to load and to leave it.
-    assert update_cycles(layer, 6) == 2 + (1 + 2) + 6 + 7
-    assert update_cycles(classifier, 7) == 2 + (1 + 2) + 7 + 7
+    assert backward_cycles(layer, classifier, 4) == 3 + 4 + 8 + 2
+    # One group: one bitmap, three cycles to load and to leave it; a frame multiplies.
+    assert update_cycles(layer, 6) == 2 + (1 + 3) + 6 + 7 + 1
+    assert update_cycles(classifier, 7) == 2 + (1 + 3) + 7 + 7
     assert report_cycles(classifier) == 2 + 1 + 2
 
 
 def test_one_sample():
     schedule = Schedule(ONE, log=True)
     # Values in cycles 0 to 2, dispatch in 3.
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 15 + 11 + 10 + 16 + 19 + 5)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 17 + 12 + 10 + 17 + 20 + 5)
     assert schedule.phases == [
-        Phase(0, 0, 0, "forward", 0, 4, 18),
-        Phase(0, 0, 0, "forward", 1, 19, 29),
-        Phase(0, 0, 0, "backward", 1, 30, 39),
-        Phase(0, 0, 0, "backward", 0, 40, 55),
-        Phase(0, 0, 0, "update", 0, 56, 73),   # both at once: 18 cycles
-        Phase(0, 0, 0, "update", 1, 56, 74),   # and 19
-        Phase(0, 0, 0, "report", -1, 75, 79),
+        Phase(0, 0, 0, "forward", 0, 4, 20),
+        Phase(0, 0, 0, "forward", 1, 21, 32),
+        Phase(0, 0, 0, "backward", 1, 33, 42),
+        Phase(0, 0, 0, "backward", 0, 43, 59),
+        Phase(0, 0, 0, "update", 0, 60, 79),   # both at once, 20 cycles
+        Phase(0, 0, 0, "update", 1, 60, 79),
+        Phase(0, 0, 0, "report", -1, 80, 84),
     ]
     assert schedule.counters == {
-        "block0.layer0.cycles.forward": 15, "block0.classifier.cycles.forward": 11,
-        "block0.layer0.cycles.backward": 16, "block0.classifier.cycles.backward": 10,
-        "block0.layer0.cycles.update": 18, "block0.classifier.cycles.update": 19,
-        "block0.cycles.forward": 1 + 15 + 11,  # and the cycle of the dispatch
-        "block0.cycles.backward": 26, "block0.cycles.update": 19, "block0.cycles.report": 5,
+        "block0.layer0.cycles.forward": 17, "block0.classifier.cycles.forward": 12,
+        "block0.layer0.cycles.backward": 17, "block0.classifier.cycles.backward": 10,
+        "block0.layer0.cycles.update": 20, "block0.classifier.cycles.update": 20,
+        "block0.cycles.forward": 1 + 17 + 12,  # and the cycle of the dispatch
+        "block0.cycles.backward": 27, "block0.cycles.update": 20, "block0.cycles.report": 5,
         "block0.wait.input": 3, "block0.wait.result": 0,
     }
 
@@ -75,22 +75,22 @@ def test_one_sample():
 def test_gradients_in_memory():
     """Added up after every interval, applied after the last; the memory is cleared before the first sample begins."""
     layer, classifier = IMAGE.units
-    # Three cycles until the first operation; four stages of a product, the sum, and its write.
-    assert accumulate_cycles(layer, 3) == 3 + 3 + 4 + 2
+    # Three cycles until the first operation; six stages of a product, the sum, and its write.
+    assert accumulate_cycles(layer, 3) == 3 + 3 + 6 + 2
     assert apply_cycles(layer) == 2 + 9 + 7
-    assert update_cycles(classifier, 7) == 2 + (2 + 2) + 7 + 7  # two steps of one bitmap word
+    assert update_cycles(classifier, 7) == 2 + (2 + 3) + 7 + 7  # two steps of one bitmap word
     schedule = Schedule(IMAGE, log=True)
     # The values are there in cycle 2, nine words are cleared until 9.
     begin, end = schedule.sample(
         [[Passes(4, (4,), (3,))] * 2, [Passes(2, (3,), (0,)), Passes(2, (3,), (7,))]], train=True)
-    first = 10 + 15 + 11 + 10 + 16
-    assert (begin, end) == (10, first + 12 + 1 + 15 + 11 + 10 + 16 + (12 + 18) + 5)
+    first = 10 + 17 + 12 + 10 + 17
+    assert (begin, end) == (10, first + 14 + 1 + 17 + 12 + 10 + 17 + (14 + 18) + 5)
     updates = [(p.interval, p.unit, p.first, p.last) for p in schedule.phases if p.kind == "update"]
-    assert updates == [(0, 0, first + 1, first + 12),
-                       (1, 0, first + 66, first + 95), (1, 1, first + 66, first + 85)]
-    assert schedule.counters["block0.layer0.cycles.update"] == 12 + 30
-    assert schedule.counters["block0.classifier.cycles.update"] == 20
-    assert schedule.counters["block0.cycles.update"] == 12 + 30
+    assert updates == [(0, 0, first + 1, first + 14),
+                       (1, 0, first + 72, first + 103), (1, 1, first + 72, first + 92)]
+    assert schedule.counters["block0.layer0.cycles.update"] == 14 + 32
+    assert schedule.counters["block0.classifier.cycles.update"] == 21
+    assert schedule.counters["block0.cycles.update"] == 14 + 32
     assert schedule.counters["block0.wait.input"] == 0
 
 
@@ -103,45 +103,45 @@ def test_slices():
     assert (layer.slices, layer.error_frames, classifier.error_frames) == (2, 1, 2)
     schedule = Schedule(config, log=True)
     schedule.batch([[[Passes(4, (5, 6), (3, 2))], [Passes(2, (3, 4), (7, 0))]]], train=True, items=[[2]])
-    late = [3 + 4 + 2 + 2, 3 + 6 + 7 + 2, 3 + 2 + 3 + 2]
-    early = [3 + 3 + 2 + 2, 3 + 5 + 7 + 2, 3 + 3 + 3 + 2 + (2 + 3 + 7)]
+    late = [3 + 4 + 2 + 2, 3 + 6 + 8 + 2, 3 + 2 + 4 + 2]
+    early = [3 + 3 + 2 + 2, 3 + 5 + 8 + 2, 3 + 3 + 4 + 2 + (2 + 3 + 7)]
     passes = [(p.kind, p.unit, p.last - p.first + 1) for p in schedule.phases if p.kind in ("backward", "update")]
     assert passes == [
         ("backward", 1, late[0]), ("backward", 0, late[1]), ("update", 0, late[2]),
         ("backward", 1, early[0]), ("backward", 0, early[1]), ("update", 0, early[2]),
-        ("update", 1, 2 + (2 + 2) + 7 + 7)]
+        ("update", 1, 2 + (2 + 3) + 7 + 7)]
     assert schedule.counters["block0.cycles.backward"] == sum(late[:2] + early[:2])
-    assert schedule.counters["block0.cycles.update"] == late[2] + max(early[2], 20)
+    assert schedule.counters["block0.cycles.update"] == late[2] + max(early[2], 21)
 
 
 def test_inference_has_neither_backward_nor_update():
     schedule = Schedule(ONE, log=True)
     begin, end = schedule.sample([[LAYER], [CLASSIFIER]], train=False)
-    assert (begin, end) == (3, 3 + 26 + 5)
+    assert (begin, end) == (3, 3 + 29 + 5)
     assert {phase.kind for phase in schedule.phases} == {"forward", "report"}
     assert not {name for name in schedule.counters if "backward" in name or "update" in name}
 
 
 @pytest.mark.parametrize("arrival, begin, wait", [
-    (42, 43, 8),   # from cycle 35, after the report, to the dispatch
-    (35, 36, 1),
-    (34, 35, 0),   # complete just in time
-    (10, 35, 0),
+    (45, 46, 8),   # from cycle 38, after the report, to the dispatch
+    (38, 39, 1),
+    (37, 38, 0),   # complete just in time
+    (10, 38, 0),
 ])
 def test_waiting_for_input(arrival, begin, wait):
     schedule = Schedule(ONE)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False) == (3, 34)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False) == (3, 37)
     assert schedule.counters["block0.wait.input"] == 3
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=arrival) == (begin, begin + 31)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=arrival) == (begin, begin + 34)
     assert schedule.counters["block0.wait.input"] == 3 + wait
 
 
-@pytest.mark.parametrize("accepted, wait", [(35, 0), (62, 0), (63, 1), (96, 34)])
+@pytest.mark.parametrize("accepted, wait", [(38, 0), (68, 0), (69, 1), (102, 34)])
 def test_waiting_for_the_result_to_be_taken(accepted, wait):
-    # The second forward passes end in cycle 61; the report reads its first count in 63 if the port is free by then.
+    # The second forward passes end in cycle 67; the report reads its first count in 69 if the port is free by then.
     schedule = Schedule(ONE)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, accepted=accepted) == (3, 34)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=30) == (35, 66 + wait)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, accepted=accepted) == (3, 37)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=30) == (38, 72 + wait)
     assert schedule.counters["block0.wait.result"] == wait
     assert schedule.counters["block0.cycles.report"] == 10
 
@@ -150,20 +150,20 @@ def test_two_blocks_hand_over_spikes():
     """Block 1 begins when both spike words of an interval have passed the queue; block 0 when they are taken."""
     schedule = Schedule(TWO, log=True)
     quick = [[Passes(2, (0,), (0,))] * 2] * 3 + [[Passes(3, (0,), (0,))] * 2]
-    # Layer 0: 2 + 11 = 13 cycles, the last classifier 12, all others 11; block 0 begins in cycle 3.
+    # Layer 0: 2 + 13 = 15 cycles, the last classifier 13, all others 12; block 0 begins in cycle 3.
     begin, end = schedule.sample(quick, train=False)
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    # Spikes are written until cycle 16, offered two later, taken in 18: block 1 dispatches in 19. Block 0 has computed
-    # its classifier until 27 and goes on in 28.
-    assert first[0, 0, 0] == (4, 16) and first[0, 0, 1] == (17, 27)
-    assert first[1, 0, 0] == (20, 30) and first[1, 0, 1] == (31, 42)
-    # Interval 1: written until 41. Its slot is taken until 42 and free in 43; two words: 43 and 44.
-    assert first[0, 1, 0] == (29, 41) and first[0, 1, 1] == (42, 52)
-    assert first[1, 1, 0] == (46, 56) and first[1, 1, 1] == (57, 68)
-    assert (begin, end) == (3, 68 + 5)
+    # Spikes are written until cycle 18, offered two later, taken in 20: block 1 dispatches in 21. Block 0 has computed
+    # its classifier until 30 and goes on in 31.
+    assert first[0, 0, 0] == (4, 18) and first[0, 0, 1] == (19, 30)
+    assert first[1, 0, 0] == (22, 33) and first[1, 0, 1] == (34, 46)
+    # Interval 1: written until 46. Its slot is taken until 46 and free in 47; two words: 47 and 48.
+    assert first[0, 1, 0] == (32, 46) and first[0, 1, 1] == (47, 58)
+    assert first[1, 1, 0] == (50, 61) and first[1, 1, 1] == (62, 74)
+    assert (begin, end) == (3, 74 + 5)
     assert {name: schedule.counters[name] for name in schedule.counters if "wait" in name} == {
         "block0.wait.input": 3, "block0.wait.output": 0,
-        "block1.wait.input": 19 + 2, "block1.wait.result": 0,
+        "block1.wait.input": 21 + 2, "block1.wait.result": 0,
     }
 
 
@@ -172,16 +172,16 @@ def test_waiting_for_the_block_after():
     schedule = Schedule(TWO, log=True)
     slow = [[Passes(count, (0,), (0,))] * 2 for count in (2, 2, 100, 2)]
     schedule.sample(slow, train=False)
-    # Block 1 computes interval 0 until 19 + 109 + 11 = 139; the words of interval 1 leave in 140 and 141.
+    # Block 1 computes interval 0 until 21 + 110 + 12 = 143; the words of interval 1 leave in 144 and 145.
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    assert first[1, 0, 1] == (129, 139)
-    assert first[1, 1, 0][0] == 143
+    assert first[1, 0, 1] == (132, 143)
+    assert first[1, 1, 0][0] == 147
     schedule.sample(slow, train=False, arrival=50)
     begins = [p.first - 1 for p in schedule.phases if (p.block, p.sample, p.interval, p.unit) == (0, 1, 0, 0)]
-    assert begins == [142]
-    # The sample was there in 51, the block in 53. Its next interval could begin in 167, but block 1 frees the slot in
-    # 262, after its 120 cycles from 142, and takes words in 263 and 264.
-    assert schedule.counters["block0.wait.output"] == (142 - 53) + (265 - 167)
+    assert begins == [146]
+    # The sample was there in 51, the block in 59. Its next interval could begin in 174, but block 1 frees the slot in
+    # 268, after its 122 cycles from 146, and takes words in 269 and 270.
+    assert schedule.counters["block0.wait.output"] == (146 - 59) + (271 - 174)
 
 
 @given(st.integers(1, 4), st.integers(1, 20), st.lists(st.integers(2, 80), min_size=1, max_size=8))
@@ -196,7 +196,7 @@ def test_free_running_source(slots, size, operations):
         assert arrival == max(arrivals[-1] + 1 if arrivals else 0, room) + size - 1
         begin, end = schedule.sample([[Passes(count, (0,), (0,))], [Passes(2, (0,), (0,))]], train=False)
         # The sample's slot is free when its last pass is over: not during the report.
-        released.append(begin + forward_cycles(config.units[0], count) + 11)
+        released.append(begin + forward_cycles(config.units[0], count) + 12)
         assert begin == max(arrival + 1, begins[-1] + 1 if begins else 0)
         assert end == released[-1] + report_cycles(config.units[1])
         arrivals.append(arrival)
