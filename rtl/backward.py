@@ -223,7 +223,7 @@ class BackwardPath(wiring.Component):
             else:
                 with m.If(gather.event & gather.ends & (gather.lane == lane)):
                     m.d.sync += delta.eq(self.delta)
-            error = ErrorUnit(config, delta_width=self.delta_width)
+            error = ErrorUnit(config, delta_width=self.delta_width, resumes=unit.slices > 1)
             m.submodules[f"error{lane}"] = error
             m.d.comb += [
                 error.carry.eq(act.first), error.restart.eq(place[2].word_first), error.stored.eq(self.stored[lane]),

@@ -20,6 +20,8 @@ class ErrorUnit(wiring.Component):
         Widths and constants, shared with the golden model.
     delta_width : int
         Bits of the error from above.
+    resumes : bool
+        Whether `stored` is ever anything but zero.
 
     Members
     -------
@@ -37,10 +39,10 @@ class ErrorUnit(wiring.Component):
         Potential error of the last finished step.
     """
 
-    def __init__(self, config, *, delta_width):
+    def __init__(self, config, *, delta_width, resumes=True):
         if delta_width < 1:
             raise ValueError(f"delta_width must be positive, not {delta_width!r}")
-        self.config = config
+        self.config, self.resumes = config, resumes
         super().__init__({
             "carry":   In(1),
             "restart": In(1),
@@ -58,13 +60,17 @@ class ErrorUnit(wiring.Component):
         rho, zero_reset = config.reset_gain, config.neuron.reset == "zero"
 
         later, carried = Signal(signed(width)), Signal(signed(width))
-        m.d.comb += later.eq(Mux(self.restart, self.stored, self.error))
+        m.d.comb += later.eq(Mux(self.restart, self.stored, self.error) if self.resumes else self.error)
         through_reset = shift_floor(scale(m, later, rho, name="reset"), config.numbers.potential.fraction)
         through_reset_q = Signal(signed(max(1, len(through_reset))))
         with m.If(self.carry):
             m.d.sync += [
                 carried.eq(leak(m, later, config.neuron.leak, name="leaked")), through_reset_q.eq(through_reset),
             ]
+            # Nothing comes of zero, so that the registers can be cleared instead of choosing before the product.
+            if not self.resumes:
+                with m.If(self.restart):
+                    m.d.sync += [carried.eq(0), through_reset_q.eq(0)]
 
         shift = config.gain_shift
         if config.code_bits == 1 and shift <= 0:

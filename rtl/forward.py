@@ -160,7 +160,8 @@ class ForwardPath(wiring.Component):
         m.d.comb += [self.event.eq(s[2].event), self.full.eq(s[2].full)]
         ahead, add = s[depth - 2], s[depth - 1]
         place = count_steps(m, ahead.last, words=unit.words, steps=self.scan.steps)
-        neurons = self._walk(m, s[depth], place[2]) if unit.static else self._follow(s[depth], s[depth + 1], place)
+        neurons = self._walk(m, add, s[depth], place[2]) if unit.static else self._follow(
+            s[depth], s[depth + 1], place)
         # The potential of a word is read two cycles before its first step begins: the memory, and a register behind it.
         begins = ahead.last if unit.static else ahead.first & place[0].word_first
         m.d.comb += [self.stored_en.eq(begins & ~self.first_interval), self.stored_address.eq(place[0].word)]
@@ -271,20 +272,23 @@ class ForwardPath(wiring.Component):
             begin=None, decay=act.first, restart=place[2].word_first, integrate=act.last, valid=out.last,
             word=place[3].word, step=place[3].step, word_last=place[3].word_last, full=out.full, final=out.final)
 
-    def _walk(self, m, act, place):
-        """The neurons take all steps on their own from the last operation of a word on, two cycles each."""
-        steps = self.unit.steps
-        phase, count = Signal(range(2 * steps)), Signal(range(2 * steps))
+    def _walk(self, m, ahead, act, place):
+        """The neurons take all steps on their own from the last operation of a word on, two cycles each.
+
+        What all lanes hear comes from a register: `ahead` is a stage before `act`. A word has as many operations as its
+        neurons have cycles, so that they have always come to rest when the next one begins.
+        """
+        cycles = 2 * self.unit.steps
+        count, decay = Signal(range(cycles)), Signal()
         word, full, final, valid = Signal.like(self.out_word), Signal(), Signal(), Signal()
         step = Signal.like(self.out_step)
-        m.d.comb += phase.eq(Mux(act.last, 0, count))
         with m.If(act.last):
             m.d.sync += [count.eq(1), word.eq(place.word), full.eq(act.full), final.eq(act.final)]
         with m.Elif(count != 0):
-            m.d.sync += count.eq(Mux(count == 2 * steps - 1, 0, count + 1))
-        m.d.sync += [valid.eq(phase[0]), step.eq(phase >> 1)]
-        word_last = step == steps - 1
+            m.d.sync += count.eq(Mux(count == cycles - 1, 0, count + 1))
+        m.d.sync += [
+            decay.eq(ahead.last | (count[0] & (count != cycles - 1))), valid.eq(count[0]), step.eq(count >> 1)]
+        word_last = step == self.unit.steps - 1
         return _Neurons(
-            begin=act.last, decay=act.last | ((count != 0) & ~count[0]), restart=act.last, integrate=phase[0],
-            valid=valid, word=word, step=step, word_last=word_last, full=full,
-            final=valid & word_last & final)
+            begin=act.last, decay=decay, restart=act.last, integrate=count[0], valid=valid, word=word, step=step,
+            word_last=word_last, full=full, final=valid & word_last & final)

@@ -331,18 +331,24 @@ class UnitCore(wiring.Component):
             weights.read_en.eq(forward.event | update.weight_en | port_en
                                | (asked[1].valid if unit.serves else 0)),
             weights.write_en.eq(Mux(update.write_en, ~0, (port_en & self.port_write) << self.port_lane)),
-            weights.write_address.eq(Mux(update.write_en, update.write_address, self.port_address)),
-            weights.write.eq(Mux(update.write_en, update.write.as_value(),
+            # Whose turn it is stands in registers, and the port has it while no pass runs.
+            weights.write_address.eq(Mux(updating, update.write_address, self.port_address)),
+            weights.write.eq(Mux(updating, update.write.as_value(),
                                  self.port_write_data[:unit.weight_width].replicate(lanes))),
-            weights.read_address.eq(forward.weight_address),
+            weights.read_address.eq(self.port_address),
         ]
-        if unit.serves:
-            with m.If(asked[1].valid):
-                m.d.comb += weights.read_address.eq(asked[1].weight_address)
+        forwarding = Signal()
+        with m.If(self.start_forward):
+            m.d.sync += forwarding.eq(1)
+        with m.Elif(self.done_forward):
+            m.d.sync += forwarding.eq(0)
         with m.If(updating):
             m.d.comb += weights.read_address.eq(update.weight_address)
-        with m.If(port_en):
-            m.d.comb += weights.read_address.eq(self.port_address)
+        with m.Elif(forwarding):
+            m.d.comb += weights.read_address.eq(forward.weight_address)
+        if unit.serves:
+            with m.Elif(asked[1].valid):
+                m.d.comb += weights.read_address.eq(asked[1].weight_address)
         found = _Read.of(m, weights, unit.weight_width, lanes, name="weight")
         # The address of an access stands until its answer.
         m.d.sync += self.port_read_data.eq(Cat(found.later).word_select(self.port_lane, unit.weight_width).as_signed())

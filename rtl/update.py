@@ -314,6 +314,7 @@ class UpdatePath(wiring.Component):
         stochastic = config.update.rounding == "stochastic"
         halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
         drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
+        decays = register(m, self.decays, name="own_decays")
         for lane in range(unit.lanes):
             gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}")
             if momentum:
@@ -336,9 +337,9 @@ class UpdatePath(wiring.Component):
             m.d.sync += scaled.eq(scale(m, gradient, config.update.multiplier, name=f"product_{lane}")
                                   + (self.random[lane] & drawn if stochastic else halves))
             step = Signal(signed(unit.scaled_width), name=f"step_{lane}")
-            with m.Switch(self.decays):
-                for decays, shift in enumerate(shifts):
-                    with m.Case(decays) if decays < config.update.decay_limit else m.Default():
+            with m.Switch(decays):
+                for halvings, shift in enumerate(shifts):
+                    with m.Case(halvings) if halvings < config.update.decay_limit else m.Default():
                         m.d.sync += step.eq(shift_floor(scaled, shift))
             steps.append(step)
             m.d.sync += self.write[lane].eq(
