@@ -16,11 +16,11 @@ from spikeloom.golden.config import ConfigError, parse
 from spikeloom.sim.cosim import Batch, cosimulate
 
 STEPS, EVENTS = 2250, 500
-CASES = [(STEPS, "memory", 50), (STEPS, "history", None), (150, "memory", None), (150, "memory", 50),
-         (150, "history", None)]
+CASES = [(STEPS, "memory", 50, 32), (STEPS, "memory", 50, 128), (STEPS, "history", None, 32), (150, "memory", None, 32),
+         (150, "memory", None, 128), (150, "memory", 50, 32), (150, "history", None, 32)]
 
 
-def network(interval, gradient, error_steps):
+def network(interval, gradient, error_steps, scan_bits):
     """The network with intervals of `interval` steps; leak 0.999."""
     return parse({
         "name": "sparse",
@@ -35,7 +35,7 @@ def network(interval, gradient, error_steps):
         "numbers": {"weight": {"width": 16, "fraction": 12}, "potential": {"width": 20, "fraction": 12},
                     "error": {"width": 20, "fraction": 4}},
         "update": {"shift": 12},
-        "hardware": {"error_steps": error_steps},
+        "hardware": {"error_steps": error_steps, "scan_bits": scan_bits},
     })
 
 
@@ -55,18 +55,18 @@ def main():
     parser.add_argument("--build-dir", type=Path, default=Path("build/sim"))
     args = parser.parse_args()
     table = Table(title=f"40-100, 2 classes, T = {STEPS}, {EVENTS} events per sample, 16 lanes")
-    for column in ("k", "gradient", "error steps", "bits: history", "bits: memory", "hidden spikes per sample",
-                   "cycles per step, training", "inference", "difference"):
+    for column in ("k", "gradient", "error steps", "spikes read at a time", "bits: history", "bits: memory",
+                   "hidden spikes per sample", "cycles per step, training", "inference", "difference"):
         table.add_column(column, justify="right")
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("samples", total=len(CASES) * args.samples)
-        for number, (interval, gradient, error_steps) in enumerate(CASES):
+        for number, (interval, gradient, error_steps, scan_bits) in enumerate(CASES):
             # Both sizes are those of the whole network; a history cannot be cut into slices.
-            units = network(interval, "memory", error_steps).units
+            units = network(interval, "memory", error_steps, scan_bits).units
             bits = [f"{sum(unit.gradient_bits[way] for unit in units):,}" for way in ("history", "memory")]
-            cells = [str(interval), gradient, str(error_steps or interval), *bits]
+            cells = [str(interval), gradient, str(error_steps or interval), str(scan_bits), *bits]
             try:
-                config = network(interval, gradient, error_steps)
+                config = network(interval, gradient, error_steps, scan_bits)
             except ConfigError as error:
                 table.add_row(*cells, "", "", "", f"not built: {error}")
                 bar.update(task, completed=(number + 1) * args.samples)

@@ -176,7 +176,7 @@ class Walk:
                     counts["value.read.update"] += visits
                     counts["adds.update"] += visits * lanes_of(unit, word)
                     operations += visits
-            operations += 2 * (operations > before)  # until the first row is known
+            operations += operations > before  # one cycle until the first row is known
         self.updates += 1
         return operations
 
@@ -311,8 +311,8 @@ def test_by_hand():
     passes, counters = passes_and_counters(config, golden.run(torch.tensor([0, 1, 0, 1, 0]), 0, train=True))
     # Forward: two words with two events; the classifier has none, twice two. Backward: the first neuron (12 of 32, in
     # the window) asks for two words, the other costs two empty operations. Update: two rows, two words, in which
-    # every step rounds to zero, and two cycles until the first is known; none.
-    assert passes == [[Passes(4, (4,), (6,))], [Passes(4, (4,), (0,))]]
+    # every step rounds to zero, and a cycle until the first is known; none.
+    assert passes == [[Passes(4, (4,), (5,))], [Passes(4, (4,), (0,))]]
     assert {name: counters[name] for name in (
         "block0.layer0.adds.forward", "block0.layer0.weight.read.forward", "block0.layer0.weight.read.update",
         "block0.layer0.weight.write.update", "block0.layer0.skips.update",

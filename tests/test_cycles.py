@@ -101,7 +101,7 @@ def test_by_hand():
     found = Workload([[golden.run(torch.tensor([0, 1, 0, 1, 0]), 0, train=True)]]).cycles(config)
     layer, classifier = config.units
     forward, backward = forward_cycles(layer, 4), backward_cycles(layer, classifier, 4)
-    update = update_cycles(layer, 4 + 2)
+    update = update_cycles(layer, 4 + 1)
     above = forward_cycles(classifier, 4), backward_cycles(classifier, None, 4), update_cycles(classifier, 0)
     block, = found.blocks
     by_pass = {(own.unit, own.phase): (own.lanes, own.cycles, own.floor, own.causes) for own in block.passes}
@@ -113,7 +113,7 @@ def test_by_hand():
         ("block0.layer0", "backward"):
             (2, backward, Fraction(3, 2), {"idle lanes": Fraction(1, 2), "no event": 2, "begin, end": backward - 4}),
         ("block0.layer0", "update"):
-            (1, update, 4, {"idle lanes": 0, "no event": 2, "history read": 1, "begin, end": update - 7}),
+            (1, update, 4, {"idle lanes": 0, "no event": 1, "history read": 1, "begin, end": update - 6}),
         # Nothing arrives here.
         ("block0.classifier", "forward"):
             (2, above[0], 0, {"idle lanes": 0, "no event": 4, "begin, end": above[0] - 4}),

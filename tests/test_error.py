@@ -33,7 +33,7 @@ def rtl_error(config, delta, codes, fired, idle=(), slice_steps=STEPS):
 
     Every `slice_steps` steps the error of the later step comes from memory, and the lane holds another.
     """
-    dut, results = ErrorUnit(config, delta_width=WIDTH), []
+    dut, results = ErrorUnit(config, delta_width=WIDTH, resumes=len(codes) > slice_steps), []
 
     async def bench(ctx):
         # What an interval before has left behind must not pass its border.
