@@ -58,7 +58,7 @@ def forward_depth(unit):
 
 def dot_latency(unit):
     """Cycles from a request of the unit below to its rounded error."""
-    return 6 + tree_latency(unit.lanes)
+    return 7 + tree_latency(unit.lanes)
 
 
 def backward_depth(unit, above):

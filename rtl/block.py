@@ -72,7 +72,7 @@ class BlockCore(wiring.Component):
     select : In
         Which unit the access below means; the number of units for the sequencer's counters.
     access_en, access_velocity, access_write, access_address, access_lane, access_data, access_read
-        One weight or velocity; read data stand three cycles after `access_en` if all else stands until then.
+        One weight or velocity; read data stand four cycles after `access_en` if all else stands until then.
     lfsr_load, lfsr_read
         State of the LFSR of lane `access_lane`, from `access_data` (stochastic rounding only).
     dropout_load, dropout_read
@@ -214,7 +214,8 @@ class BlockCore(wiring.Component):
             m.d.sync += chosen.eq(self.select == place)
             if core.unit.stored:
                 m.d.comb += [
-                    core.port_en.eq(chosen & self.access_en), core.port_velocity.eq(self.access_velocity),
+                    core.port_en.eq(register(m, chosen & self.access_en, name=f"access_{core.unit.name}")),
+                    core.port_velocity.eq(self.access_velocity),
                     core.port_write.eq(self.access_write),
                     core.port_address.eq(self.access_address), core.port_lane.eq(self.access_lane),
                     core.port_write_data.eq(self.access_data),

@@ -13,7 +13,7 @@ __all__ = ["DotPath"]
 class DotPath(wiring.Component):
     """Sum of the products of one weight row with one error vector, rounded to an error: the sum of equation (4).
 
-    The products of one word enter per cycle; `delta` stands ``tree_latency(lanes) + 1`` cycles after the last one.
+    The products of one word enter per cycle; `delta` stands ``tree_latency(lanes) + 2`` cycles after the last one.
 
     Parameters
     ----------
@@ -53,5 +53,5 @@ class DotPath(wiring.Component):
         fraction = self.config.numbers.weight.fraction
         dot = Signal(signed(unit.dot_width + 1))  # with what rounding to the nearest adds
         m.d.sync += dot.eq(Mux(first, half(fraction), dot) + total)
-        m.d.comb += self.delta.eq(saturate(m, shift_floor(dot, fraction), unit.error_width, name="rounded"))
+        m.d.sync += self.delta.eq(saturate(m, shift_floor(dot, fraction), unit.error_width, name="rounded"))
         return m

@@ -15,9 +15,9 @@ __all__ = ["MAGIC", "Region", "RegisterMap", "RegisterPort", "request_layout"]
 
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
-#: Cycles from the strobe of an access to its data: memory, output register, the choice of a lane, answer. Counters take
-#: longer.
-ACCESS_CYCLES = 4
+#: Cycles from the strobe of an access to its data: the unit, memory, output register, the choice of a lane, answer.
+#: Counters take longer.
+ACCESS_CYCLES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ def request_layout(address_bits):
 class RegisterPort(wiring.Component):
     """Serves one register access at a time, in order: each request has one response.
 
-    Registers answer after nine cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
+    Registers answer after ten cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
     belong to the computation: such an access asks all blocks to pause between two intervals (`hold`) and waits until
     they do. If nobody takes the results, that may be never.
 

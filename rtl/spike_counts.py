@@ -26,6 +26,7 @@ def keep_counts(m, core, forward, backward):
     valid, word_last = (register(m, own, name=f"counted_{name}") for name, own in (
         ("valid", forward.out_valid), ("word_last", forward.out_word_last)))
     step_first = register(m, forward.out_step == 0, name="counted_step_first")
+    fresh_sample = register(m, core.first_interval, name="counted_first_interval")  # the block may already go on
     word, spikes = (register(m, own, name=f"counted_{name}") for name, own in (
         ("word", forward.out_word), ("spikes", forward.out_spikes)))
     m.d.comb += [
@@ -50,7 +51,7 @@ def keep_counts(m, core, forward, backward):
             m.d.sync += recent.eq(count)
         m.d.comb += [
             write.recent[lane].eq(count),
-            write.total[lane].eq(Mux(core.first_interval, 0, before) + count),
+            write.total[lane].eq(Mux(fresh_sample, 0, before) + count),
         ]
         target = Signal(name=f"target_{lane}")
         place = Signal(range(max(2, unit.words)), name=f"place_{lane}")

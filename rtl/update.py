@@ -69,8 +69,9 @@ class UpdateScan(wiring.Component):
         m = Module()
         unit, frames = self.unit, self.unit.frames
 
-        group = Signal(range(max(2, unit.bitmap.words)))
-        group_base = Signal.like(self.row)
+        # What is loaded, and from when its rows are visited, the row that it begins with.
+        group, last_group = Signal(range(max(2, unit.bitmap.words))), Signal()
+        group_base, base_ahead = Signal.like(self.row), Signal.like(self.row)
         pointer, origin = Signal.like(self.address), Signal.like(self.address)
         reads = Signal(range(frames + 1))
         history = [Signal(unit.bitmap.scan_width, name=f"history_{t}") for t in range(frames)]
@@ -134,7 +135,7 @@ class UpdateScan(wiring.Component):
             # Idle -- the last update has left the pipeline, or none has begun.
             with m.State("Idle"), m.If(self.start):
                 m.d.sync += [
-                    pointer.eq(self.base), origin.eq(self.base), group.eq(0), group_base.eq(0), reads.eq(0),
+                    pointer.eq(self.base), origin.eq(self.base), group.eq(0), base_ahead.eq(0), reads.eq(0),
                 ]
                 m.next = "Load"
 
@@ -146,7 +147,11 @@ class UpdateScan(wiring.Component):
                     m.d.sync += [history[-1].eq(masked), pending.eq(pending | masked)]
                     m.d.sync += [history[t].eq(history[t + 1]) for t in range(frames - 1)]
                 with m.If(reads == frames):
-                    m.d.sync += reads.eq(0)
+                    m.d.sync += [
+                        reads.eq(0), origin.eq(origin + 1), pointer.eq(origin + 1), group.eq(group + 1),
+                        last_group.eq(group == unit.bitmap.words - 1),
+                        group_base.eq(base_ahead), base_ahead.eq(base_ahead + unit.bitmap.scan_width),
+                    ]
                     m.next = "Rows"
                 with m.Else():
                     m.d.sync += reads.eq(reads + 1)
@@ -156,13 +161,9 @@ class UpdateScan(wiring.Component):
                 m.d.comb += rows.eq(1)
                 m.d.sync += settled.eq(1)
                 with m.If(rows_end):
-                    m.d.sync += [
-                        settled.eq(0),
-                        origin.eq(origin + 1), pointer.eq(origin + 1),
-                        group.eq(group + 1), group_base.eq(group_base + unit.bitmap.scan_width),
-                    ]
+                    m.d.sync += settled.eq(0)
                     m.next = "Load"
-                    with m.If(group == unit.bitmap.words - 1):
+                    with m.If(last_group):
                         m.next = "Finish"
 
             # Finish -- tell the pipeline that nothing follows.

@@ -20,7 +20,7 @@ def unit_of(classes, lanes, *, fraction=6):
 
 def rtl_sums(config, unit, rows):
     """Sum of each of `rows`, lists of words of products; words follow each other without a gap."""
-    dut, sums, latency = DotPath(config, unit), [], tree_latency(unit.lanes) + 1
+    dut, sums, latency = DotPath(config, unit), [], tree_latency(unit.lanes) + 2
     words = [(place == 0, place == len(row) - 1, word) for row in rows for place, word in enumerate(row)]
 
     async def bench(ctx):

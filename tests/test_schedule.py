@@ -39,10 +39,10 @@ def test_passes_of_one_interval():
     # aside, and two to integrate and to leave, which take the classifier as many.
     assert forward_cycles(layer, 5) == 3 + 5 + 7 + 3
     assert forward_cycles(classifier, 2) == 3 + 2 + 5 + 2
-    # A request: register, two for the address, memory, output register, product, a tree of one level, sum.
-    assert dot_latency(classifier) == 7
+    # A request: register, two for the address, memory, output register, product, a tree of one level, sum, rounding.
+    assert dot_latency(classifier) == 8
     assert backward_cycles(classifier, None, 3) == 3 + 3 + 2 + 2
-    assert backward_cycles(layer, classifier, 4) == 3 + 4 + 8 + 2
+    assert backward_cycles(layer, classifier, 4) == 3 + 4 + 9 + 2
     # One group: one bitmap, three cycles to load and to leave it; a frame multiplies.
     assert update_cycles(layer, 6) == 2 + (1 + 3) + 6 + 7 + 1
     assert update_cycles(classifier, 7) == 2 + (1 + 3) + 7 + 7
@@ -52,22 +52,22 @@ def test_passes_of_one_interval():
 def test_one_sample():
     schedule = Schedule(ONE, log=True)
     # Values in cycles 0 to 2, dispatch in 3.
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 17 + 12 + 10 + 17 + 20 + 5)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 17 + 12 + 10 + 18 + 20 + 5)
     assert schedule.phases == [
         Phase(0, 0, 0, "forward", 0, 4, 20),
         Phase(0, 0, 0, "forward", 1, 21, 32),
         Phase(0, 0, 0, "backward", 1, 33, 42),
-        Phase(0, 0, 0, "backward", 0, 43, 59),
-        Phase(0, 0, 0, "update", 0, 60, 79),   # both at once, 20 cycles
-        Phase(0, 0, 0, "update", 1, 60, 79),
-        Phase(0, 0, 0, "report", -1, 80, 84),
+        Phase(0, 0, 0, "backward", 0, 43, 60),
+        Phase(0, 0, 0, "update", 0, 61, 80),   # both at once, 20 cycles
+        Phase(0, 0, 0, "update", 1, 61, 80),
+        Phase(0, 0, 0, "report", -1, 81, 85),
     ]
     assert schedule.counters == {
         "block0.layer0.cycles.forward": 17, "block0.classifier.cycles.forward": 12,
-        "block0.layer0.cycles.backward": 17, "block0.classifier.cycles.backward": 10,
+        "block0.layer0.cycles.backward": 18, "block0.classifier.cycles.backward": 10,
         "block0.layer0.cycles.update": 20, "block0.classifier.cycles.update": 20,
         "block0.cycles.forward": 1 + 17 + 12,  # and the cycle of the dispatch
-        "block0.cycles.backward": 27, "block0.cycles.update": 20, "block0.cycles.report": 5,
+        "block0.cycles.backward": 28, "block0.cycles.update": 20, "block0.cycles.report": 5,
         "block0.wait.input": 3, "block0.wait.result": 0,
     }
 
@@ -83,11 +83,11 @@ def test_gradients_in_memory():
     # The values are there in cycle 2, nine words are cleared until 9.
     begin, end = schedule.sample(
         [[Passes(4, (4,), (3,))] * 2, [Passes(2, (3,), (0,)), Passes(2, (3,), (7,))]], train=True)
-    first = 10 + 17 + 12 + 10 + 17
-    assert (begin, end) == (10, first + 14 + 1 + 17 + 12 + 10 + 17 + (14 + 18) + 5)
+    first = 10 + 17 + 12 + 10 + 18
+    assert (begin, end) == (10, first + 14 + 1 + 17 + 12 + 10 + 18 + (14 + 18) + 5)
     updates = [(p.interval, p.unit, p.first, p.last) for p in schedule.phases if p.kind == "update"]
     assert updates == [(0, 0, first + 1, first + 14),
-                       (1, 0, first + 72, first + 103), (1, 1, first + 72, first + 92)]
+                       (1, 0, first + 73, first + 104), (1, 1, first + 73, first + 93)]
     assert schedule.counters["block0.layer0.cycles.update"] == 14 + 32
     assert schedule.counters["block0.classifier.cycles.update"] == 21
     assert schedule.counters["block0.cycles.update"] == 14 + 32
@@ -103,8 +103,8 @@ def test_slices():
     assert (layer.slices, layer.error_frames, classifier.error_frames) == (2, 1, 2)
     schedule = Schedule(config, log=True)
     schedule.batch([[[Passes(4, (5, 6), (3, 2))], [Passes(2, (3, 4), (7, 0))]]], train=True, items=[[2]])
-    late = [3 + 4 + 2 + 2, 3 + 6 + 8 + 2, 3 + 2 + 4 + 2]
-    early = [3 + 3 + 2 + 2, 3 + 5 + 8 + 2, 3 + 3 + 4 + 2 + (2 + 3 + 7)]
+    late = [3 + 4 + 2 + 2, 3 + 6 + 9 + 2, 3 + 2 + 4 + 2]
+    early = [3 + 3 + 2 + 2, 3 + 5 + 9 + 2, 3 + 3 + 4 + 2 + (2 + 3 + 7)]
     passes = [(p.kind, p.unit, p.last - p.first + 1) for p in schedule.phases if p.kind in ("backward", "update")]
     assert passes == [
         ("backward", 1, late[0]), ("backward", 0, late[1]), ("update", 0, late[2]),
