@@ -302,7 +302,7 @@ FAULTS = (
     Fault(name="wrapping potential", caught="potential", patches=(_patch("lif.saturate", _wrap),)),
     Fault(name="wider surrogate window", caught="window", changes={"surrogate": {"width": 2.0}}),
     Fault(name="no error through the reset", further=True, caught="error", changes={"neuron": {"reset_error": False}}),
-    Fault(name="floored spike error", caught="error", patches=(_patch("dot.shift_nearest", _floor),)),
+    Fault(name="floored spike error", caught="error", patches=(_patch("dot.half", lambda shift: 0),)),
     Fault(name="floored update", further=True, caught="weight", setting={"update": {"rounding": "nearest"}}, patches=(
         _patch("update.half", lambda shift: 0),)),
     Fault(name="wrapping weight", further=True, caught="weight", setting={
@@ -327,10 +327,12 @@ FAULTS = (
     Fault(name="free slot seen a cycle late", caught="cycle of arrival|first cycle of a pass", edit=_late_ready),
     Fault(name="one cycle of extra latency", caught=_PASS_ENDS, patches=(_patch("update.Pipeline", _LateFinish),)),
 
-    Fault(name="sum of the cycle before forgotten", caught="weight", victim=images, patches=(_without("same"),),
+    Fault(name="sum of the cycle before forgotten", caught="weight", victim=images, patches=(_without("adding"),),
           setting=POINTS),
     Fault(name="sum of two cycles before forgotten", caught="weight", victim=images, patches=(
-        _without("same_earlier"),)),
+        _without("writing"),)),
+    Fault(name="sum of three cycles before forgotten", caught="weight", victim=images, further=True, patches=(
+        _without("written"),)),
     Fault(name="gradient not cleared", caught="weight", victim=images, patches=(
         _elaborate(AccumulatePath, _keep_gradient),)),
     Fault(name="wrong tap of a gradient", caught="weight", victim=images, further=True, patches=(
