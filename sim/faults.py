@@ -335,7 +335,7 @@ FAULTS = (
         _without("written"),)),
     Fault(name="gradient not cleared", caught="weight", victim=images, patches=(
         _elaborate(AccumulatePath, _keep_gradient),)),
-    Fault(name="wrong tap of a gradient", caught="weight", victim=images, further=True, patches=(
+    Fault(name="wrong tap of a gradient", caught="weight|place of an event.*", victim=images, further=True, patches=(
         _table("taps", "tap_x", _next),)),
     Fault(name="error from the wrong outputs", caught="error", victim=images, patches=(
         _patch("backward.TapWalk", _Astray),)),
