@@ -72,7 +72,7 @@ class BackwardPath(wiring.Component):
         Classifier only: read of it; it stands in the next cycle, and is needed in one.
     error_valid, error_word, error_step, error_address, errors : Out
         One word of errors of one step of the update period (or of the slice), and where it is kept; of a frame, only
-        the word counts for that.
+        the word counts for that. Word and step themselves are for the trace.
     error_word_first, error_word_last : Out(1)
         First and last step of the word in this interval, in backward order.
     sum_en, sum_word : Out

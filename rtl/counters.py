@@ -52,7 +52,6 @@ class CounterBank(wiring.Component):
         if len(set(names)) != len(names):
             raise ValueError(f"counter names must be unique, not {sorted(names)!r}")
         self.names, self.amounts, self.width = list(names), dict(amounts), width
-        self.period = max(VISIT, len(self.names))
         super().__init__({
             **{self.port(name): In(range(self.amounts.get(name, 1) + 1)) for name in self.names},
             "clear": In(1),
@@ -62,9 +61,14 @@ class CounterBank(wiring.Component):
         })
 
     @staticmethod
+    def period(names):
+        """Cycles from one turn of a counter to its next in a bank of counters `names`."""
+        return max(VISIT, len(names))
+
+    @staticmethod
     def latency(names):
         """Cycles from `read` to the value in a bank of counters `names`."""
-        return max(VISIT, len(names)) + VISIT
+        return CounterBank.period(names) + VISIT
 
     @staticmethod
     def port(name):
@@ -78,7 +82,7 @@ class CounterBank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        count, period = len(self.names), self.period
+        count, period = len(self.names), self.period(self.names)
         m.submodules.sums = sums = memory.Memory(shape=unsigned(self.width), depth=period, init=[])
         stored, write = sums.read_port(domain="comb"), sums.write_port()
         clear = register(m, self.clear, name="clearing")

@@ -1,6 +1,6 @@
 """What the counters of a unit count: one line each, at one place."""
 
-from amaranth.hdl import Mux, Signal
+from amaranth.hdl import Mux
 
 from ..golden.counters import unit_amounts
 from .counters import CounterBank
@@ -8,13 +8,15 @@ from .counters import CounterBank
 __all__ = ["count_unit"]
 
 
-def count_unit(m, core, forward, backward, learning, errors, counts, asked):
+def count_unit(m, core, forward, backward, learning, errors, counts, asked, busy):
     """Add the counter bank of a `UnitCore` to its module `m`; every counter counts the enable that drives a port.
 
     Parameters
     ----------
     forward, backward, learning, errors, counts, asked
         Paths and memories of the unit; None where it has none.
+    busy : dict of str to Signal
+        Which pass runs, from the cycle after its start.
     """
     config, unit = core.config, core.unit
     m.submodules.counters = bank = CounterBank(
@@ -30,18 +32,11 @@ def count_unit(m, core, forward, backward, learning, errors, counts, asked):
             used.add(f"{unit.path}.{name}")
             m.d.comb += getattr(bank, bank.port(f"{unit.path}.{name}")).eq(amount)
 
-    def passing(start, done, name):
-        running = Signal(name=f"in_{name}")
-        with m.If(start):
-            m.d.sync += running.eq(1)
-        with m.Elif(done):
-            m.d.sync += running.eq(0)
-        count(f"cycles.{name}", start | running)
-
     def lanes_of(enable, full):
         return Mux(enable, Mux(full, unit.lanes, unit.last_lanes), 0)
 
-    passing(core.start_forward, forward.done, "forward")
+    for name, runs in busy.items():
+        count(f"cycles.{name}", getattr(core, f"start_{name}") | runs)
     count("adds.forward", lanes_of(forward.event, forward.full))
     count("weight.read.forward", forward.event)
     count("potential.read.forward", forward.stored_en)
@@ -52,19 +47,15 @@ def count_unit(m, core, forward, backward, learning, errors, counts, asked):
         count("value.read.forward", forward.event)
         count("value.write.forward", core.value_written)
     if unit.learns:
-        passing(core.start_backward, backward.done, "backward")
         count("window.write.forward", forward.out_valid & core.train)
         count("window.read.backward", backward.fetch)
         count("error.write.backward", errors.write_en)
-        count("error.read.backward", backward.sum_en & (core.offset != 0) if unit.static else
-              (asked[1].valid if unit.serves else 0) | (backward.stored_en & core.resume))
+        count("error.read.backward", errors.read_en & ~busy["update"] if "update" in busy else errors.read_en)
     if unit.serves:
-        count("adds.backward", asked[1].valid if unit.pool else
-              lanes_of(asked[1].valid, asked[1].full))
+        count("adds.backward", asked[1].valid if unit.pool else lanes_of(asked[1].valid, asked[1].full))
         count("weight.read.backward", asked[1].valid)
     if learning is not None:
         update, reader = learning.update, learning.reader
-        passing(core.start_update, core.done_update, "update")
         count("adds.update", lanes_of(learning.slot, reader.full))
         count("weight.read.update", update.weight_en)
         count("weight.write.update", update.write_en)

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Elaboratable, Module, Mux, Signal
 
-__all__ = ["Pipeline", "count_steps"]
+__all__ = ["Pipeline", "count_steps", "running"]
 
 
 class _Stage:
@@ -79,3 +79,13 @@ def count_steps(m, last, *, words, steps, backward=False):
     m.submodules.place = place = Pipeline(
         word=word, step=step, word_first=step == step_first, word_last=step == step_last)
     return place
+
+
+def running(m, start, done, *, name):
+    """Whether something runs: from the cycle after `start` to that of `done`."""
+    busy = Signal(name=name)
+    with m.If(start):
+        m.d.sync += busy.eq(1)
+    with m.Elif(done):
+        m.d.sync += busy.eq(0)
+    return busy

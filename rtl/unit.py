@@ -2,28 +2,28 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import unit_counters
 from ..golden.dropout import dropout_seeds
-from ..golden.random_weights import lane_keys, value_bits
 from ..golden.units import clog2
 from .arithmetic import multiply, register
 from .backward import BackwardPath, request_layout, window_layout
 from .counting import count_unit
 from .dot import DotPath
 from .dropout import Dropout
+from .error_memory import error_memory
 from .forward import ForwardPath
 from .gradient import AccumulatePath
 from .lfsr import LaneLfsr
-from .pipeline import Pipeline
-from .random_weights import RandomWeights
+from .pipeline import Pipeline, running
 from .spike_counts import keep_counts
 from .store import Store
 from .taps import lookup
 from .update import UpdatePath
+from .weight_memory import weight_memory
 
 __all__ = ["UnitCore"]
 
@@ -37,20 +37,6 @@ class _Learning(NamedTuple):
     error_en: object
     value_address: object
     slot: object
-
-
-class _Read(NamedTuple):
-    """A word of a memory, lane by lane: at its output, and in the register behind."""
-
-    now: list
-    later: list
-
-    @classmethod
-    def of(cls, m, store, width, lanes, *, name):
-        """What `store` reads, in `lanes` signed numbers."""
-        view = data.View(data.ArrayLayout(signed(width), lanes), store.read)
-        now = [view[lane] for lane in range(lanes)]
-        return cls(now, [register(m, value, name=f"{name}_{lane}") for lane, value in enumerate(now)])
 
 
 class UnitCore(wiring.Component):
@@ -194,28 +180,21 @@ class UnitCore(wiring.Component):
         backward = self._backward(m, forward, dropped) if unit.learns else None
         learning = self._learning(m) if unit.stored else None
 
-        # Whose addresses the shared ports take.
-        updating = Signal()
-        if learning is not None:
-            with m.If(self.start_update):
-                m.d.sync += updating.eq(1)
-            with m.Elif(self.done_update):
-                m.d.sync += updating.eq(0)
+        # Which pass runs: whose addresses the shared ports take, and which cycles are counted.
+        busy = {name: running(m, start, done, name=f"in_{name}") for name, start, done in (
+            ("forward", self.start_forward, self.done_forward),
+            *([("backward", self.start_backward, self.done_backward)] if unit.learns else []),
+            *([("update", self.start_update, self.done_update)] if unit.stored else []))}
         m.d.comb += [self.input_en.eq(forward.fetch), self.input_address.eq(forward.address)]
         if learning is not None:
             reader = learning.reader
             m.d.comb += reader.bits.eq(self.input_bits)
-            with m.If(updating):
+            with m.If(busy["update"]):
                 m.d.comb += [self.input_en.eq(reader.fetch), self.input_address.eq(reader.address)]
 
-        errors, error = self._errors(m, backward, learning, asked, updating) if unit.learns else (None, None)
-        if unit.pool:
-            weight = _Read(None, [Const(unit.pool_weight, signed(unit.weight_width))] * lanes)
-        elif unit.random:
-            weight = self._random_weights(m, forward, asked)
-        else:
-            weight = self._weights(m, forward, learning.update, asked, updating)
-        products = self._products(m, forward, learning, asked, updating, weight, error)
+        errors, error = error_memory(m, self, backward, learning, asked, busy) if unit.learns else (None, None)
+        weight = weight_memory(m, self, forward, learning, asked, busy)
+        products = self._products(m, forward, learning, asked, busy, weight, error)
         for lane in range(lanes):
             m.d.comb += forward.terms[lane].eq(products[lane] if unit.static else weight.later[lane])
             if learning is not None:
@@ -234,7 +213,7 @@ class UnitCore(wiring.Component):
         if self.stochastic:
             self._lfsr(m, learning.update)
         if self.names:
-            count_unit(m, self, forward, backward, learning, errors, counts, asked)
+            count_unit(m, self, forward, backward, learning, errors, counts, asked, busy)
         return m
 
     def _asked(self, m):
@@ -320,102 +299,14 @@ class UnitCore(wiring.Component):
         return _Learning(update, accumulate, accumulate.error_en, accumulate.error_en, accumulate.position,
                          accumulate.error_en)
 
-    def _weights(self, m, forward, update, asked, updating):
-        """The weight memory: read by forward, update, the unit below, and the port; written by update and port."""
-        unit, lanes = self.unit, self.unit.lanes
-        m.submodules.weight_store = weights = Store(
-            width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
-            style=self.config.hardware.memory.weight)
-        port_en = self.port_en & ~self.port_velocity
-        m.d.comb += [
-            weights.read_en.eq(forward.event | update.weight_en | port_en
-                               | (asked[1].valid if unit.serves else 0)),
-            weights.write_en.eq(Mux(update.write_en, ~0, (port_en & self.port_write) << self.port_lane)),
-            # Whose turn it is stands in registers, and the port has it while no pass runs.
-            weights.write_address.eq(Mux(updating, update.write_address, self.port_address)),
-            weights.write.eq(Mux(updating, update.write.as_value(),
-                                 self.port_write_data[:unit.weight_width].replicate(lanes))),
-            weights.read_address.eq(self.port_address),
-        ]
-        forwarding = Signal()
-        with m.If(self.start_forward):
-            m.d.sync += forwarding.eq(1)
-        with m.Elif(self.done_forward):
-            m.d.sync += forwarding.eq(0)
-        with m.If(updating):
-            m.d.comb += weights.read_address.eq(update.weight_address)
-        with m.Elif(forwarding):
-            m.d.comb += weights.read_address.eq(forward.weight_address)
-        if unit.serves:
-            with m.Elif(asked[1].valid):
-                m.d.comb += weights.read_address.eq(asked[1].weight_address)
-        found = _Read.of(m, weights, unit.weight_width, lanes, name="weight")
-        # The address of an access stands until its answer.
-        m.d.sync += self.port_read_data.eq(Cat(found.later).word_select(self.port_lane, unit.weight_width).as_signed())
-        if unit.velocity_width:
-            self._velocities(m, update)
-        return found
-
-    def _velocities(self, m, update):
-        """The velocity memory: read and written by the update and by the port."""
-        unit, width = self.unit, self.unit.velocity_width
-        m.submodules.velocity_store = store = Store(
-            width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=self.config.hardware.memory.weight)
-        port_en = self.port_en & self.port_velocity
-        read = register(m, store.read, name="velocity_q")
-        m.d.comb += [
-            store.read_en.eq(update.velocity_en | port_en),
-            store.read_address.eq(Mux(port_en, self.port_address, update.velocity_address)),
-            update.velocities.as_value().eq(read),
-            store.write_en.eq(Mux(update.velocity_write_en, ~0, (port_en & self.port_write) << self.port_lane)),
-            store.write_address.eq(Mux(update.velocity_write_en, update.velocity_write_address, self.port_address)),
-            store.write.eq(Mux(update.velocity_write_en, update.velocity_write.as_value(),
-                               self.port_write_data[:width].replicate(unit.lanes))),
-        ]
-        with m.If(self.port_velocity):
-            m.d.sync += self.port_read_data.eq(
-                read.word_select(self.port_lane, width).as_signed())
-
-    def _random_weights(self, m, forward, asked):
-        """What the weight memory would hold, computed for the same addresses in the same time."""
-        config, unit = self.config, self.unit
-        keys = lane_keys(config.classifier.seed, config.units.index(unit), unit.lanes)
-        depth = unit.channel_words * unit.fan_rows
-        m.submodules.random_weights = source = RandomWeights(
-            keys, address_width=max(1, clog2(depth)), bits=value_bits(unit, config.initial.gain),
-            width=unit.weight_width)
-        m.d.comb += source.address.eq(forward.weight_address)
-        if unit.serves:
-            with m.If(asked[1].valid):
-                m.d.comb += source.address.eq(asked[1].weight_address)
-        return _Read(None, [source.weights[lane] for lane in range(unit.lanes)])
-
-    def _errors(self, m, backward, learning, asked, updating):
-        """The error memory: written by the backward pass, read by the update and for the unit below."""
-        unit = self.unit
-        m.submodules.error_store = errors = Store(
-            width=unit.lanes * unit.history_width, depth=unit.words * unit.error_frames,
-            style=self.config.hardware.memory.error)
-        if unit.serves:
-            m.d.comb += [
-                errors.read_en.eq(asked[1].valid), errors.read_address.eq(asked[1].error_address),
-            ]
-        if learning is not None:
-            with m.If(updating):
-                m.d.comb += [
-                    errors.read_en.eq(learning.error_en), errors.read_address.eq(learning.reader.error_address)]
-        found = _Read.of(m, errors, unit.history_width, unit.lanes, name="error")
-        self._keep_errors(m, errors, found.now, backward)
-        return errors, found
-
-    def _products(self, m, forward, learning, asked, updating, weight, error):
+    def _products(self, m, forward, learning, asked, busy, weight, error):
         """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
         unit, products = self.unit, []
         if unit.static:
             value_q = register(m, self.value, name="value_q")
             m.d.comb += [self.value_en.eq(forward.event), self.value_address.eq(forward.position)]
             if learning is not None:
-                with m.If(updating):
+                with m.If(busy["update"]):
                     m.d.comb += [self.value_en.eq(learning.value_en), self.value_address.eq(learning.value_address)]
         if unit.serves and unit.pool:
             lane_q = lookup(m, asked[3].row, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
@@ -426,7 +317,7 @@ class UnitCore(wiring.Component):
             if unit.static:
                 # Nothing but the register stands before the multiplier.
                 factor = weight.later[lane] if learning is None else register(
-                    m, Mux(updating, error.now[lane], weight.now[lane]), name=f"factor_{lane}")
+                    m, Mux(busy["update"], error.now[lane], weight.now[lane]), name=f"factor_{lane}")
                 m.d.comb += product.eq(multiply(m, factor, value_q, name=f"times_{lane}"))
             elif unit.pool:
                 # An average reaches one channel only.
@@ -435,34 +326,6 @@ class UnitCore(wiring.Component):
                 m.d.sync += product.eq(weight.later[lane] * error.later[lane])
             products.append(product)
         return products
-
-    def _keep_errors(self, m, errors, read, backward):
-        """Write errors; for a static input only their sum over the update period, which is all its update needs."""
-        unit = self.unit
-        resume = register(m, self.offset != 0 if unit.static else self.resume, name="resuming")
-        if not unit.static:
-            m.d.comb += [errors.write_en.eq(backward.error_valid), errors.write.eq(backward.errors.as_value()),
-                         errors.write_address.eq(backward.error_address)]
-            if unit.slices > 1:
-                # The first step of the later slice lies behind this slice, or still where its own first will be.
-                step = self.offset + unit.slice_steps if unit.gradient == "history" else 0
-                with m.If(backward.stored_en & resume):
-                    m.d.comb += [
-                        errors.read_en.eq(1),
-                        errors.read_address.eq(backward.stored_word * unit.error_frames + step)]
-                m.d.sync += [backward.stored[lane].eq(Mux(resume, read[lane], 0)) for lane in range(unit.lanes)]
-            return
-        with m.If(backward.sum_en & resume):
-            m.d.comb += [errors.read_en.eq(1), errors.read_address.eq(backward.sum_word)]
-        # A step takes two cycles at least, so the sum stands while it is written.
-        m.d.sync += [errors.write_en.eq(backward.error_valid & backward.error_word_last),
-                     errors.write_address.eq(backward.error_address)]
-        for lane in range(unit.lanes):
-            running = Signal(signed(unit.history_width), name=f"running_{lane}")
-            start = register(m, Mux(resume, read[lane], 0), name=f"start_{lane}")
-            with m.If(backward.error_valid):
-                m.d.sync += running.eq(Mux(backward.error_word_first, start, running) + backward.errors[lane])
-            m.d.comb += errors.write.word_select(lane, unit.history_width).eq(running)
 
     def _lfsr(self, m, update):
         m.submodules.lfsr = lfsr = LaneLfsr(self.seeds)

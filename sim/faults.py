@@ -345,7 +345,7 @@ FAULTS = (
     Fault(name="wrong weight of an average", caught="potential", victim=images, patches=(
         _size("pool_weight", lambda unit, weight: weight - 1),)),
     Fault(name="wrong key of random weights", caught="potential", victim=images, patches=(
-        _patch("unit.lane_keys", lambda seed, place, lanes: lane_keys(seed ^ 1, place, lanes)),)),
+        _patch("weight_memory.lane_keys", lambda seed, place, lanes: lane_keys(seed ^ 1, place, lanes)),)),
     Fault(name="floored velocity", caught="weight|velocity.*", victim=images, patches=(
         _patch("update.shift_nearest", _floor),)),
     Fault(name="samples share their potentials", caught="potential", victim=images, patches=(

