@@ -43,14 +43,20 @@ def primitives(family, kind, depth, width, granule=None):
     """Primitives of a memory with `depth` words of `width` bits and a write enable for every `granule` bits.
 
     A block RAM holds bits side by side, and where a memory is deeper than it, also words; a group of bits with a write
-    enable of its own belongs to one granule. Of the shapes of a block, the one that needs fewest is taken.
+    enable of its own belongs to one granule. The shape is the one that Yosys takes (`memory_libmap`): blocks
+    count, and half a LUT for each bit of the multiplexers behind blocks above each other and of the enables before.
     """
     granule, depth = granule or width, max(2, depth)  # no memory is built with a single word
     if kind == "registers":
         return 0
     if kind == "block":
-        return min(-(-(width // granule * -(-granule // bits) * -(-depth // deep)) // lanes)
-                   for deep, bits, lanes in family.shapes)
+        found = []
+        for deep, bits, lanes in family.shapes:
+            rows = -(-depth // deep)
+            count = -(-(width // granule * -(-granule // bits) * rows) // lanes)
+            around = (rows - 1) * width + (rows * (width // granule) if rows > 1 else 0)
+            found.append((family.block_weight * count + around / 2, count))
+        return min(found)[1]
     one = next((own for own in family.lutrams if depth <= own.depth), family.lutrams[-1])
     return -(-depth // one.depth) * (width // granule) * -(-granule // one.bits)
 

@@ -41,6 +41,8 @@ class Family:
     block : str
         What one block RAM is, for people.
     shapes : tuple of BlockShape
+    block_weight : int
+        How much logic a block RAM is worth to the synthesis when it chooses a shape, in LUTs.
     lutrams : tuple of LutRam
         From shallow to deep; empty where LUTs cannot be RAM.
     cells : dict of str to dict of str to int
@@ -53,6 +55,7 @@ class Family:
     map_memory: str
     block: str
     shapes: tuple
+    block_weight: int
     lutrams: tuple
     cells: dict
     free: frozenset
@@ -102,6 +105,7 @@ _SHAPES_18K = (BlockShape(512, 9, 4), BlockShape(1024, 9, 2), BlockShape(2048, 9
 
 ECP5 = Family(
     synthesis="synth_ecp5", map_memory="map_ram", block="DP16KD, 18 kbit", shapes=_SHAPES_18K,
+    block_weight=128,
     lutrams=(LutRam("TRELLIS_DPR16X4", 16, 4, 4),),
     cells={**_each("LUT4", lut=1), **_each("CCU2C", lut=2, carry=1), **_each("TRELLIS_FF", ff=1),
            **_each("TRELLIS_DPR16X4", lut=4, lutram=4), **_each("DP16KD PDPW16KD", bram=1),
@@ -115,7 +119,7 @@ ICE40_OPTIONS = "-device u -dsp -dffe_min_ce_use 8"
 ICE40 = Family(
     synthesis=f"synth_ice40 {ICE40_OPTIONS}", map_memory="map_ram", block="SB_RAM40_4K, 4 kbit",
     shapes=(BlockShape(256, 1, 16), BlockShape(512, 8, 1), BlockShape(1024, 4, 1), BlockShape(2048, 2, 1)),
-    lutrams=(),
+    block_weight=64, lutrams=(),
     cells={**_each("SB_LUT4", lut=1), **_each("SB_CARRY", carry=1),
            **{f"SB_DFF{edge}{kind}": {"ff": 1} for edge in ("", "N")
               for kind in ("", "E", "SR", "R", "SS", "S", "ESR", "ER", "ESS", "ES")},
@@ -124,7 +128,7 @@ ICE40 = Family(
 
 XC7 = Family(
     synthesis="synth_xilinx -family xc7 -flatten", map_memory="map_memory",
-    block="RAMB18E1, 18 kbit; a RAMB36E1 is two", shapes=_SHAPES_18K,
+    block="RAMB18E1, 18 kbit; a RAMB36E1 is two", shapes=_SHAPES_18K, block_weight=128,
     lutrams=(LutRam("RAM32M", 32, 6, 4), LutRam("RAM64M", 64, 3, 4)),
     cells={**_each("LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 SRL16E SRLC32E INV", lut=1), **_each("CARRY4", carry=1),
            **_each("FDRE FDSE FDCE FDPE FDRE_1 FDSE_1 FDCE_1 FDPE_1", ff=1),
