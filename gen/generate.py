@@ -117,7 +117,7 @@ def _input_rule(config):
 def _counter_path(config, name):
     parts = name.split(".")
     owner = parts[:2] if parts[1] in {unit.name for unit in config.units} else parts[:1]
-    return ".".join([config.name, *owner, "counters", CounterBank.register(name)])
+    return ".".join([config.name, *owner, "counters", CounterBank.port(name)])
 
 
 def generate(config: Config, folder) -> tuple[Path, Path]:

@@ -1,9 +1,10 @@
 """Counters: each counts one enable, in the cycle in which it drives a port."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.units import clog2
 from .arithmetic import register
 
 __all__ = ["CounterBank"]
@@ -15,8 +16,10 @@ VISIT = 3
 class CounterBank(wiring.Component):
     """Saturating counters in one memory with one adder, visited in turn.
 
-    What a counter has counted since its last turn waits in a few bits of its own. Every cycle the next counter is
-    visited: in three cycles, what waits and its word in memory are taken, added, and the sum is saturated and written.
+    What a counter has counted since its last turn waits in a few bits of its own; where it counts by ones, they lie bit
+    by bit beside those of the others, so that all count at once in a few gates (and few operations of a simulator).
+    Every cycle the next counter is visited: in three cycles, what waits and its word in memory are taken, added, and
+    the sum is saturated and written.
     The memory is read combinationally, which distributed RAM can; its contents at power-up do not matter, since a bit
     per counter tells whether its word was written since the last `clear`.
 
@@ -75,17 +78,14 @@ class CounterBank(wiring.Component):
         """Name of the increment input of a counter."""
         return "add_" + name.replace(".", "_")
 
-    @staticmethod
-    def register(name):
-        """Name of the register in which a counter's increments wait."""
-        return "waiting_" + name.replace(".", "_")
-
     def elaborate(self, platform):
         m = Module()
         count, period = len(self.names), self.period(self.names)
         m.submodules.sums = sums = memory.Memory(shape=unsigned(self.width), depth=period, init=[])
         stored, write = sums.read_port(domain="comb"), sums.write_port()
-        clear = register(m, self.clear, name="clearing")
+        # Reset clears, too; nothing else here is reset.
+        clear = Signal(init=1, name="clearing")
+        m.d.sync += clear.eq(self.clear)
 
         # Whose turn it is, as a number and as one bit of a ring.
         turn, ring = Signal(range(period)), Signal(period, init=1)
@@ -98,17 +98,32 @@ class CounterBank(wiring.Component):
             m.d.sync += asked.eq(0)
 
         # First cycle: what waits and what is stored.
-        fresh, written, known = Const(0), Signal(count), Signal()
-        for number, name in enumerate(self.names):
-            own = Signal(range(self.amounts.get(name, 1) * period + 1), name=self.register(name))
-            amount = register(m, getattr(self, self.port(name)), name=f"counted_{number}")
-            m.d.sync += own.eq(Mux(ring[number], 0, own) + amount)
+        wide = {name: amount for name, amount in self.amounts.items() if amount > 1}
+        ones = register(m, Cat(0 if name in wide else getattr(self, self.port(name)) for name in self.names),
+                        name="counted")
+        mine, fresh = ring[:count], []
+        for place in range(clog2(period + 1)):
+            own = Signal(count, name=f"waiting_{place}", reset_less=True)
+            held, carry = (Signal(count, name=f"{name}_{place}") for name in ("held", "carry"))
+            m.d.comb += [held.eq(own & ~mine), carry.eq(held & ones)]
+            m.d.sync += own.eq(held ^ ones)
             with m.If(clear):
                 m.d.sync += own.eq(0)
-            fresh = fresh | Mux(ring[number], own, 0)
+            fresh.append((own & mine).any())
+            ones = carry
+        fresh = Cat(fresh)
+        for number, name in enumerate(self.names):
+            if name in wide:
+                own = Signal(range(wide[name] * period + 1), name=f"waiting_{self.port(name)}", reset_less=True)
+                amount = register(m, getattr(self, self.port(name)), name=f"counted_{number}")
+                m.d.sync += own.eq(Mux(ring[number], 0, own) + amount)
+                with m.If(clear):
+                    m.d.sync += own.eq(0)
+                fresh = fresh | Mux(ring[number], own, 0)
+        written, known = Signal(count, reset_less=True), Signal()
         taken, base = Signal.like(fresh), Signal(self.width)
         m.d.comb += stored.addr.eq(turn)
-        m.d.sync += [taken.eq(fresh), base.eq(stored.data), known.eq((written & ring).any())]
+        m.d.sync += [taken.eq(fresh), base.eq(stored.data), known.eq((written & mine).any())]
 
         # Second cycle: the sum. Third: saturated, it is written.
         total = Signal(max(self.width, len(taken)) + 1)

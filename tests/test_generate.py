@@ -171,10 +171,10 @@ endmodule
 def test_no_counters(tmp_path):
     """Without counters nothing of them is left in the core."""
     config = presets.find("tiny")
-    registers = [CounterBank.register(name) for unit in config.units for name in unit_counters(config, unit)]
+    ports = [CounterBank.port(name) for unit in config.units for name in unit_counters(config, unit)]
     text = generate_text(config)
-    assert all(f" {register};" in text for register in registers) and ".counters " in text
+    assert all(f" {port};" in text for port in ports) and ".counters " in text
     verilog, contract = generate(config.replace(hardware={"counters": False}), tmp_path)
     text = verilog.read_text()
-    assert not any(register in text for register in registers) and ".counters " not in text
+    assert not any(port in text for port in ports) and ".counters " not in text
     assert json.loads(contract.read_text())["counters"] == []
