@@ -194,7 +194,7 @@ class Workload:
         filling nor its emptying.
         """
         activities = [self._activity(config, place) for place in range(len(config.units))]
-        schedule, last = Schedule(config), None
+        schedule, last = Schedule(config, cleared=True), None
         for _ in range(2):
             before, start = dict(schedule.counters), last
             last = self._run(config, schedule, activities)

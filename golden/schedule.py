@@ -40,7 +40,7 @@ SCAN_DEPTH = 3
 GROUP_CYCLES = 3
 #: Cycles more where a row is active: it is chosen, then its steps are.
 ROW_DEPTH = 1
-#: Cycles from an update operation to the write of the weight word; from a history of frames one more, to multiply.
+#: Cycles from an update operation to the write of the weight word; from a history of frames two more, to multiply.
 UPDATE_DEPTH = 7
 #: Cycles from the write of a spike word to its offer on the stream between two blocks.
 QUEUE_LATENCY = 2
@@ -52,8 +52,8 @@ def tree_latency(lanes):
 
 
 def forward_depth(unit):
-    """Cycles from an operation to the neuron: address in two, memory, output register, sum; two more to multiply."""
-    return 7 if unit.static else 5
+    """Cycles from an operation to the neuron: address in two, memory, output register, sum; three more to multiply."""
+    return 8 if unit.static else 5
 
 
 def dot_latency(unit):
@@ -85,12 +85,12 @@ def update_cycles(unit, operations):
 
     `operations` with `ROW_DEPTH` more for every group that has an active row.
     """
-    return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH + unit.static
+    return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH + 2 * unit.static
 
 
 def accumulate_depth(unit):
-    """Cycles from an operation to its addition: address in two, memory, output register; two more to multiply."""
-    return 6 if unit.static else 4
+    """Cycles from an operation to its addition: address in two, memory, output register; three more to multiply."""
+    return 7 if unit.static else 4
 
 
 def accumulate_cycles(unit, operations):
@@ -105,7 +105,7 @@ def apply_cycles(unit):
 
 def report_cycles(classifier):
     """Report of one sample, without waiting for the result before to be taken."""
-    return 2 + classifier.words + classifier.n_out
+    return 3 + classifier.words + classifier.n_out
 
 
 class Passes(NamedTuple):
@@ -148,6 +148,8 @@ class Schedule:
     config : Config
     log : bool
         Keep every `Phase` in `phases`.
+    cleared : bool
+        Reset was long ago: gradient memories have been cleared.
 
     Attributes
     ----------
@@ -156,13 +158,13 @@ class Schedule:
     phases : list of Phase
     """
 
-    def __init__(self, config, *, log=False):
+    def __init__(self, config, *, log=False, cleared=False):
         self.config, self.log, self.phases = config, log, []
         blocks = config.blocks
         self.counters = {}
         # Gradient memories are cleared after reset.
-        self._free = [max((unit.weight_depth for unit in block.units if unit.accumulates), default=-1) + 1
-                      for block in blocks]
+        self._free = [0 if cleared else max(
+            (unit.weight_depth for unit in block.units if unit.accumulates), default=-1) + 1 for block in blocks]
         self._taken = [0] * len(blocks)        # last spike word of the interval before left the queue in this cycle
         self._released = [[] for _ in blocks]  # cycles in which input slots became free, oldest first
         self._samples = self._arrivals = self._intervals = 0
@@ -265,7 +267,10 @@ class Schedule:
         return self._arrived
 
     def _passes(self, block, interval, sample, start, passes, train, period_ends):
-        """Passes of one interval; the cycle in which the last ends, and in which the last spikes are out."""
+        """Passes of one interval; the cycle in which it ends, and in which the last spikes are out.
+
+        It begins and ends with a cycle of its own, counted as forward.
+        """
         first = self.config.units.index(block.units[0])
         now = start
         for place, unit in enumerate(block.units):
@@ -273,7 +278,7 @@ class Schedule:
                               forward_cycles(unit, passes[first + place][interval].forward))
             if place == len(block.units) - 2:
                 spikes = now
-        self._count(f"{block.name}.cycles.forward", now - start + 1)
+        self._count(f"{block.name}.cycles.forward", now - start + 2)
         for part in reversed(range(block.units[0].slices if train else 0)):
             begin = now
             for place, unit in reversed([own for own in enumerate(block.units) if own[1].learns]):
@@ -289,6 +294,7 @@ class Schedule:
             if ends:
                 self._count(f"{block.name}.cycles.update", max(ends) - now)
                 now = max(ends)
+        now += 1
         self._computed, bottom = now, block.units[0]
         if not bottom.static and (period_ends or bottom.gradient != "history"):
             self._released[block.index].append(now)

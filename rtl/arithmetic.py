@@ -4,8 +4,8 @@ from amaranth.hdl import Const, Mux, Signal, signed
 
 from ..golden.sections import DROPOUT_BITS
 
-__all__ = ["adder_tree", "fraction", "half", "kept", "leak", "multiply", "register", "saturate", "scale", "shift_floor",
-           "shift_kept", "shift_nearest", "signed_digits"]
+__all__ = ["adder_tree", "copies", "fraction", "half", "kept", "leak", "multiply", "register", "saturate", "scale",
+           "shift_floor", "shift_kept", "shift_nearest", "signed_digits"]
 
 #: A product with a constant of more digits is left to a multiplier.
 DIGITS = 4
@@ -101,24 +101,36 @@ def leak(m, x, rule, *, name):
 def multiply(m, x, y, *, name):
     """``x * y``, two cycles later: parts of `x` that fit a multiplier, then their sum."""
     low = x if len(x) <= FACTOR_BITS else x[:FACTOR_BITS - 1]
-    parts = register(m, low * y, name=f"{name}_low")
+    parts = register(m, low * y, name=f"{name}_low", reset=False)
     if low is not x:
         high = x[FACTOR_BITS - 1:]
         if len(high) == 2:  # is worth no multiplier
             rest = Mux(high[0], y, 0) - Mux(high[1], y.shift_left(1), 0)
         else:
             rest = high.as_signed() * y
-        parts = parts + register(m, rest, name=f"{name}_high").shift_left(FACTOR_BITS - 1)
-    return register(m, parts, name=name)
+        parts = parts + register(m, rest, name=f"{name}_high", reset=False).shift_left(FACTOR_BITS - 1)
+    return register(m, parts, name=name, reset=False)
 
 
-def register(m, x, *, name, stages=1):
-    """`x` delayed by `stages` clock cycles."""
+def register(m, x, *, name, stages=1, reset=True):
+    """`x` delayed by `stages` clock cycles; numbers that matter only where a flag says so need no `reset`."""
     for stage in range(stages):
-        delayed = Signal(x.shape(), name=name if stages == 1 else f"{name}_{stage + 1}")
+        delayed = Signal(x.shape(), name=name if stages == 1 else f"{name}_{stage + 1}", reset_less=not reset)
         m.d.sync += delayed.eq(x)
         x = delayed
     return x
+
+
+def copies(m, flag, lanes, *, name):
+    """`flag` a clock cycle later, for each of `lanes`, in one register for every four or five of them.
+
+    Up to four registers, each near its own lanes. They begin differently, so that synthesis does not make one of them:
+    in the first cycle after reset, the flag may be anything.
+    """
+    count = min(4, -(-lanes // 4))
+    found = [Signal(name=f"{name}_{place}", init=place & 1, reset_less=bool(place & 2)) for place in range(count)]
+    m.d.sync += [own.eq(flag) for own in found]
+    return [found[lane * count // lanes] for lane in range(lanes)]
 
 
 def adder_tree(m, terms, *, name):
@@ -132,6 +144,6 @@ def adder_tree(m, terms, *, name):
             pairs = [kept(m, terms[i] + terms[i + 1], name=f"{name}_{level}_{len(terms)}_{i}")
                      for i in range(0, len(terms) - 1, 2)]
             terms = pairs + terms[len(terms) - len(terms) % 2:]
-        terms = [register(m, term, name=f"{name}_{level}_{i}") for i, term in enumerate(terms)]
+        terms = [register(m, term, name=f"{name}_{level}_{i}", reset=False) for i, term in enumerate(terms)]
         level += 1
     return terms[0]

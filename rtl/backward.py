@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import backward_depth
-from .arithmetic import register
+from .arithmetic import copies, register
 from .error import ErrorUnit
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
@@ -174,14 +174,14 @@ class BackwardPath(wiring.Component):
 
         depth = backward_depth(unit, above)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.valid & scan.event, lane=scan.index,
+            valid=scan.valid, event=scan.event, lane=scan.index,
             ends=ends, first=scan.valid & scan.first, last=scan.valid & scan.last,
             codes=masked.as_value(), final=scan.valid & scan.final)
         act, out = s[depth], s[depth + 1]
         if config.neuron.reset == "zero":
-            fired = register(m, window.fired, name="fired", stages=depth)
+            fired = register(m, window.fired, name="fired", stages=depth, reset=False)
         if unit.dropout:
-            dropped = register(m, window.dropped, name="dropped", stages=depth)
+            dropped = register(m, window.dropped, name="dropped", stages=depth, reset=False)
         early, ahead = s[depth - 2], s[depth - 1]
         place = count_steps(m, early.last, words=unit.words, steps=unit.slice_steps, backward=True)
         m.d.comb += [
@@ -201,7 +201,7 @@ class BackwardPath(wiring.Component):
             else:
                 m.d.comb += [taps.y.eq(y), taps.x.eq(x), taps.channel.eq(group * unit.lanes + scan.index)]
             m.d.comb += [
-                taps.active.eq(scan.valid & scan.event), scan.stay.eq(~taps.last), ends.eq(taps.last),
+                taps.active.eq(scan.event), scan.stay.eq(~taps.last), ends.eq(taps.last),
             ]
             m.d.sync += [
                 self.request.valid.eq(taps.active),
@@ -215,9 +215,11 @@ class BackwardPath(wiring.Component):
             ]
             gather = s[depth - 1]
 
+        restart, carry, finish = (copies(m, flag, unit.lanes, name=name) for flag, name in (
+            (place[1].word_first, "restart"), (ahead.first, "carry"), (ahead.last, "finish")))
         codes = data.View(data.ArrayLayout(config.code_bits, unit.lanes), act.codes)
         for lane in range(unit.lanes):
-            delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
+            delta = Signal(signed(self.delta_width), name=f"delta_{lane}", reset_less=True)
             if above is None:
                 m.d.sync += delta.eq(self.own[lane].shift_left(config.numbers.error.fraction))
             else:
@@ -226,8 +228,8 @@ class BackwardPath(wiring.Component):
             error = ErrorUnit(config, delta_width=self.delta_width, resumes=unit.slices > 1)
             m.submodules[f"error{lane}"] = error
             m.d.comb += [
-                error.carry.eq(act.first), error.restart.eq(place[2].word_first), error.stored.eq(self.stored[lane]),
-                error.finish.eq(act.last), error.code.eq(codes[lane]),
+                error.carry.eq(carry[lane]), error.restart.eq(restart[lane]), error.stored.eq(self.stored[lane]),
+                error.finish.eq(finish[lane]), error.code.eq(codes[lane]),
                 error.delta.eq(Mux(dropped[lane], 0, delta) if unit.dropout else delta),
                 self.errors[lane].eq(error.error),
             ]

@@ -72,7 +72,7 @@ class BlockCore(wiring.Component):
     select : In
         Which unit the access below means; the number of units for the sequencer's counters.
     access_en, access_velocity, access_write, access_address, access_lane, access_data, access_read
-        One weight or velocity; read data stand four cycles after `access_en` if all else stands until then.
+        One weight or velocity; read data stand five cycles after `access_en` if all else stands until then.
     lfsr_load, lfsr_read
         State of the LFSR of lane `access_lane`, from `access_data` (stochastic rounding only).
     dropout_load, dropout_read
@@ -81,7 +81,7 @@ class BlockCore(wiring.Component):
         Learning-rate state: halvings so far (from `access_data`) and trained samples since the last one
         (from `access_since`).
     counter_clear, counter_read, counter_index, counter_value
-        The counter bank of the selected unit, as `CounterBank`.
+        The counter bank of the selected unit, as `CounterBank`, two cycles later.
     """
 
     def __init__(self, config, block, *, seeds):
@@ -136,32 +136,31 @@ class BlockCore(wiring.Component):
             m.d.comb += self.fault.eq(self.buffer.fault)
 
         context = Context(self.config)
-        m.d.comb += [
-            context.first.eq(context.interval == 0),
+        # What is asked long after it changes comes from registers.
+        m.d.sync += [
             context.last.eq(context.interval == self.config.intervals - 1),
             context.batch_ends.eq(context.sample == self.config.update.batch - 1),
             context.period_ends.eq(context.offset == self.config.update_steps - self.config.time.interval),
+        ]
+        m.d.comb += [
+            context.first.eq(context.interval == 0),
             context.slice_last.eq(context.slice_first == 0),
             context.resume.eq(context.slice_first != self.config.time.interval - self.block.units[0].slice_steps),
             context.ready.eq(Cat(core.ready for core in self.units if core.unit.stored).all()),
         ]
         self._wire_units(m, context)
-        self._wire_access(m)
+        index, data, value = self._wire_access(m)
         result = self._wire_output(m, context)
         self._sequence(m, context, result)
-        self._rate(m, context)
+        self._rate(m, context, data)
         if self.names:
-            self._count(m, context, result)
+            self._count(m, context, result, index, value)
         return m
 
     def _wire_units(self, m, context):
         """Inputs, spikes and errors between the units."""
         units, buffer = self.units, self.buffer
-        period_base = Signal.like(units[0].base)
         m.d.comb += [
-            period_base.eq(buffer.base),
-            units[0].base.eq(period_base if units[0].unit.static else
-                             period_base + self._first_word(context, units[0].unit)),
             buffer.read_en.eq(units[0].input_en), buffer.read_address.eq(units[0].input_address),
             units[0].input_bits.eq(buffer.bits),
         ]
@@ -174,7 +173,11 @@ class BlockCore(wiring.Component):
         else:
             m.d.comb += units[0].input_written.eq(buffer.written)
 
-        for core in units:
+        for place, core in enumerate(units):
+            # An interval begins two cycles after the one before has ended, at the earliest.
+            interval, update = self._first_words(context, core.unit)
+            slot = buffer.base if place == 0 else 0
+            m.d.sync += [core.base.eq(slot + interval), core.update_base.eq(slot + update)]
             m.d.comb += [
                 core.first_interval.eq(context.first), core.last_interval.eq(context.last),
                 core.train.eq(context.train), core.decays.eq(self.decays), core.sample.eq(context.computed),
@@ -191,58 +194,69 @@ class BlockCore(wiring.Component):
                 core.input_written.eq(below.spikes_valid),
                 store.read_en.eq(core.input_en), store.read_address.eq(core.input_address),
                 core.input_bits.eq(store.bits),
-                core.base.eq(self._first_word(context, core.unit)),
             ]
             if core.unit.serves:
                 m.d.comb += [core.request.eq(below.ask), below.answer.eq(core.delta)]
         m.d.comb += units[-1].label.eq(context.label)
 
     @staticmethod
-    def _first_word(context, unit):
-        """First bitmap word, within its slot, of the interval; in an update, of what is updated from.
+    def _first_words(context, unit):
+        """First bitmap words, within their slot, of the interval and of what is updated from.
 
         That is the update period where there is a history, and else the slice.
         """
-        if unit.gradient != "history":
-            return Mux(context.updating, context.slice_first * unit.bitmap.words, 0) if unit.slices > 1 else 0
-        return Mux(context.updating, 0, context.offset * unit.bitmap.words)
+        if unit.static:
+            return 0, 0
+        if unit.gradient == "history":
+            return context.offset * unit.bitmap.words, 0
+        return 0, context.slice_first * unit.bitmap.words if unit.slices > 1 else 0
 
     def _wire_access(self, m):
-        """The register port's way to weights, LFSRs and counters of one unit."""
+        """The register port's way to weights, LFSRs and counters: a register at the border of the block, both ways."""
+        names = ["velocity", "write", "address", "lane", "data"]
+        velocity, write, address, lane, data = (
+            register(m, getattr(self, f"access_{name}"), name=f"own_access_{name}") for name in names)
+        index = register(m, self.counter_index, name="own_counter_index")
+        answers = {name: Signal.like(getattr(self, name), name=f"own_{name}") for name in (
+            "access_read", "lfsr_read", "counter_value", *(["dropout_read"] if hasattr(self, "dropout_read") else []))}
+        m.d.sync += [getattr(self, name).eq(answer) for name, answer in answers.items()]
+
+        def strobe(chosen, name, core):
+            return register(m, chosen & getattr(self, name), name=f"{name}_{core.unit.name}")
+
         for place, core in enumerate(self.units):
             chosen = Signal(name=f"chosen_{core.unit.name}")
             m.d.sync += chosen.eq(self.select == place)
             if core.unit.stored:
                 m.d.comb += [
-                    core.port_en.eq(register(m, chosen & self.access_en, name=f"access_{core.unit.name}")),
-                    core.port_velocity.eq(self.access_velocity),
-                    core.port_write.eq(self.access_write),
-                    core.port_address.eq(self.access_address), core.port_lane.eq(self.access_lane),
-                    core.port_write_data.eq(self.access_data),
+                    core.port_en.eq(strobe(chosen, "access_en", core)), core.port_velocity.eq(velocity),
+                    core.port_write.eq(write), core.port_address.eq(address), core.port_lane.eq(lane),
+                    core.port_write_data.eq(data),
                 ]
                 with m.If(chosen):
-                    m.d.comb += self.access_read.eq(core.port_read_data)
+                    m.d.comb += answers["access_read"].eq(core.port_read_data)
             if core.stochastic:
                 m.d.comb += [
-                    core.lfsr_load.eq(chosen & self.lfsr_load), core.lfsr_lane.eq(self.access_lane),
-                    core.lfsr_state.eq(self.access_data),
+                    core.lfsr_load.eq(strobe(chosen, "lfsr_load", core)), core.lfsr_lane.eq(lane),
+                    core.lfsr_state.eq(data),
                 ]
                 with m.If(chosen):
-                    m.d.comb += self.lfsr_read.eq(core.lfsr_read)
+                    m.d.comb += answers["lfsr_read"].eq(core.lfsr_read)
             if core.unit.dropout:
                 m.d.comb += [
-                    core.dropout_load.eq(chosen & self.dropout_load), core.dropout_lane.eq(self.access_lane),
-                    core.dropout_state.eq(self.access_data),
+                    core.dropout_load.eq(strobe(chosen, "dropout_load", core)), core.dropout_lane.eq(lane),
+                    core.dropout_state.eq(data),
                 ]
                 with m.If(chosen):
-                    m.d.comb += self.dropout_read.eq(core.dropout_read)
+                    m.d.comb += answers["dropout_read"].eq(core.dropout_read)
             if core.names:
                 m.d.comb += [
-                    core.counter_clear.eq(self.counter_clear), core.counter_index.eq(self.counter_index),
-                    core.counter_read.eq(chosen & self.counter_read),
+                    core.counter_clear.eq(self.counter_clear), core.counter_index.eq(index),
+                    core.counter_read.eq(strobe(chosen, "counter_read", core)),
                 ]
                 with m.If(chosen):
-                    m.d.comb += self.counter_value.eq(core.counter_value)
+                    m.d.comb += answers["counter_value"].eq(core.counter_value)
+        return index, data, answers["counter_value"]
 
     def _wire_output(self, m, context):
         """Spikes or results to the outside; whether the spikes of the interval before are gone."""
@@ -278,25 +292,18 @@ class BlockCore(wiring.Component):
         writers = [core for core in units if core.unit.stored]
         accumulates = any(core.unit.accumulates for core in units)
         slice_steps = self.block.units[0].slice_steps
-        go, go_result = Signal(), Signal()
+        # Units that update (known long before), and those that are not done.
+        pending, left, begun = (Signal(len(writers), name=name) for name in ("pending", "left", "begun"))
         dispatch, interval_ends = context.dispatch, context.interval_ends
-        m.d.sync += go.eq(0)
+        # The first cycle of a pass, and of the report.
+        starts = {state: Signal(name=f"start_{state.lower()}") for state in (
+            *(f"Forward{place}" for place in range(len(units))), *(f"Backward{place}" for place in learners),
+            "Update", "Report")}
+        m.d.sync += [start.eq(0) for start in starts.values()]
 
         def enter(state):
-            m.d.sync += go.eq(1)
+            m.d.sync += starts[state].eq(1)
             m.next = state
-
-        def end_interval():
-            m.d.comb += interval_ends.eq(1)
-            m.next = "Wait"
-            if result is not None:
-                with m.If(context.last):
-                    m.d.sync += go_result.eq(1)
-                    m.next = "Report"
-
-        if result is not None:
-            m.d.comb += result.start.eq(go_result)
-            m.d.sync += go_result.eq(0)
 
         with m.FSM():
             # Clear -- gradient memories, after reset.
@@ -322,7 +329,7 @@ class BlockCore(wiring.Component):
             # Forward -- unit after unit, each through all steps of the interval.
             for place, core in enumerate(units):
                 with m.State(f"Forward{place}"):
-                    m.d.comb += [core.start_forward.eq(go), context.forward.eq(1)]
+                    m.d.comb += context.forward.eq(1)
                     with m.If(core.done_forward):
                         if place + 1 < len(units):
                             enter(f"Forward{place + 1}")
@@ -330,13 +337,13 @@ class BlockCore(wiring.Component):
                             with m.If(context.train):
                                 enter(f"Backward{place}")
                             with m.Else():
-                                end_interval()
+                                m.next = "End"
 
             # Backward -- from the classifier down.
             for place in reversed(learners):
                 core = units[place]
                 with m.State(f"Backward{place}"):
-                    m.d.comb += [core.start_backward.eq(go), context.backward.eq(1)]
+                    m.d.comb += context.backward.eq(1)
                     with m.If(core.done_backward):
                         if place != learners[0]:
                             enter(f"Backward{place - 1}")
@@ -346,23 +353,25 @@ class BlockCore(wiring.Component):
                             with m.If(context.period_ends):
                                 enter("Update")
                             with m.Else():
-                                end_interval()
+                                m.next = "End"
 
             # Update -- all units at once, until the last one is done. Gradients are summed after every slice.
             with m.State("Update"):
-                pending, left, begun = (Signal(len(writers), name=name) for name in ("pending", "left", "begun"))
-                for place, core in enumerate(writers):
-                    m.d.comb += [
-                        begun[place].eq(1 if core.unit.accumulates else context.period_ends & context.slice_last),
-                        core.start_update.eq(go & begun[place]), left[place].eq(pending[place] & ~core.done_update)]
                 m.d.comb += context.updating.eq(1)
-                m.d.sync += pending.eq(Mux(go, begun, left))
-                with m.If(~go & (left == 0)):
+                with m.If(~starts["Update"] & (left == 0)):
                     with m.If(context.slice_last):
-                        end_interval()
+                        m.next = "End"
                     with m.Else():
                         m.d.sync += context.slice_first.eq(context.slice_first - slice_steps)
                         enter(f"Backward{learners[-1]}")
+
+            # End -- of the interval: its places are counted, its input is free.
+            with m.State("End"):
+                m.d.comb += interval_ends.eq(1)
+                m.next = "Wait"
+                if result is not None:
+                    with m.If(context.last):
+                        enter("Report")
 
             # Report -- the result leaves the classifier before the next sample overwrites it.
             if result is not None:
@@ -370,6 +379,20 @@ class BlockCore(wiring.Component):
                     m.d.comb += context.report.eq(1)
                     with m.If(result.done):
                         m.next = "Wait"
+
+        for place, core in enumerate(units):
+            m.d.comb += core.start_forward.eq(starts[f"Forward{place}"])
+            if core.unit.learns:
+                m.d.comb += core.start_backward.eq(starts[f"Backward{place}"])
+        for place, core in enumerate(writers):
+            m.d.sync += begun[place].eq(1 if core.unit.accumulates else context.period_ends & context.slice_last)
+            m.d.comb += [
+                core.start_update.eq(starts["Update"] & begun[place]),
+                left[place].eq(pending[place] & ~core.done_update),
+            ]
+        m.d.sync += pending.eq(Mux(starts["Update"], begun, left))
+        if result is not None:
+            m.d.comb += result.start.eq(starts["Report"])
 
         # An interval of every sample of the batch, then the next interval.
         with m.If(interval_ends):
@@ -391,13 +414,14 @@ class BlockCore(wiring.Component):
                 buffer.take.eq(dispatch),
             ]
 
-    def _rate(self, m, context):
+    def _rate(self, m, context, data):
         """Step decay of the learning rate: one more shift after every `decay_samples` trained samples."""
         update = self.config.update
-        with m.If(self.rate_load[0]):
-            m.d.sync += self.decays.eq(self.access_data)
-        with m.If(self.rate_load[1]):
-            m.d.sync += self.since_decay.eq(self.access_data)
+        load = register(m, self.rate_load, name="own_rate_load")
+        with m.If(load[0]):
+            m.d.sync += self.decays.eq(data)
+        with m.If(load[1]):
+            m.d.sync += self.since_decay.eq(data)
         if not update.decay_samples:
             return
         # One thing per cycle: it is known that this is the last sample long before the sample ends, and the end has a
@@ -413,34 +437,47 @@ class BlockCore(wiring.Component):
                     with m.If(self.decays < update.decay_limit):
                         m.d.sync += self.decays.eq(self.decays + 1)
 
-    def _count(self, m, context, result):
-        """Cycles by phase. Waits are credited when they end, so that a core at rest has settled counters."""
+    def _count(self, m, context, result, index, value):
+        """Cycles by phase. Waits are credited when they end, so that a core at rest has settled counters.
+
+        All is counted a cycle late, from registers: behind the beginning of an interval stands half of the sequencer.
+        """
         name = self.block.name
         waits = ["wait.input"] + ([] if result is not None else ["wait.output"])
         m.submodules.counters = bank = CounterBank(
             self.names, amounts={f"{name}.{wait}": (1 << WAIT_BITS) - 1 for wait in waits},
             width=self.config.hardware.counter_bits)
-        m.d.comb += [bank.clear.eq(self.counter_clear), bank.index.eq(self.counter_index)]
-        with m.If(self.select == len(self.units)):
-            m.d.comb += [bank.read.eq(self.counter_read), self.counter_value.eq(bank.value)]
+        clear = register(m, self.counter_clear, name="clearing")
+        chosen = register(m, self.select == len(self.units), name="chosen")
+        m.d.comb += [
+            bank.clear.eq(clear), bank.index.eq(index),
+            bank.read.eq(register(m, chosen & self.counter_read, name="counter_read_sequencer")),
+        ]
+        with m.If(chosen):
+            m.d.comb += value.eq(bank.value)
 
         def add(counter, amount):
             m.d.comb += getattr(bank, bank.port(f"{name}.{counter}")).eq(amount)
 
+        def late(condition, counter):
+            return register(m, condition, name="late_" + counter.replace(".", "_"))
+
+        dispatch = late(context.dispatch, "dispatch")
         causes = {"wait.input": ~self.buffer.available, "wait.output": self.buffer.available & ~context.out_free}
         for wait in waits:
-            pending = Signal(WAIT_BITS, name="pending_" + wait[5:])
-            with m.If(context.dispatch | self.counter_clear):
+            pending, waiting = Signal(WAIT_BITS, name="pending_" + wait[5:]), late(self.idle & causes[wait], wait)
+            with m.If(dispatch | clear):
                 m.d.sync += pending.eq(0)
-            with m.Elif(self.idle & causes[wait] & (pending != (1 << WAIT_BITS) - 1)):
+            with m.Elif(waiting & (pending != (1 << WAIT_BITS) - 1)):
                 m.d.sync += pending.eq(pending + 1)
-            add(wait, Mux(context.dispatch, pending, 0))
-        add("cycles.forward", context.forward | context.dispatch)
-        add("cycles.backward", context.backward)
-        add("cycles.update", context.updating)
+            add(wait, Mux(dispatch, pending, 0))
+        counted = {"cycles.forward": context.forward | context.dispatch | context.interval_ends,
+                   "cycles.backward": context.backward, "cycles.update": context.updating}
         if result is None:
-            add("output.queue.write.forward", context.queue_written)
-            add("output.queue.read.forward", context.queue_read)
+            counted |= {"output.queue.write.forward": context.queue_written,
+                        "output.queue.read.forward": context.queue_read}
         else:
-            add("cycles.report", context.report & ~result.waiting)
-            add("wait.result", context.report & result.waiting)
+            counted |= {"cycles.report": context.report & ~result.waiting,
+                        "wait.result": context.report & result.waiting}
+        for counter, condition in counted.items():
+            add(counter, late(condition, counter))

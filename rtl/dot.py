@@ -51,7 +51,7 @@ class DotPath(wiring.Component):
         total = adder_tree(m, terms, name="tree")
         first = register(m, self.first, name="first", stages=tree_latency(unit.lanes))
         fraction = self.config.numbers.weight.fraction
-        dot = Signal(signed(unit.dot_width + 1))  # with what rounding to the nearest adds
+        dot = Signal(signed(unit.dot_width + 1), reset_less=True)  # with what rounding to the nearest adds
         m.d.sync += dot.eq(Mux(first, half(fraction), dot) + total)
         m.d.sync += self.delta.eq(saturate(m, shift_floor(dot, fraction), unit.error_width, name="rounded"))
         return m

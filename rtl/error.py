@@ -59,10 +59,11 @@ class ErrorUnit(wiring.Component):
         config, width = self.config, self.config.numbers.error.width
         rho, zero_reset = config.reset_gain, config.neuron.reset == "zero"
 
-        later, carried = Signal(signed(width)), Signal(signed(width))
-        m.d.comb += later.eq(Mux(self.restart, self.stored, self.error) if self.resumes else self.error)
+        error, carried = (Signal(signed(width), name=name, reset_less=True) for name in ("own", "carried"))
+        later = Signal(signed(width))
+        m.d.comb += later.eq(Mux(self.restart, self.stored, error) if self.resumes else error)
         through_reset = shift_floor(scale(m, later, rho, name="reset"), config.numbers.potential.fraction)
-        through_reset_q = Signal(signed(max(1, len(through_reset))))
+        through_reset_q = Signal(signed(max(1, len(through_reset))), reset_less=True)
         with m.If(self.carry):
             m.d.sync += [
                 carried.eq(leak(m, later, config.neuron.leak, name="leaked")), through_reset_q.eq(through_reset),
@@ -83,5 +84,6 @@ class ErrorUnit(wiring.Component):
                                 shift)
         kept = Mux(self.fired, 0, carried) if zero_reset else carried
         with m.If(self.finish):
-            m.d.sync += self.error.eq(saturate(m, gated + kept, width, name="summed"))
+            m.d.sync += error.eq(saturate(m, gated + kept, width, name="summed"))
+        m.d.comb += self.error.eq(error)
         return m

@@ -63,8 +63,8 @@ def _keep(m, core, errors, read, backward):
     m.d.sync += [errors.write_en.eq(backward.error_valid & backward.error_word_last),
                  errors.write_address.eq(backward.error_address)]
     for lane in range(unit.lanes):
-        running = Signal(signed(unit.history_width), name=f"running_{lane}")
-        start = register(m, Mux(resume, read[lane], 0), name=f"start_{lane}")
+        running = Signal(signed(unit.history_width), name=f"running_{lane}", reset_less=True)
+        start = register(m, Mux(resume, read[lane], 0), name=f"start_{lane}", reset=False)
         with m.If(backward.error_valid):
             m.d.sync += running.eq(Mux(backward.error_word_first, start, running) + backward.errors[lane])
         m.d.comb += errors.write.word_select(lane, unit.history_width).eq(running)

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import forward_depth
 from ..golden.units import clog2
+from .arithmetic import copies
 from .lif import Lif
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
@@ -17,14 +18,13 @@ __all__ = ["ForwardPath"]
 
 
 class _Neurons(NamedTuple):
-    """What the LIF units do in a cycle (`begin` to `integrate`), and what stands at the outputs (`valid` to `final`).
+    """What the LIF units do in a cycle (`begin` to `integrate`, by lane), and what stands at the outputs (the others).
 
     `begin` takes over the sum of a word, where it is needed longer than the lanes keep it.
     """
 
     begin: object
     decay: object
-    restart: object
     integrate: object
     valid: object
     word: object
@@ -66,7 +66,7 @@ class ForwardPath(wiring.Component):
         Bit of the input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
         Weight word, or product with the frame value, at the accumulate stage; a pooling of spikes has its own.
-    stored_en, stored_address, stored : potential read port; the data stand two cycles later.
+    stored_en, stored_address, stored : potential read port; the data stand one cycle later.
     keep_en, keep_address, keep : potential write port.
     out_valid, out_word, out_step, out_spikes, out_codes, out_potentials, out_word_last : Out
         One word of neurons of one step.
@@ -149,7 +149,7 @@ class ForwardPath(wiring.Component):
         # The lanes sum in stage depth - 1; decay and integration are in stage depth, results stand one stage later.
         depth = forward_depth(unit)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.valid & scan.event, base=base, index=scan.index, address=scan.tag.address,
+            valid=scan.valid, event=scan.event, base=base, index=scan.index, address=scan.tag.address,
             full=~channel_last, spikes=scan.seen.word_select(scan.tag.part, unit.granule),
             first=scan.valid & scan.first, last=scan.valid & scan.last, final=scan.valid & scan.final)
 
@@ -159,36 +159,39 @@ class ForwardPath(wiring.Component):
         ]
         m.d.comb += [self.event.eq(s[2].event), self.full.eq(s[2].full)]
         ahead, add = s[depth - 2], s[depth - 1]
+        adds, begins_sum = (copies(m, flag, unit.lanes, name=name) for flag, name in (
+            (ahead.event, "adds"), (ahead.first, "begins_sum")))
         place = count_steps(m, ahead.last, words=unit.words, steps=self.scan.steps)
         neurons = self._walk(m, add, s[depth], place[2]) if unit.static else self._follow(
-            s[depth], s[depth + 1], place)
-        # The potential of a word is read two cycles before its first step begins: the memory, and a register behind it.
+            m, add, s[depth + 1], place)
+        # The potential of a word is read two cycles before its first step begins: the memory, and the neuron itself.
         begins = ahead.last if unit.static else ahead.first & place[0].word_first
+        load = copies(m, begins, unit.lanes, name="load")
         m.d.comb += [self.stored_en.eq(begins & ~self.first_interval), self.stored_address.eq(place[0].word)]
 
         for lane in range(unit.lanes):
             lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align, dropout=unit.input_dropout)
             m.submodules[f"lif{lane}"] = lif
-            total = Signal(signed(unit.sum_width), name=f"total_{lane}")
+            total = Signal(signed(unit.sum_width), name=f"total_{lane}", reset_less=True)
             if unit.pool and not unit.static:
                 term = Mux(add.spikes[lane], unit.pool_weight, 0)
             else:
                 term = self.terms[lane]
             # Operations without an event change nothing, or are the first of a sum of nothing.
-            with m.If(add.event):
-                m.d.sync += total.eq(Mux(add.first, 0, total) + term)
-            with m.Elif(add.first):
+            with m.If(adds[lane]):
+                m.d.sync += total.eq(Mux(begins_sum[lane], 0, total) + term)
+            with m.Elif(begins_sum[lane]):
                 m.d.sync += total.eq(0)
             current = total
             if unit.static:
-                current = Signal.like(total, name=f"current_{lane}")
-                with m.If(neurons.begin):
+                current = Signal.like(total, name=f"current_{lane}", reset_less=True)
+                with m.If(neurons.begin[lane]):
                     m.d.sync += current.eq(total)
             m.d.comb += [
-                lif.decay.eq(neurons.decay),
-                lif.restart.eq(neurons.restart),
+                lif.load.eq(load[lane]),
                 lif.stored.eq(self.stored[lane]),
-                lif.integrate.eq(neurons.integrate),
+                lif.decay.eq(neurons.decay[lane]),
+                lif.integrate.eq(neurons.integrate[lane]),
                 lif.total.eq(current),
                 *([lif.train.eq(self.train)] if unit.input_dropout else []),
                 # Lanes without a neuron hold anything.
@@ -266,11 +269,16 @@ class ForwardPath(wiring.Component):
                                                for g in range(scan.groups)], name="pixel_ends")
             m.d.comb += scan.mask.eq(Mux(last, (1 << layout.partial) - 1, (1 << layout.scan_width) - 1))
 
-    def _follow(self, act, out, place):
-        """The neurons take their steps with the operations: the first decays, the last integrates."""
+    def _follow(self, m, ahead, out, place):
+        """The neurons take their steps with the operations: the first decays, the last integrates.
+
+        `ahead` is a cycle before that.
+        """
+        decay, integrate = (copies(m, flag, self.unit.lanes, name=name) for flag, name in (
+            (ahead.first, "decay"), (ahead.last, "integrate")))
         return _Neurons(
-            begin=None, decay=act.first, restart=place[2].word_first, integrate=act.last, valid=out.last,
-            word=place[3].word, step=place[3].step, word_last=place[3].word_last, full=out.full, final=out.final)
+            begin=None, decay=decay, integrate=integrate, valid=out.last, word=place[3].word, step=place[3].step,
+            word_last=place[3].word_last, full=out.full, final=out.final)
 
     def _walk(self, m, ahead, act, place):
         """The neurons take all steps on their own from the last operation of a word on, two cycles each.
@@ -279,16 +287,19 @@ class ForwardPath(wiring.Component):
         neurons have cycles, so that they have always come to rest when the next one begins.
         """
         cycles = 2 * self.unit.steps
-        count, decay = Signal(range(cycles)), Signal()
+        count, next_count = Signal(range(cycles)), Signal(range(cycles))
         word, full, final, valid = Signal.like(self.out_word), Signal(), Signal(), Signal()
         step = Signal.like(self.out_step)
         with m.If(act.last):
-            m.d.sync += [count.eq(1), word.eq(place.word), full.eq(act.full), final.eq(act.final)]
+            m.d.comb += next_count.eq(1)
+            m.d.sync += [word.eq(place.word), full.eq(act.full), final.eq(act.final)]
         with m.Elif(count != 0):
-            m.d.sync += count.eq(Mux(count == cycles - 1, 0, count + 1))
-        m.d.sync += [
-            decay.eq(ahead.last | (count[0] & (count != cycles - 1))), valid.eq(count[0]), step.eq(count >> 1)]
+            m.d.comb += next_count.eq(Mux(count == cycles - 1, 0, count + 1))
+        m.d.sync += [count.eq(next_count), valid.eq(count[0]), step.eq(count >> 1)]
+        begin, decay, integrate = (copies(m, flag, self.unit.lanes, name=name) for flag, name in (
+            (ahead.last, "begin"), (ahead.last | (count[0] & (count != cycles - 1)), "decay"),
+            (next_count[0], "integrate")))
         word_last = step == self.unit.steps - 1
         return _Neurons(
-            begin=act.last, decay=decay, restart=act.last, integrate=count[0], valid=valid, word=word, step=step,
-            word_last=word_last, full=full, final=valid & word_last & final)
+            begin=begin, decay=decay, integrate=integrate, valid=valid, word=word, step=step, word_last=word_last,
+            full=full, final=valid & word_last & final)

@@ -140,7 +140,7 @@ class AccumulatePath(wiring.Component):
             scan.tag_in.y.eq(scan.read_row), scan.tag_in.group.eq(scan.read_group),
             scan.tag_in.address.eq(scan.address),
             scan.mask.eq(self._mask(m, scan)),
-            taps.y.eq(scan.tag.y), taps.active.eq(scan.valid & scan.event), scan.stay.eq(~taps.last),
+            taps.y.eq(scan.tag.y), taps.active.eq(scan.event), scan.stay.eq(~taps.last),
         ]
         if layout.shared:
             bits = range(layout.scan_width)
@@ -203,7 +203,8 @@ class AccumulatePath(wiring.Component):
                                     for name, stage, address, other in (
             ("adding", depth, arrived, here), ("writing", depth, place, here), ("written", depth + 1, place, before)))
         read = data.View(layout, store.read)
-        total, older, known = (Signal(layout.members["sums"], name=name) for name in ("total", "older", "known"))
+        total, older, known = (Signal(layout.members["sums"], name=name, reset_less=True)
+                               for name in ("total", "older", "known"))
         for lane in range(unit.lanes):
             m.d.sync += [
                 known[lane].eq(Mux(writing, total[lane], Mux(

@@ -14,8 +14,9 @@ class Lif(wiring.Component):
     """Potential of one neuron through consecutive steps; twin of `golden.neuron.lif_steps`.
 
     A step takes two cycles at least: `decay` first, `integrate` in a later cycle; the potential, its spike and its
-    code stand in the cycle after. A step may `decay` in the cycle in which the potential of the one before stands.
-    Nothing wraps. State has no meaning before the first `decay` with `restart`, so it needs no reset.
+    code stand in the cycle after. A step may `decay` in the cycle in which the potential of the one before stands, and
+    the potential to go on from may change in the cycle in which that one integrates. Nothing wraps. State has no
+    meaning before the first `load`, so it needs no reset.
 
     Parameters
     ----------
@@ -30,10 +31,10 @@ class Lif(wiring.Component):
     -------
     train : In(1)
         Only with `dropout`: without training, `total` counts as many sixteenths less.
-    decay, restart : In(1)
-        Decay the potential: the own one, or `stored` where `restart` is high.
-    stored : In(signed(potential width))
-        Potential kept from the interval before.
+    load, stored : In(1), In(signed(potential width))
+        Go on from `stored`, the potential kept from the interval before, in a later cycle.
+    decay : In(1)
+        Decay the potential.
     integrate : In(1)
         Add `total` and saturate.
     total : In(signed(sum_width))
@@ -48,9 +49,9 @@ class Lif(wiring.Component):
         self.config, self.align, self.dropout = config, align, dropout
         width = config.numbers.potential.width
         super().__init__({
-            "decay":     In(1),
-            "restart":   In(1),
+            "load":      In(1),
             "stored":    In(signed(width)),
+            "decay":     In(1),
             "integrate": In(1),
             "total":     In(signed(sum_width)),
             "potential": Out(signed(width)),
@@ -66,13 +67,11 @@ class Lif(wiring.Component):
         # First half of a step: the leak, and beside it whether the neuron has fired. What a reset takes follows in the
         # second half, so that neither has more than a product or a sum of three. A potential that fires is at least 1,
         # so after its reset it is at least -theta: no bit more is needed.
-        u = Signal(signed(width))
+        potential = Signal(signed(width), reset_less=True)
+        u = Signal(signed(width), reset_less=True)  # what the next step goes on from
         fired, spent = Signal(), Signal()
-        leaked = Signal(signed(width))
-        m.d.comb += [
-            u.eq(Mux(self.restart, self.stored, self.potential)),
-            fired.eq(fires(u - config.threshold, config)),
-        ]
+        leaked = Signal(signed(width), reset_less=True)
+        m.d.comb += fired.eq(fires(u - config.threshold, config))
         before = u
         if reset == "subtract-before-leak":
             before = Signal(signed(width))
@@ -88,10 +87,12 @@ class Lif(wiring.Component):
         current = shift_floor(self.total, -self.align)
         if self.dropout:
             current = Mux(self.train, current, shift_kept(m, self.total, -self.align, self.dropout, name="share"))
+        charged = saturate(m, decayed + current, width, name="charged")
         with m.If(self.integrate):
-            m.d.sync += self.potential.eq(
-                saturate(m, decayed + current, width, name="charged"))
+            m.d.sync += [potential.eq(charged), u.eq(charged)]
+        with m.If(self.load):
+            m.d.sync += u.eq(self.stored)
 
-        spike, code = surrogate_code(m, self.potential, config)
-        m.d.comb += [self.spike.eq(spike), self.code.eq(code)]
+        spike, code = surrogate_code(m, potential, config)
+        m.d.comb += [self.potential.eq(potential), self.spike.eq(spike), self.code.eq(code)]
         return m

@@ -1,4 +1,4 @@
-"""Control that travels beside data: named fields delayed cycle by cycle."""
+"""Control that travels beside data: named fields delayed cycle by cycle. Flags are reset, numbers are not."""
 
 from amaranth.hdl import Elaboratable, Module, Mux, Signal
 
@@ -15,7 +15,7 @@ class _Stage:
         if name.startswith("_"):
             raise AttributeError(name)
         source = getattr(self._before, name)
-        field = Signal(source.shape(), name=f"s{self._number}_{name}")
+        field = Signal(source.shape(), name=f"s{self._number}_{name}", reset_less=len(source) > 1)
         self._delays.append((field, source))
         setattr(self, name, field)
         return field

@@ -15,9 +15,10 @@ __all__ = ["MAGIC", "Region", "RegisterMap", "RegisterPort", "request_layout"]
 
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
-#: Cycles from the strobe of an access to its data: the unit, memory, output register, the choice of a lane, answer.
+#: Cycles from the strobe of an access to its data: the unit, memory, output register, the choice of a lane, the border
+#: of the block, answer.
 #: Counters take longer.
-ACCESS_CYCLES = 5
+ACCESS_CYCLES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class RegisterMap:
         weighted = [unit for unit in config.units if unit.stored]
         self._add("identification", 1, "r", f"{MAGIC:#010x}")
         self._add("configuration", 1, "r", "first 32 bits of the configuration hash")
-        self._add("status", 1, "r", "bit 0: no block computes in this cycle; bit 1: a sample had first or last in a "
+        self._add("status", 1, "r", "bit 0: no block computes; bit 1: a sample had first or last in a "
                   "wrong place (until reset)")
         self._add("control", 1, "w", "writing 1 clears all counters")
         self._add("time", 2, "r", "cycles since reset, low word first; reading the low word latches the high one")
@@ -123,7 +124,7 @@ def request_layout(address_bits):
 class RegisterPort(wiring.Component):
     """Serves one register access at a time, in order: each request has one response.
 
-    Registers answer after ten cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
+    Registers answer after twelve cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
     belong to the computation: such an access asks all blocks to pause between two intervals (`hold`) and waits until
     they do. If nobody takes the results, that may be never.
 
@@ -155,8 +156,9 @@ class RegisterPort(wiring.Component):
         answer, high = Signal(32), Signal(32)
         access, collect, held = Signal(), Signal(), Signal()
         names = [own for block in self.blocks for own in (block.names, *(core.names for core in block.units))]
-        turns = max(ACCESS_CYCLES, *(1 + CounterBank.latency(own) for own in names))
+        turns = max(ACCESS_CYCLES, *(3 + CounterBank.latency(own) for own in names))
         wait, turning = Signal(range(turns)), Signal()
+        quiet = register(m, self.quiet, name="at_rest")
 
         # Which register is meant, known one cycle behind the address.
         def hit(region):
@@ -168,7 +170,7 @@ class RegisterPort(wiring.Component):
             return address[:clog2(region.size)]
 
         hits = {name: hit(region) for name, region in regions.items()}
-        m.d.comb += turning.eq(Cat(hits[name] for name in regions if name.endswith(".counters")).any())
+        m.d.sync += turning.eq(Cat(hits[name] for name in regions if name.endswith(".counters")).any())
         m.d.comb += held.eq(Cat(hits[name] for name, region in regions.items() if region.held).any())
 
         with m.FSM():
@@ -188,10 +190,14 @@ class RegisterPort(wiring.Component):
             # Hold -- no block begins any more.
             with m.State("Hold"):
                 m.d.sync += self.hold.eq(held)
+                m.next = "Settle"
+
+            # Settle -- they hear of it; whether they are at rest is known a cycle late.
+            with m.State("Settle"):
                 m.next = "Perform"
 
             # Perform -- at once, or as soon as no block computes.
-            with m.State("Perform"), m.If(~held | self.quiet):
+            with m.State("Perform"), m.If(~held | quiet):
                 m.d.sync += [access.eq(1), wait.eq(0)]
                 m.next = "Access"
 
@@ -214,7 +220,7 @@ class RegisterPort(wiring.Component):
         answers = [
             (hits["identification"], Const(MAGIC)),
             (hits["configuration"], Const(int(config.hash[:8], 16))),
-            (hits["status"], Cat(self.quiet, self.fault)),
+            (hits["status"], Cat(quiet, self.fault)),
             (hits["time"], Mux(address[0], high, self.now[:32])),
         ]
         with m.If(hits["time"] & collect & ~address[0]):

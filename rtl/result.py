@@ -71,6 +71,11 @@ class ResultUnit(wiring.Component):
         best = Signal(bits)
         count = Signal(bits)
         m.d.comb += count.eq(self.counts.as_value().word_select(lane, bits))
+        # Compared a cycle after it is read.
+        scanned, own, own_place = Signal(), Signal.like(count), Signal.like(place)
+        m.d.sync += [scanned.eq(0), own.eq(count), own_place.eq(place)]
+        with m.If(scanned & (own > best)):
+            m.d.sync += [best.eq(own), payload.prediction.eq(own_place)]
 
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -98,17 +103,20 @@ class ResultUnit(wiring.Component):
                 flat = payload.counts.as_value()
                 m.d.sync += [
                     flat.eq(count << (bits * (classes - 1)) | flat >> bits), lane.eq(lane + 1), place.eq(place + 1),
+                    scanned.eq(1),
                 ]
-                with m.If(count > best):
-                    m.d.sync += [best.eq(count), payload.prediction.eq(place)]
                 with m.If(place == classes - 1):
-                    m.d.comb += self.done.eq(1)
-                    m.d.sync += [
-                        self.o.valid.eq(1), payload.label.eq(self.label), payload.train.eq(self.train),
-                        payload.cycles.eq(self.cycles),
-                    ]
-                    m.next = "Idle"
+                    m.next = "Offer"
                 with m.Elif(lane == unit.lanes - 1):
                     m.d.sync += self.count_word.eq(self.count_word + 1)
                     m.next = "Read"
+
+            # Offer -- it is complete.
+            with m.State("Offer"):
+                m.d.comb += self.done.eq(1)
+                m.d.sync += [
+                    self.o.valid.eq(1), payload.label.eq(self.label), payload.train.eq(self.train),
+                    payload.cycles.eq(self.cycles),
+                ]
+                m.next = "Idle"
         return m

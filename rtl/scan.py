@@ -1,10 +1,10 @@
 """Event scan: from bitmaps to one event per cycle."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["EventScan", "first_set"]
+__all__ = ["EventScan", "few", "first_set"]
 
 
 def first_set(m, bits, *, name, one_hot=False):
@@ -98,7 +98,7 @@ class EventScan(wiring.Component):
     stay : In(1)
         The event needs another operation; combinational from `event` and `index`.
     valid, event : Out(1)
-        An operation; whether it carries an event.
+        An operation; one that carries an event.
     index, seen, tag, beside : Out
         Bit of the event, the masked bitmap word that it comes from (while `whole`), its tag and what stood beside it.
     first, last : Out(1)
@@ -157,28 +157,33 @@ class EventScan(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Four places of a bitmap word: about to be read (f_*), at the memory output (n_*), in the register behind it
-        # (r_*), being emptied (outputs).
-        fetching, waiting, ready = Signal(), Signal(), Signal()
-        f_word, f_step = Signal.like(self.word), Signal.like(self.step)
+        # Places of a bitmap word: about to be read (f_*), at the memory output (n), next to be emptied (r), being
+        # emptied (outputs). One more (s) takes what comes from the memory when the next one stops, so that reading does
+        # not hang on what becomes of an operation in the same cycle.
+        fetching, waiting, spare, ready = Signal(), Signal(), Signal(), Signal()
+        f_word, f_step, f_last = Signal.like(self.word), Signal.like(self.step), Signal()
         n_last, n_mask, n_tag = Signal(), Signal(self.width), Signal.like(self.tag)
-        r_last, r_bits, r_tag, r_beside = Signal(), Signal(self.width), Signal.like(self.tag), Signal.like(self.beside)
-        load, advance, exhausted = Signal(), Signal(), Signal()
+        place = data.StructLayout({
+            "last": 1, "bits": self.width, "tag": self.tag.shape(), "beside": self.beside.shape()})
+        n, s, r = (Signal(place, name=name, reset_less=True) for name in ("arriving", "set_aside", "upcoming"))
+        load, moves, exhausted = Signal(), Signal(), Signal()
         row_ends, step_ends, word_ends = Signal(), Signal(), Signal()
         m.d.comb += [
+            n.last.eq(n_last), n.bits.eq(0 if self.mute else self.bits & n_mask), n.tag.eq(n_tag),
+            n.beside.eq(self.beside_in),
             load.eq(ready & (~self.valid | exhausted)),
-            advance.eq(waiting & (~ready | load)),
-            self.fetch.eq(fetching & (~waiting | advance)),
+            moves.eq(~ready | load),
+            self.fetch.eq(fetching & (~waiting | ~spare)),
             row_ends.eq(self.read_group == self.last_group),
             step_ends.eq(row_ends & (self.read_row == self.last_row)),
-            word_ends.eq(step_ends & (f_step == self.steps - 1)),
+            word_ends.eq(step_ends & f_last),
             self.read_step.eq(self.fetch & step_ends),
             self.read_word.eq(self.fetch & word_ends),
         ]
 
-        # Addresses without `offset`: of this bitmap word, of the row, of the step, of the word.
-        here, row, step, origin = (
-            Signal.like(self.address, name=name) for name in ("here", "row", "step_at", "origin"))
+        # Addresses without `offset`: of this bitmap word, and of the first ones of the next row, the next step, a word.
+        here, next_row, next_step, origin = (
+            Signal.like(self.address, name=name) for name in ("here", "next_row", "next_step", "origin"))
         m.d.comb += self.address.eq(here + self.offset)
         with m.If(self.fetch):
             m.d.sync += [
@@ -195,31 +200,32 @@ class EventScan(wiring.Component):
                 with m.If(~step_ends):
                     m.d.sync += [
                         self.read_row.eq(self.read_row + 1),
-                        row.eq(row + self.row_pitch), here.eq(row + self.row_pitch),
+                        here.eq(next_row), next_row.eq(next_row + self.row_pitch),
                     ]
                 with m.Else():
                     m.d.sync += self.read_row.eq(0)
-                    after = Mux(word_ends, origin, step + self.step_pitch)
+                    last_begins = (f_step == self.steps - 2) if self.steps > 1 else 1
                     if not self.backward:
-                        m.d.sync += [step.eq(after), row.eq(after), here.eq(after)]
-                    m.d.sync += f_step.eq(f_step + 1)
+                        m.d.sync += [
+                            here.eq(next_step), next_row.eq(next_step + self.row_pitch),
+                            next_step.eq(Mux(last_begins, origin, next_step + self.step_pitch)),
+                        ]
+                    m.d.sync += [f_step.eq(f_step + 1), f_last.eq(last_begins)]
                     with m.If(word_ends):
                         m.d.sync += [f_step.eq(0), f_word.eq(f_word + 1)]
                         with m.If(f_word == self.words - 1):
                             m.d.sync += fetching.eq(0)
-        with m.Elif(advance):
+        with m.Elif(~spare):
             m.d.sync += waiting.eq(0)
-        with m.If(advance):
-            m.d.sync += [
-                ready.eq(1), r_last.eq(n_last), r_tag.eq(n_tag),
-                r_bits.eq(0 if self.mute else self.bits & n_mask), r_beside.eq(self.beside_in),
-            ]
-        with m.Elif(load):
-            m.d.sync += ready.eq(0)
+        with m.If(~spare):
+            m.d.sync += s.eq(n)
+        m.d.sync += spare.eq((spare | waiting) & ~moves)
+        with m.If(moves):
+            m.d.sync += [r.eq(Mux(spare, s, n)), ready.eq(spare | waiting)]
 
-        bits, last_group, single = Signal(self.width), Signal(), Signal()
+        bits, last_group, single = Signal(self.width), Signal(), Signal(init=1)
         lowest, index = first_set(m, bits, name="lowest")
-        left, coming = few(m, bits, name="left"), few(m, r_bits, name="coming")
+        left, coming = few(m, bits, name="left"), few(m, r.bits, name="coming")
         emitted = Signal(range(self.minimum))  # operations of this step so far, as far as they matter
         enough, stays = Signal(), Signal()
         m.d.comb += [
@@ -241,22 +247,22 @@ class EventScan(wiring.Component):
         with m.If(self.valid):
             m.d.sync += emitted.eq(Mux(self.last, 0, emitted + ~enough))
         with m.If(load):
-            m.d.sync += [
-                self.valid.eq(1), bits.eq(r_bits), last_group.eq(r_last),
-                self.event.eq(coming != 0), single.eq(1 if self.whole else coming <= 1),
-                self.tag.eq(r_tag), self.beside.eq(r_beside),
-            ]
+            m.d.sync += [self.valid.eq(1), last_group.eq(r.last), self.tag.eq(r.tag), self.beside.eq(r.beside)]
         with m.Elif(exhausted):
             m.d.sync += self.valid.eq(0)
-        with m.Elif(~stays):
-            m.d.sync += [bits.eq(0 if self.whole else bits & ~lowest), self.event.eq(~single)]
-            if not self.whole:
-                m.d.sync += single.eq(left <= 2)
+        # None comes while an event stays. When the last one has gone, there is no event either.
+        with m.If(~stays):
+            m.d.sync += [
+                bits.eq(Mux(load, r.bits, 0 if self.whole else bits & ~lowest)),
+                self.event.eq(Mux(load, coming != 0, ~single)),
+                single.eq(1 if self.whole else Mux(load, coming <= 1, left <= 2)),
+            ]
 
         with m.If(self.start):
             m.d.sync += [
-                fetching.eq(1), f_word.eq(0), f_step.eq(0), self.read_row.eq(0), self.read_group.eq(0),
-                self.word.eq(0), self.step.eq(0),
-                *(place.eq(self.base) for place in (here, row, step, origin)),
+                fetching.eq(1), f_word.eq(0), f_step.eq(0), f_last.eq(self.steps == 1),
+                self.read_row.eq(0), self.read_group.eq(0), self.word.eq(0), self.step.eq(0),
+                here.eq(self.base), origin.eq(self.base), next_row.eq(self.base + self.row_pitch),
+                next_step.eq(self.base + (self.step_pitch if self.steps > 1 else 0)),
             ]
         return m

@@ -79,25 +79,36 @@ class TapWalk(wiring.Component):
         pitch, width = unit.bitmap.pitch, unit.kernel_width
         row_pitch = unit.shape_out[1] * unit.channel_words
 
-        # Relative to the first output: steps down and across, and channel word.
-        by, bx = (Signal(range(max(2, *(span.count for span in axis))), name=f"by_{name}")
-                  for name, axis in (("y", down), ("x", across)))
-        group = Signal(range(max(2, groups)))
-        group_base = Signal.like(self.weight_base)
-        y_last = by == lookup(m, self.y, [span.count - 1 for span in down], name="last_y")
-        x_last = bx == lookup(m, self.x, [span.count - 1 for span in across], name="last_x")
-        group_last = group == groups - 1
+        # Relative to the first output: steps down and across, and channel word. Whether they are the last ones is known
+        # at once where there is just one, since the scan waits for it.
+        def steps(spans, index, name):
+            counts = [span.count for span in spans]
+            if max(counts) == 1:
+                return Const(0), Const(1)
+            by = Signal(range(max(counts)), name=f"by_{name}")
+            return by, by == lookup(m, index, [count - 1 for count in counts], name=f"last_{name}")
+
+        (by, y_last), (bx, x_last) = steps(down, self.y, "y"), steps(across, self.x, "x")
+        group, group_base = Signal(range(max(2, groups))), Signal.like(self.weight_base)
+        group_last = Signal(name="group_last") if groups > 1 else Const(1)
         m.d.comb += [
             self.first.eq((by == 0) & (bx == 0) & (group == 0)),
             self.last.eq(y_last & x_last & group_last),
             self.weight_base.eq(group_base),
         ]
         with m.If(self.active):
-            m.d.sync += [group.eq(group + 1), group_base.eq(group_base + unit.fan_rows)]
-            with m.If(group_last):
-                m.d.sync += [group.eq(0), group_base.eq(0), bx.eq(bx + 1)]
-                with m.If(x_last):
-                    m.d.sync += [bx.eq(0), by.eq(Mux(y_last, 0, by + 1))]
+            m.d.sync += [
+                group.eq(Mux(group_last, 0, group + 1)),
+                group_base.eq(Mux(group_last, 0, group_base + unit.fan_rows)),
+            ]
+            if groups > 1:
+                m.d.sync += group_last.eq(group == groups - 2)
+        turns = self.active & group_last
+        for count, last in ((bx, x_last), (by, y_last)):
+            if isinstance(count, Signal):
+                with m.If(turns):
+                    m.d.sync += count.eq(Mux(last, 0, count + 1))
+                turns = turns & last
 
         def place(spans, index, unit_pitch, name):
             return lookup(m, index, [span.first * unit_pitch for span in spans], name=f"first_{name}")

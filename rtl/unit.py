@@ -58,8 +58,8 @@ class UnitCore(wiring.Component):
     start_forward, start_backward, start_update : In(1)
         Begin a pass; `done_forward`, `done_backward`, `done_update` answer. Backward only where the unit learns,
         update only where it has weights.
-    base : In
-        First bitmap word of the interval (forward) or of the update period (update).
+    base, update_base : In
+        First bitmap word of the interval, and of the update period or slice.
     first_interval, last_interval, train : In(1)
         Place of the interval in the sample; whether windows are kept and spikes dropped.
     offset : In
@@ -102,6 +102,7 @@ class UnitCore(wiring.Component):
         members = {
             "start_forward":  In(1), "done_forward":  Out(1),
             "base":           In(range(max(2, depth))),
+            "update_base":    In(range(max(2, depth))),
             "first_interval": In(1),
             "last_interval":  In(1),
             "train":          In(1),
@@ -235,7 +236,7 @@ class UnitCore(wiring.Component):
         begins = register(m, self.first_interval, name="begins")
         m.d.comb += [
             potentials.read_en.eq(forward.stored_en), potentials.read_address.eq(first + forward.stored_address),
-            forward.stored.eq(register(m, Mux(begins, 0, potentials.read), name="stored")),
+            forward.stored.eq(Mux(begins, 0, potentials.read)),
             potentials.write_en.eq(forward.keep_en), potentials.write_address.eq(first + forward.keep_address),
             potentials.write.eq(forward.out_potentials.as_value()),
         ]
@@ -284,14 +285,14 @@ class UnitCore(wiring.Component):
         m.d.comb += update.decays.eq(self.decays)
         if not unit.accumulates:
             m.d.comb += [
-                update.start.eq(self.start_update), self.done_update.eq(update.done), update.base.eq(self.base),
+                update.start.eq(self.start_update), self.done_update.eq(update.done), update.base.eq(self.update_base),
                 self.ready.eq(1),
             ]
             return _Learning(update, update, update.row_en, update.error_en, update.position, update.slot)
         m.submodules.accumulate = accumulate = AccumulatePath(unit, depth=self.depth, term_width=term_width)
         m.d.sync += update.start.eq(accumulate.done & self.apply)
         m.d.comb += [
-            accumulate.start.eq(self.start_update), accumulate.base.eq(self.base),
+            accumulate.start.eq(self.start_update), accumulate.base.eq(self.update_base),
             self.done_update.eq(Mux(self.apply, update.done, accumulate.done)), self.ready.eq(accumulate.ready),
             accumulate.apply_en.eq(update.gradient_en), accumulate.apply_address.eq(update.gradient_address),
             update.gradient.eq(accumulate.apply),
@@ -303,7 +304,7 @@ class UnitCore(wiring.Component):
         """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
         unit, products = self.unit, []
         if unit.static:
-            value_q = register(m, self.value, name="value_q")
+            value_q = register(m, self.value, name="value_q", stages=2, reset=False)
             m.d.comb += [self.value_en.eq(forward.event), self.value_address.eq(forward.position)]
             if learning is not None:
                 with m.If(busy["update"]):
@@ -313,11 +314,12 @@ class UnitCore(wiring.Component):
         width = max(unit.weight_width, unit.history_width if unit.static else 0)
         for lane in range(unit.lanes if unit.static or unit.serves else 0):
             other = unit.input_bits + 1 if unit.static else unit.error_width
-            product = Signal(signed(width + other), name=f"product_{lane}")
+            product = Signal(signed(width + other), name=f"product_{lane}", reset_less=True)
             if unit.static:
-                # Nothing but the register stands before the multiplier.
-                factor = weight.later[lane] if learning is None else register(
-                    m, Mux(busy["update"], error.now[lane], weight.now[lane]), name=f"factor_{lane}")
+                # A multiplier is far from the memories: its registers are its own.
+                factor = weight.later[lane] if learning is None else Mux(
+                    busy["update"], error.later[lane], weight.later[lane])
+                factor = register(m, factor, name=f"factor_{lane}", reset=False)
                 m.d.comb += product.eq(multiply(m, factor, value_q, name=f"times_{lane}"))
             elif unit.pool:
                 # An average reaches one channel only.

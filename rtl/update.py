@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import fraction, half, register, saturate, scale, shift_floor, shift_nearest
+from .arithmetic import copies, fraction, half, register, saturate, scale, shift_floor, shift_nearest
 from .gradient import ApplyScan, gradient_layout
 from .pipeline import Pipeline
-from .scan import first_set
+from .scan import few, first_set
 from .taps import lookup
 
 __all__ = ["UpdatePath", "UpdateScan"]
@@ -74,7 +74,7 @@ class UpdateScan(wiring.Component):
         group_base, base_ahead = Signal.like(self.row), Signal.like(self.row)
         pointer, origin = Signal.like(self.address), Signal.like(self.address)
         reads = Signal(range(frames + 1))
-        history = [Signal(unit.bitmap.scan_width, name=f"history_{t}") for t in range(frames)]
+        history = [Signal(unit.bitmap.scan_width, name=f"history_{t}", reset_less=True) for t in range(frames)]
         arrived = Signal()
         m.d.sync += arrived.eq(self.fetch)
         m.d.comb += self.address.eq(pointer)
@@ -91,16 +91,17 @@ class UpdateScan(wiring.Component):
         next_steps, next_row = Signal(frames), Signal.like(self.row)
         lowest, _ = first_set(m, pending, name="lowest")
         row_bit, row = first_set(m, pick, name="row", one_hot=True)
-        steps, left = Signal(frames), Signal(frames)
+        # Steps of the row, and those left of the word; whether there is just one is known with them, and so is the
+        # last word.
+        steps, left, alone = Signal(frames), Signal(frames), Signal()
         step_bit, step = first_set(m, left, name="next_step")
-        word = Signal(range(max(2, unit.words)))
+        several = few(m, next_steps, name="several") > 1
+        word, word_last = Signal(range(max(2, unit.words))), Signal()
         row_ends, rows, rows_end = Signal(), Signal(), Signal()
         m.d.comb += [
             self.step.eq(step),
-            self.first.eq(left == steps),
-            self.last.eq(left == step_bit),
-            self.full.eq(word != unit.words - 1),
-            row_ends.eq(self.valid & self.last & (word == unit.words - 1)),
+            self.full.eq(~word_last),
+            row_ends.eq(self.valid & self.last & word_last),
             take.eq(known & (~self.valid | row_ends)),
             pass_on.eq(picked & (~known | take)),
             rows_end.eq(settled & none & ~picked & ~known & (~self.valid | row_ends)),
@@ -116,17 +117,19 @@ class UpdateScan(wiring.Component):
         with m.Elif(take):
             m.d.sync += known.eq(0)
         with m.If(self.valid):
-            m.d.sync += left.eq(left & ~step_bit)
+            m.d.sync += [
+                left.eq(left & ~step_bit), self.first.eq(self.last), self.last.eq(few(m, left, name="few_left") <= 2)]
             with m.If(self.last):
                 m.d.sync += [
-                    left.eq(steps), word.eq(word + 1),
+                    left.eq(steps), self.last.eq(alone), word.eq(word + 1), word_last.eq(word == unit.words - 2),
                     self.weight_base.eq(self.weight_base + unit.fan_rows),
                     self.error_base.eq(self.error_base + frames),
                 ]
         with m.If(take):
             m.d.sync += [
                 self.valid.eq(1), self.row.eq(next_row), steps.eq(next_steps), left.eq(next_steps),
-                word.eq(0), self.weight_base.eq(0), self.error_base.eq(0),
+                alone.eq(~several), self.last.eq(~several), self.first.eq(1), word.eq(0), word_last.eq(unit.words == 1),
+                self.weight_base.eq(0), self.error_base.eq(0),
             ]
         with m.Elif(row_ends):
             m.d.sync += self.valid.eq(0)
@@ -173,6 +176,17 @@ class UpdateScan(wiring.Component):
         return m
 
 
+def _choose(index, values):
+    """The entry of `values` at `index`, least significant bit first: a tree of choices between two."""
+    if len(values) == 1:
+        return values[0]
+    *rest, top = index
+    half = 1 << len(rest)
+    if len(values) <= half:
+        return _choose(rest, values)
+    return Mux(top, _choose(rest, values[half:]), _choose(rest, values[:half]))
+
+
 class UpdatePath(wiring.Component):
     """Gradient and new value of every weight of every active row: equation (7), once per update period.
 
@@ -197,7 +211,7 @@ class UpdatePath(wiring.Component):
     row_en, position : Out
         The same operation, and the bit of its input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
-        Errors in stage 3, or their products with the frame value in stage 5.
+        Errors in stage 3, or their products with the frame value in stage 6.
     gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
         Read port of the gradient memory, instead of all the above; its data stand one cycle later.
     velocity_en, velocity_address, velocities, velocity_write_en, velocity_write_address, velocity_write
@@ -269,8 +283,8 @@ class UpdatePath(wiring.Component):
         m.submodules.scan = scan = self.scan
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
-        # Stages that the velocity takes, or the second cycle of a product.
-        late = 1 if momentum or (unit.static and not unit.accumulates) else 0
+        # Stages that the velocity takes, or a product more than a sum.
+        late = 1 if momentum else 2 if unit.static and not unit.accumulates else 0
         address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
         if unit.accumulates:
             m.submodules.pipe = s = Pipeline(
@@ -313,14 +327,18 @@ class UpdatePath(wiring.Component):
         base = config.update.shift + (config.input.fraction if unit.static else 0)
         shifts = range(base, base + config.update.decay_limit + 1)
         stochastic = config.update.rounding == "stochastic"
+        decays = [copies(m, bit, unit.lanes, name=f"decays_{place}") for place, bit in enumerate(self.decays)]
         halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
         drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
-        decays = register(m, self.decays, name="own_decays")
+        if not unit.accumulates and not unit.static:
+            begins = copies(m, s[2].first, unit.lanes, name="begins")
         for lane in range(unit.lanes):
-            gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}")
+            gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
+                              reset_less=True)
             if momentum:
-                fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}")
-                kept = Signal(signed(unit.velocity_width + momentum.shift), name=f"kept_{lane}")
+                fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}", reset_less=True)
+                kept = Signal(signed(unit.velocity_width + momentum.shift), name=f"kept_{lane}",
+                              reset_less=True)
                 m.d.sync += [
                     fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
                     kept.eq(scale(m, self.velocities[lane], momentum.multiplier, name=f"retained_{lane}")),
@@ -333,17 +351,16 @@ class UpdatePath(wiring.Component):
             elif unit.static:
                 m.d.comb += gradient.eq(self.terms[lane])
             else:
-                m.d.sync += gradient.eq(Mux(s[3].first, 0, gradient) + self.terms[lane])
-            scaled = Signal(signed(unit.scaled_width), name=f"scaled_{lane}")
+                m.d.sync += gradient.eq(Mux(begins[lane], 0, gradient) + self.terms[lane])
+            scaled = Signal(signed(unit.scaled_width), name=f"scaled_{lane}", reset_less=True)
             m.d.sync += scaled.eq(scale(m, gradient, config.update.multiplier, name=f"product_{lane}")
                                   + (self.random[lane] & drawn if stochastic else halves))
-            step = Signal(signed(unit.scaled_width), name=f"step_{lane}")
-            with m.Switch(decays):
-                for halvings, shift in enumerate(shifts):
-                    with m.Case(halvings) if halvings < config.update.decay_limit else m.Default():
-                        m.d.sync += step.eq(shift_floor(scaled, shift))
+            step = Signal(signed(unit.scaled_width), name=f"step_{lane}", reset_less=True)
+            m.d.sync += step.eq(_choose(
+                [bit[lane] for bit in decays], [shift_floor(scaled, shift) for shift in shifts]))
             steps.append(step)
-            m.d.sync += self.write[lane].eq(
-                saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"))
+            m.d.comb += self.write[lane].eq(register(
+                m, saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"),
+                name=f"write_{lane}", reset=False))
         m.d.sync += moves.eq(Cat(steps).any())
         return m

@@ -25,7 +25,7 @@ class Read(NamedTuple):
         """What `store` reads, in `lanes` signed numbers."""
         view = data.View(data.ArrayLayout(signed(width), lanes), store.read)
         now = [view[lane] for lane in range(lanes)]
-        return cls(now, [register(m, value, name=f"{name}_{lane}") for lane, value in enumerate(now)])
+        return cls(now, [register(m, value, name=f"{name}_{lane}", reset=False) for lane, value in enumerate(now)])
 
 
 def weight_memory(m, core, forward, learning, asked, busy):
@@ -89,7 +89,7 @@ def _velocities(m, core, update):
     m.submodules.velocity_store = store = Store(
         width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=core.config.hardware.memory.weight)
     port_en = core.port_en & core.port_velocity
-    read = register(m, store.read, name="velocity_q")
+    read = register(m, store.read, name="velocity_q", reset=False)
     m.d.comb += [
         store.read_en.eq(update.velocity_en | port_en),
         store.read_address.eq(Mux(port_en, core.port_address, update.velocity_address)),

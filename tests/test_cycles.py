@@ -123,11 +123,11 @@ def test_by_hand():
             (2, above[2], 0, {"idle lanes": 0, "no event": 0, "history read": 1, "begin, end": above[2] - 1}),
     }
     assert block.floor == 4 + Fraction(3, 2) + 4
-    assert block.cycles == 1 + forward + above[0] + backward + above[1] + max(update, above[2]) + \
+    assert block.cycles == 2 + forward + above[0] + backward + above[1] + max(update, above[2]) + \
         report_cycles(classifier)
     assert block.share == Fraction(4 + 3 + 4, 3 * block.cycles)
     assert block.alone == above[0] + above[1]
-    assert (block.causes["dispatch"], block.causes["report"]) == (1, report_cycles(classifier))
+    assert (block.causes["dispatch"], block.causes["report"]) == (2, report_cycles(classifier))
     assert block.causes["other update"] == max(update, above[2]) - update
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spikeloom.golden.linear import columns, gradient
 from spikeloom.golden.schedule import accumulate_cycles
-from spikeloom.rtl.arithmetic import multiply
+from spikeloom.rtl.arithmetic import multiply, register
 from spikeloom.rtl.gradient import AccumulatePath, ApplyScan
 from spikeloom.rtl.store import Store
 from strategies import load, simulate, small, spatial_units
@@ -43,7 +43,8 @@ class Bench:
         ]
         for lane in range(unit.lanes):
             if unit.static:
-                m.d.comb += path.terms[lane].eq(multiply(m, error[lane], value, name=f"product_{lane}"))
+                factors = (register(m, own, name=f"factor_{lane}") for own in (error[lane], value))
+                m.d.comb += path.terms[lane].eq(multiply(m, *factors, name=f"product_{lane}"))
             else:
                 m.d.comb += path.terms[lane].eq(error[lane])
 

@@ -2,6 +2,7 @@
 """The LIF unit equals its golden steps, bit for bit."""
 
 import random
+from itertools import zip_longest
 
 import pytest
 import torch
@@ -28,13 +29,14 @@ def rtl_lif(config, stored, totals, align=0, idle=(), dropout=0, train=0):
         if dropout:
             ctx.set(dut.train, train)
         ctx.set(dut.stored, stored)
-        for step, total in enumerate(totals):
-            ctx.set(dut.restart, step == 0)
+        ctx.set(dut.load, 1)
+        await ctx.tick()
+        ctx.set(dut.load, 0)
+        for total, pause in zip_longest(totals, idle[:len(totals)], fillvalue=0):
             ctx.set(dut.decay, 1)
             await ctx.tick()
             ctx.set(dut.decay, 0)
-            ctx.set(dut.restart, 0)
-            for _ in range(idle[step] if step < len(idle) else 0):
+            for _ in range(pause):
                 await ctx.tick()
             ctx.set(dut.integrate, 1)
             ctx.set(dut.total, total)
@@ -96,17 +98,17 @@ def test_code_of_every_potential(shape):
     potentials = range(-256, 256)
 
     async def bench(ctx):
-        ctx.set(dut.restart, 1)
+        ctx.set(dut.load, 1)
         ctx.set(dut.decay, 1)
         ctx.set(dut.integrate, 1)
-        for u in [*potentials, 0, 0]:  # two cycles from `stored` to `code`
+        for u in [*potentials, 0, 0, 0]:  # three cycles from `stored` to `code`
             ctx.set(dut.stored, u)
             codes.append(ctx.get(dut.code))
             await ctx.tick()
 
     simulate(dut, bench)
     expected = surrogate(torch.tensor(potentials), config).tolist()
-    assert codes[2:] == expected
+    assert codes[3:] == expected
     assert set(expected) == {0, *config.surrogate_codes}
 
 

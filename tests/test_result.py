@@ -66,8 +66,8 @@ def test_results_in_order(classes, data, taken, seed):
                 source.randrange(2), source.getrandbits(32)) for _ in range(4)]
     results, spans = rtl_results(config, samples, taken=taken)
     assert results == [(counts.index(max(counts)), counts, *rest) for counts, *rest in samples]
-    # To begin, one to see that the result before is gone, words + classes to read.
-    assert spans == [2 + config.units[-1].words + classes] * 4
+    # To begin, one to see that the result before is gone, words + classes to read, and to offer it.
+    assert spans == [3 + config.units[-1].words + classes] * 4
 
 
 @pytest.mark.parametrize("counts, prediction", [

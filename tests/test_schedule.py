@@ -37,37 +37,37 @@ def test_passes_of_one_interval():
     layer, classifier = ONE.units
     # Three cycles until the first operation; its last: seven stages (two multiply), one to move the sum of the frame
     # aside, and two to integrate and to leave, which take the classifier as many.
-    assert forward_cycles(layer, 5) == 3 + 5 + 7 + 3
+    assert forward_cycles(layer, 5) == 3 + 5 + 8 + 3
     assert forward_cycles(classifier, 2) == 3 + 2 + 5 + 2
     # A request: register, two for the address, memory, output register, product, a tree of one level, sum, rounding.
     assert dot_latency(classifier) == 8
     assert backward_cycles(classifier, None, 3) == 3 + 3 + 2 + 2
     assert backward_cycles(layer, classifier, 4) == 3 + 4 + 9 + 2
     # One group: one bitmap, three cycles to load and to leave it; a frame multiplies.
-    assert update_cycles(layer, 6) == 2 + (1 + 3) + 6 + 7 + 1
+    assert update_cycles(layer, 6) == 2 + (1 + 3) + 6 + 7 + 2
     assert update_cycles(classifier, 7) == 2 + (1 + 3) + 7 + 7
-    assert report_cycles(classifier) == 2 + 1 + 2
+    assert report_cycles(classifier) == 3 + 1 + 2
 
 
 def test_one_sample():
     schedule = Schedule(ONE, log=True)
     # Values in cycles 0 to 2, dispatch in 3.
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 17 + 12 + 10 + 18 + 20 + 5)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=True) == (3, 3 + 18 + 12 + 10 + 18 + 21 + 1 + 6)
     assert schedule.phases == [
-        Phase(0, 0, 0, "forward", 0, 4, 20),
-        Phase(0, 0, 0, "forward", 1, 21, 32),
-        Phase(0, 0, 0, "backward", 1, 33, 42),
-        Phase(0, 0, 0, "backward", 0, 43, 60),
-        Phase(0, 0, 0, "update", 0, 61, 80),   # both at once, 20 cycles
-        Phase(0, 0, 0, "update", 1, 61, 80),
-        Phase(0, 0, 0, "report", -1, 81, 85),
+        Phase(0, 0, 0, "forward", 0, 4, 21),
+        Phase(0, 0, 0, "forward", 1, 22, 33),
+        Phase(0, 0, 0, "backward", 1, 34, 43),
+        Phase(0, 0, 0, "backward", 0, 44, 61),
+        Phase(0, 0, 0, "update", 0, 62, 82),   # both at once, 21 and 20 cycles
+        Phase(0, 0, 0, "update", 1, 62, 81),
+        Phase(0, 0, 0, "report", -1, 84, 89),
     ]
     assert schedule.counters == {
-        "block0.layer0.cycles.forward": 17, "block0.classifier.cycles.forward": 12,
+        "block0.layer0.cycles.forward": 18, "block0.classifier.cycles.forward": 12,
         "block0.layer0.cycles.backward": 18, "block0.classifier.cycles.backward": 10,
-        "block0.layer0.cycles.update": 20, "block0.classifier.cycles.update": 20,
-        "block0.cycles.forward": 1 + 17 + 12,  # and the cycle of the dispatch
-        "block0.cycles.backward": 28, "block0.cycles.update": 20, "block0.cycles.report": 5,
+        "block0.layer0.cycles.update": 21, "block0.classifier.cycles.update": 20,
+        "block0.cycles.forward": 1 + 18 + 12 + 1,  # and the cycles in which the interval begins and ends
+        "block0.cycles.backward": 28, "block0.cycles.update": 21, "block0.cycles.report": 6,
         "block0.wait.input": 3, "block0.wait.result": 0,
     }
 
@@ -75,22 +75,22 @@ def test_one_sample():
 def test_gradients_in_memory():
     """Added up after every interval, applied after the last; the memory is cleared before the first sample begins."""
     layer, classifier = IMAGE.units
-    # Three cycles until the first operation; six stages of a product, the sum, and its write.
-    assert accumulate_cycles(layer, 3) == 3 + 3 + 6 + 2
+    # Three cycles until the first operation; seven stages of a product, the sum, and its write.
+    assert accumulate_cycles(layer, 3) == 3 + 3 + 7 + 2
     assert apply_cycles(layer) == 2 + 9 + 7
     assert update_cycles(classifier, 7) == 2 + (2 + 3) + 7 + 7  # two steps of one bitmap word
     schedule = Schedule(IMAGE, log=True)
     # The values are there in cycle 2, nine words are cleared until 9.
     begin, end = schedule.sample(
         [[Passes(4, (4,), (3,))] * 2, [Passes(2, (3,), (0,)), Passes(2, (3,), (7,))]], train=True)
-    first = 10 + 17 + 12 + 10 + 18
-    assert (begin, end) == (10, first + 14 + 1 + 17 + 12 + 10 + 18 + (14 + 18) + 5)
+    first = 10 + 18 + 12 + 10 + 18
+    assert (begin, end) == (10, first + 15 + 1 + 1 + 18 + 12 + 10 + 18 + (15 + 18) + 1 + 6)
     updates = [(p.interval, p.unit, p.first, p.last) for p in schedule.phases if p.kind == "update"]
-    assert updates == [(0, 0, first + 1, first + 14),
-                       (1, 0, first + 73, first + 104), (1, 1, first + 73, first + 93)]
-    assert schedule.counters["block0.layer0.cycles.update"] == 14 + 32
+    assert updates == [(0, 0, first + 1, first + 15),
+                       (1, 0, first + 76, first + 108), (1, 1, first + 76, first + 96)]
+    assert schedule.counters["block0.layer0.cycles.update"] == 15 + 33
     assert schedule.counters["block0.classifier.cycles.update"] == 21
-    assert schedule.counters["block0.cycles.update"] == 14 + 32
+    assert schedule.counters["block0.cycles.update"] == 15 + 33
     assert schedule.counters["block0.wait.input"] == 0
 
 
@@ -117,53 +117,54 @@ def test_slices():
 def test_inference_has_neither_backward_nor_update():
     schedule = Schedule(ONE, log=True)
     begin, end = schedule.sample([[LAYER], [CLASSIFIER]], train=False)
-    assert (begin, end) == (3, 3 + 29 + 5)
+    assert (begin, end) == (3, 3 + 30 + 1 + 6)
     assert {phase.kind for phase in schedule.phases} == {"forward", "report"}
     assert not {name for name in schedule.counters if "backward" in name or "update" in name}
 
 
 @pytest.mark.parametrize("arrival, begin, wait", [
-    (45, 46, 8),   # from cycle 38, after the report, to the dispatch
-    (38, 39, 1),
-    (37, 38, 0),   # complete just in time
-    (10, 38, 0),
+    (45, 46, 5),   # from cycle 41, after the report, to the dispatch
+    (41, 42, 1),
+    (40, 41, 0),   # complete just in time
+    (10, 41, 0),
 ])
 def test_waiting_for_input(arrival, begin, wait):
     schedule = Schedule(ONE)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False) == (3, 37)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False) == (3, 40)
     assert schedule.counters["block0.wait.input"] == 3
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=arrival) == (begin, begin + 34)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=arrival) == (begin, begin + 37)
     assert schedule.counters["block0.wait.input"] == 3 + wait
 
 
-@pytest.mark.parametrize("accepted, wait", [(38, 0), (68, 0), (69, 1), (102, 34)])
+@pytest.mark.parametrize("accepted, wait", [(41, 0), (73, 0), (74, 1), (107, 34)])
 def test_waiting_for_the_result_to_be_taken(accepted, wait):
-    # The second forward passes end in cycle 67; the report reads its first count in 69 if the port is free by then.
+    # The second forward passes end in cycle 71, the interval in 72; the report reads its first count in 74 if the port
+    # is free by then.
     schedule = Schedule(ONE)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, accepted=accepted) == (3, 37)
-    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=30) == (38, 72 + wait)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, accepted=accepted) == (3, 40)
+    assert schedule.sample([[LAYER], [CLASSIFIER]], train=False, arrival=30) == (41, 78 + wait)
     assert schedule.counters["block0.wait.result"] == wait
-    assert schedule.counters["block0.cycles.report"] == 10
+    assert schedule.counters["block0.cycles.report"] == 12
 
 
 def test_two_blocks_hand_over_spikes():
     """Block 1 begins when both spike words of an interval have passed the queue; block 0 when they are taken."""
     schedule = Schedule(TWO, log=True)
     quick = [[Passes(2, (0,), (0,))] * 2] * 3 + [[Passes(3, (0,), (0,))] * 2]
-    # Layer 0: 2 + 13 = 15 cycles, the last classifier 13, all others 12; block 0 begins in cycle 3.
+    # Layer 0: 2 + 14 = 16 cycles, the last classifier 13, all others 12; block 0 begins in cycle 3.
     begin, end = schedule.sample(quick, train=False)
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    # Spikes are written until cycle 18, offered two later, taken in 20: block 1 dispatches in 21. Block 0 has computed
-    # its classifier until 30 and goes on in 31.
-    assert first[0, 0, 0] == (4, 18) and first[0, 0, 1] == (19, 30)
-    assert first[1, 0, 0] == (22, 33) and first[1, 0, 1] == (34, 46)
-    # Interval 1: written until 46. Its slot is taken until 46 and free in 47; two words: 47 and 48.
-    assert first[0, 1, 0] == (32, 46) and first[0, 1, 1] == (47, 58)
-    assert first[1, 1, 0] == (50, 61) and first[1, 1, 1] == (62, 74)
-    assert (begin, end) == (3, 74 + 5)
+    # Spikes are written until cycle 19, offered two later, taken in 21: block 1 dispatches in 22. Block 0 has computed
+    # its classifier until 31, ends the interval in 32 and goes on in 33.
+    assert first[0, 0, 0] == (4, 19) and first[0, 0, 1] == (20, 31)
+    assert first[1, 0, 0] == (23, 34) and first[1, 0, 1] == (35, 47)
+    # Interval 1: written until 49, taken in 51. Its slot is taken until 48 and free in 49.
+    assert first[0, 1, 0] == (34, 49) and first[0, 1, 1] == (50, 61)
+    assert first[1, 1, 0] == (53, 64) and first[1, 1, 1] == (65, 77)
+    assert (begin, end) == (3, 77 + 1 + 6)
     assert {name: schedule.counters[name] for name in schedule.counters if "wait" in name} == {
         "block0.wait.input": 3, "block0.wait.output": 0,
-        "block1.wait.input": 21 + 2, "block1.wait.result": 0,
+        "block1.wait.input": 22 + 3, "block1.wait.result": 0,
     }
 
 
@@ -172,16 +173,17 @@ def test_waiting_for_the_block_after():
     schedule = Schedule(TWO, log=True)
     slow = [[Passes(count, (0,), (0,))] * 2 for count in (2, 2, 100, 2)]
     schedule.sample(slow, train=False)
-    # Block 1 computes interval 0 until 21 + 110 + 12 = 143; the words of interval 1 leave in 144 and 145.
+    # Block 1 computes interval 0 until 22 + 110 + 12 = 144 and ends it in 145; the words of interval 1 leave in 146
+    # and 147.
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    assert first[1, 0, 1] == (132, 143)
-    assert first[1, 1, 0][0] == 147
+    assert first[1, 0, 1] == (133, 144)
+    assert first[1, 1, 0][0] == 149
     schedule.sample(slow, train=False, arrival=50)
     begins = [p.first - 1 for p in schedule.phases if (p.block, p.sample, p.interval, p.unit) == (0, 1, 0, 0)]
-    assert begins == [146]
-    # The sample was there in 51, the block in 59. Its next interval could begin in 174, but block 1 frees the slot in
-    # 268, after its 122 cycles from 146, and takes words in 269 and 270.
-    assert schedule.counters["block0.wait.output"] == (146 - 59) + (271 - 174)
+    assert begins == [148]
+    # The sample was there in 51, the block in 63. Its next interval could begin in 178, but block 1 frees the slot in
+    # 271, after its 122 cycles from 148 and the one that ends the interval, and takes words in 272 and 273.
+    assert schedule.counters["block0.wait.output"] == (148 - 63) + (274 - 178)
 
 
 @given(st.integers(1, 4), st.integers(1, 20), st.lists(st.integers(2, 80), min_size=1, max_size=8))
@@ -195,8 +197,8 @@ def test_free_running_source(slots, size, operations):
         room = released[len(arrivals) - slots] + 1 if len(arrivals) >= slots else 0
         assert arrival == max(arrivals[-1] + 1 if arrivals else 0, room) + size - 1
         begin, end = schedule.sample([[Passes(count, (0,), (0,))], [Passes(2, (0,), (0,))]], train=False)
-        # The sample's slot is free when its last pass is over: not during the report.
-        released.append(begin + forward_cycles(config.units[0], count) + 12)
+        # The sample's slot is free when its last interval has ended: not during the report.
+        released.append(begin + forward_cycles(config.units[0], count) + 12 + 1)
         assert begin == max(arrival + 1, begins[-1] + 1 if begins else 0)
         assert end == released[-1] + report_cycles(config.units[1])
         arrivals.append(arrival)
