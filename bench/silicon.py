@@ -48,6 +48,15 @@ def dense(*sizes, count=16):
         network={"classes": classes}, classifier={"lanes": min(count, classes)})
 
 
+def lenet1_balanced():
+    """The preset `lenet1` with the lanes that ``spikeloom cycles lenet1 --data idx:FOLDER --lanes 64`` suggests."""
+    config = presets.find("lenet1")
+    layers = [layer.model_dump() for layer in config.layers]
+    for place, count in ((0, 6), (2, 16), (4, 2), (5, 1)):
+        layers[place]["lanes"] = count
+    return config.replace(name="lenet1_64_lanes", layers=layers, classifier={"lanes": 4})
+
+
 ROWS = [
     *(Row(lambda count=count: lanes(count), ("ecp5-85", "xc7"), "digits") for count in (4, 8, 16, 32)),
     Row(lambda: presets.find("mini"), ("ice40-up5k",), "digits"),
@@ -58,6 +67,7 @@ ROWS = [
     Row(lambda: dense(784, 200, 200, 10, count=20), ("xc7", "ecp5-85"), "mnist"),
     Row(lambda: dense(784, 128, 10), ("xc7", "ecp5-85"), "mnist"),
     Row(lambda: presets.find("lenet1"), ("xc7", "ecp5-85"), "mnist"),
+    Row(lenet1_balanced, ("ecp5-85",), "mnist"),
 ]
 COLUMNS = ("core", "target", "lanes", "LUT", "LUT per lane", "FF", "block RAM", "DSP", "MHz (seeds)",
            "cycles per sample: training, inference", "samples/s: training, inference", "10⁶ additions/s", "memories")
