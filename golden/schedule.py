@@ -43,7 +43,7 @@ ROW_DEPTH = 1
 #: Cycles from an update operation to the write of the weight word; from a history of frames two more, to multiply.
 UPDATE_DEPTH = 7
 #: Cycles from the write of a spike word to its offer on the stream between two blocks.
-QUEUE_LATENCY = 2
+QUEUE_LATENCY = 3
 
 
 def tree_latency(lanes):

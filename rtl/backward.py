@@ -235,8 +235,8 @@ class BackwardPath(wiring.Component):
             ]
             if config.neuron.reset == "zero":
                 m.d.comb += error.fired.eq(fired[lane])
-        m.d.sync += self.error_address.eq(
-            place[2].word * unit.error_frames + (0 if unit.static else self.offset + place[2].step))
+        first = register(m, place[1].word * unit.error_frames, name="first_error", reset=False)
+        m.d.sync += self.error_address.eq(first + (0 if unit.static else self.offset + place[2].step))
         m.d.comb += [
             self.error_valid.eq(out.last), self.error_word.eq(place[3].word),
             self.error_step.eq(self.offset + place[3].step),

@@ -279,7 +279,8 @@ class BlockCore(wiring.Component):
         word = Signal(layout)
         m.d.comb += [
             word.spikes.eq(top.spikes), word.label.eq(context.label), word.train.eq(context.train),
-            queue.w_data.eq(word), queue.w_en.eq(top.spikes_valid),
+            queue.w_data.eq(register(m, word.as_value(), name="queued", reset=False)),
+            queue.w_en.eq(register(m, top.spikes_valid, name="queues")),
             self.o.valid.eq(queue.r_rdy), self.o.payload.eq(queue.r_data), queue.r_en.eq(self.o.ready),
             context.out_free.eq(queue.level == 0),
             context.queue_written.eq(queue.w_en), context.queue_read.eq(queue.r_rdy & queue.r_en),
@@ -316,14 +317,8 @@ class BlockCore(wiring.Component):
                 m.d.comb += [
                     self.idle.eq(1),
                     dispatch.eq(buffer.available & context.out_free & ~self.hold),
-                    self.begins.eq(dispatch & context.first),
                 ]
                 with m.If(dispatch):
-                    m.d.sync += [context.label.eq(buffer.label), context.computed.eq(context.sample)]
-                    m.d.sync += context.slice_first.eq(config.time.interval - slice_steps)
-                    # The first sample of a batch decides for all, in every interval.
-                    with m.If(context.first & (context.sample == 0)):
-                        m.d.sync += context.train.eq(buffer.train)
                     enter("Forward0")
 
             # Forward -- unit after unit, each through all steps of the interval.
@@ -380,6 +375,17 @@ class BlockCore(wiring.Component):
                     with m.If(result.done):
                         m.next = "Wait"
 
+        # What the interval is, in its second cycle: nobody needs it before.
+        m.d.comb += self.begins.eq(starts["Forward0"] & context.first)
+        with m.If(starts["Forward0"]):
+            m.d.sync += [
+                context.label.eq(buffer.label), context.computed.eq(context.sample),
+                context.slice_first.eq(config.time.interval - slice_steps),
+            ]
+            # The first sample of a batch decides for all, in every interval.
+            with m.If(context.first & (context.sample == 0)):
+                m.d.sync += context.train.eq(buffer.train)
+
         for place, core in enumerate(units):
             m.d.comb += core.start_forward.eq(starts[f"Forward{place}"])
             if core.unit.learns:
@@ -411,7 +417,7 @@ class BlockCore(wiring.Component):
         else:
             m.d.comb += [
                 buffer.release.eq(interval_ends & (context.period_ends if bottom.gradient == "history" else 1)),
-                buffer.take.eq(dispatch),
+                buffer.take.eq(starts["Forward0"]),
             ]
 
     def _rate(self, m, context, data):

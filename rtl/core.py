@@ -69,7 +69,7 @@ class Core(wiring.Component):
         m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight + 1)
         m.d.comb += [
             begun.w_data.eq(register(m, now, name="began")),
-            begun.w_en.eq(register(m, blocks[0].begins, name="begins")),
+            begun.w_en.eq(blocks[0].begins),
             begun.r_en.eq(register(m, blocks[-1].reported, name="reported")),
             blocks[-1].cycles.eq((now - begun.r_data)[:CYCLE_BITS]),
             registers.now.eq(now), registers.fault.eq(blocks[0].fault),

@@ -120,14 +120,14 @@ class CounterBank(wiring.Component):
                 with m.If(clear):
                     m.d.sync += own.eq(0)
                 fresh = fresh | Mux(ring[number], own, 0)
-        written, known = Signal(count, reset_less=True), Signal()
+        written = Signal(count, reset_less=True)
         taken, base = Signal.like(fresh), Signal(self.width)
         m.d.comb += stored.addr.eq(turn)
-        m.d.sync += [taken.eq(fresh), base.eq(stored.data), known.eq((written & mine).any())]
+        m.d.sync += [taken.eq(fresh), base.eq(Mux((written & mine).any(), stored.data, 0))]
 
         # Second cycle: the sum. Third: saturated, it is written.
         total = Signal(max(self.width, len(taken)) + 1)
-        m.d.sync += total.eq(Mux(known, base, 0) + taken)
+        m.d.sync += total.eq(base + taken)
         now, adding, writing = (Signal(data.StructLayout({
             "turn": turn.shape(), "ring": count, "valid": 1, "wanted": 1}), name=name)
             for name in ("now", "adding", "writing"))

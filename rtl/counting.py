@@ -47,7 +47,7 @@ def count_unit(m, core, forward, backward, learning, errors, counts, asked, busy
         count("value.read.forward", forward.event)
         count("value.write.forward", core.value_written)
     if unit.learns:
-        count("window.write.forward", forward.out_valid & core.train)
+        count("window.write.forward", m.submodules.window_store.write_en)
         count("window.read.backward", backward.fetch)
         count("error.write.backward", errors.write_en)
         count("error.read.backward", errors.read_en & ~busy["update"] if "update" in busy else errors.read_en)

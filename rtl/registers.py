@@ -1,6 +1,8 @@
 """Register map, and the port that serves it."""
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -16,9 +18,9 @@ __all__ = ["MAGIC", "Region", "RegisterMap", "RegisterPort", "request_layout"]
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
 #: Cycles from the strobe of an access to its data: the unit, memory, output register, the choice of a lane, the border
-#: of the block, answer.
+#: of the block, the answers of a block, the answer.
 #: Counters take longer.
-ACCESS_CYCLES = 6
+ACCESS_CYCLES = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,7 @@ def request_layout(address_bits):
 class RegisterPort(wiring.Component):
     """Serves one register access at a time, in order: each request has one response.
 
-    Registers answer after twelve cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
+    Registers answer after thirteen cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
     belong to the computation: such an access asks all blocks to pause between two intervals (`hold`) and waits until
     they do. If nobody takes the results, that may be never.
 
@@ -154,9 +156,9 @@ class RegisterPort(wiring.Component):
         config, regions = self.config, self.map.regions
         address, write, value = Signal(self.map.address_bits), Signal(), Signal(32)
         answer, high = Signal(32), Signal(32)
-        access, collect, held = Signal(), Signal(), Signal()
+        access, ends, collect, held = Signal(), Signal(), Signal(), Signal()
         names = [own for block in self.blocks for own in (block.names, *(core.names for core in block.units))]
-        turns = max(ACCESS_CYCLES, *(3 + CounterBank.latency(own) for own in names))
+        turns = max(ACCESS_CYCLES, *(4 + CounterBank.latency(own) for own in names))
         wait, turning = Signal(range(turns)), Signal()
         quiet = register(m, self.quiet, name="at_rest")
 
@@ -203,8 +205,8 @@ class RegisterPort(wiring.Component):
 
             # Access -- the strobe in the first cycle; memories and counter banks answer in the last.
             with m.State("Access"):
-                m.d.comb += collect.eq(wait == Mux(turning, turns, ACCESS_CYCLES) - 1)
-                m.d.sync += [access.eq(0), wait.eq(wait + 1)]
+                m.d.comb += ends.eq(wait == Mux(turning, turns, ACCESS_CYCLES) - 2)
+                m.d.sync += [access.eq(0), wait.eq(wait + 1), collect.eq(ends)]
                 with m.If(collect):
                     m.d.sync += self.hold.eq(0)
                     m.next = "Respond"
@@ -216,18 +218,18 @@ class RegisterPort(wiring.Component):
                     m.next = "Idle"
         m.d.comb += self.response.payload.eq(answer)
 
-        # At most one register is meant, so what they answer is joined bit by bit.
-        answers = [
+        # At most one register is meant, so what they answer is joined bit by bit, of every block first.
+        common, answers = [
             (hits["identification"], Const(MAGIC)),
             (hits["configuration"], Const(int(config.hash[:8], 16))),
             (hits["status"], Cat(quiet, self.fault)),
             (hits["time"], Mux(address[0], high, self.now[:32])),
-        ]
-        with m.If(hits["time"] & collect & ~address[0]):
+        ], [[] for _ in self.blocks]
+        with m.If(hits["time"] & ends & ~address[0]):
             m.d.sync += high.eq(self.now[32:])
         clear = Signal()
         m.d.sync += clear.eq(hits["control"] & access & write & value[0])
-        for block in self.blocks:
+        for block, own_answers in zip(self.blocks, answers):
             name = block.block.name
             m.d.comb += [
                 block.hold.eq(self.hold), block.counter_clear.eq(clear), block.access_data.eq(value),
@@ -236,9 +238,10 @@ class RegisterPort(wiring.Component):
             for bit, field in enumerate(("decays", "since_decay")):
                 own = hits[f"{name}.{field}"]
                 m.d.comb += block.rate_load[bit].eq(own & access & write)
-                answers.append((own, getattr(block, field)))
+                own_answers.append((own, getattr(block, field)))
         for region in regions.values():
             block, own, place = self.blocks[region.block], hits[region.name], offset(region)
+            own_answers = answers[region.block]
             kind = region.name.rsplit(".", 1)[-1]
             if kind == "counters":
                 with m.If(own):
@@ -246,12 +249,12 @@ class RegisterPort(wiring.Component):
                     m.d.comb += block.counter_read.eq(access)
                     with m.If(collect & ~address[0]):
                         m.d.sync += high.eq(block.counter_value[32:])
-                answers.append((own, Mux(address[0], high, block.counter_value[:32])))
+                own_answers.append((own, Mux(address[0], high, block.counter_value[:32])))
             elif kind in ("lfsr", "dropout"):
                 with m.If(own):
                     m.d.sync += [block.select.eq(region.unit), block.access_lane.eq(place)]
                     m.d.comb += getattr(block, f"{kind}_load").eq(access & write)
-                answers.append((own, getattr(block, f"{kind}_read")))
+                own_answers.append((own, getattr(block, f"{kind}_read")))
             elif kind in ("weight", "velocity"):
                 lane_bits = clog2(block.block.units[region.unit].lanes)
                 with m.If(own):
@@ -261,10 +264,13 @@ class RegisterPort(wiring.Component):
                         block.access_lane.eq(place[:lane_bits]),
                     ]
                     m.d.comb += block.access_en.eq(access)
-                answers.append((own, block.access_read))
-        joined = Const(0, 32)
-        for own, found in answers:
-            joined = joined | Mux(own & ~write, found.as_unsigned() if found.shape().signed else found, 0)
+                own_answers.append((own, block.access_read))
+        parts = []
+        for place, group in enumerate([common, *answers]):
+            joined = Const(0, 32)
+            for own, found in group:
+                joined = joined | Mux(own & ~write, found.as_unsigned() if found.shape().signed else found, 0)
+            parts.append(register(m, joined, name=f"answers_{place}"))
         with m.If(collect):
-            m.d.sync += answer.eq(joined)
+            m.d.sync += answer.eq(reduce(or_, parts))
         return m

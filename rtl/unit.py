@@ -258,18 +258,20 @@ class UnitCore(wiring.Component):
         m.submodules.backward = backward = BackwardPath(config, unit, self.above)
         m.submodules.window_store = windows = Store(
             width=window_layout(config, unit).size, depth=unit.words * unit.steps, style=config.hardware.memory.history)
+        # Written a cycle after it stands: the way to the memory is long.
         window_write = Signal.like(windows.write_address)
+        written = register(m, forward.out_valid & self.train, name="window_written")
         with m.If(self.start_forward):
             m.d.sync += window_write.eq(0)
-        with m.Elif(forward.out_valid):
+        with m.Elif(windows.write_en):
             m.d.sync += window_write.eq(window_write + 1)
+        window = Cat(forward.out_codes.as_value(), forward.out_spikes if config.neuron.reset == "zero" else (),
+                     () if dropped is None else dropped)
         m.d.comb += [
             backward.start.eq(self.start_backward), self.done_backward.eq(backward.done),
             backward.offset.eq(self.offset), backward.slice_first.eq(self.slice_first),
-            windows.write_en.eq(forward.out_valid & self.train), windows.write_address.eq(window_write),
-            windows.write.eq(Cat(forward.out_codes.as_value(),
-                                 forward.out_spikes if config.neuron.reset == "zero" else (),
-                                 () if dropped is None else dropped)),
+            windows.write_en.eq(written), windows.write_address.eq(window_write),
+            windows.write.eq(register(m, window, name="window", reset=False)),
             windows.read_en.eq(backward.fetch), windows.read_address.eq(backward.address),
             backward.window.eq(windows.read),
         ]

@@ -154,17 +154,17 @@ def test_two_blocks_hand_over_spikes():
     # Layer 0: 2 + 14 = 16 cycles, the last classifier 13, all others 12; block 0 begins in cycle 3.
     begin, end = schedule.sample(quick, train=False)
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    # Spikes are written until cycle 19, offered two later, taken in 21: block 1 dispatches in 22. Block 0 has computed
-    # its classifier until 31, ends the interval in 32 and goes on in 33.
+    # Spikes are written until cycle 19, offered three later, taken in 22: block 1 dispatches in 23. Block 0 has
+    # computed its classifier until 31, ends the interval in 32 and goes on in 33.
     assert first[0, 0, 0] == (4, 19) and first[0, 0, 1] == (20, 31)
-    assert first[1, 0, 0] == (23, 34) and first[1, 0, 1] == (35, 47)
-    # Interval 1: written until 49, taken in 51. Its slot is taken until 48 and free in 49.
+    assert first[1, 0, 0] == (24, 35) and first[1, 0, 1] == (36, 48)
+    # Interval 1: written until 49, taken in 52. Its slot is taken until 49 and free in 50.
     assert first[0, 1, 0] == (34, 49) and first[0, 1, 1] == (50, 61)
-    assert first[1, 1, 0] == (53, 64) and first[1, 1, 1] == (65, 77)
-    assert (begin, end) == (3, 77 + 1 + 6)
+    assert first[1, 1, 0] == (54, 65) and first[1, 1, 1] == (66, 78)
+    assert (begin, end) == (3, 78 + 1 + 6)
     assert {name: schedule.counters[name] for name in schedule.counters if "wait" in name} == {
         "block0.wait.input": 3, "block0.wait.output": 0,
-        "block1.wait.input": 22 + 3, "block1.wait.result": 0,
+        "block1.wait.input": 23 + 3, "block1.wait.result": 0,
     }
 
 
@@ -173,17 +173,17 @@ def test_waiting_for_the_block_after():
     schedule = Schedule(TWO, log=True)
     slow = [[Passes(count, (0,), (0,))] * 2 for count in (2, 2, 100, 2)]
     schedule.sample(slow, train=False)
-    # Block 1 computes interval 0 until 22 + 110 + 12 = 144 and ends it in 145; the words of interval 1 leave in 146
-    # and 147.
+    # Block 1 computes interval 0 until 23 + 110 + 12 = 145 and ends it in 146; the words of interval 1 leave in 147
+    # and 148.
     first = {(p.block, p.interval, p.unit): (p.first, p.last) for p in schedule.phases}
-    assert first[1, 0, 1] == (133, 144)
-    assert first[1, 1, 0][0] == 149
+    assert first[1, 0, 1] == (134, 145)
+    assert first[1, 1, 0][0] == 150
     schedule.sample(slow, train=False, arrival=50)
     begins = [p.first - 1 for p in schedule.phases if (p.block, p.sample, p.interval, p.unit) == (0, 1, 0, 0)]
-    assert begins == [148]
-    # The sample was there in 51, the block in 63. Its next interval could begin in 178, but block 1 frees the slot in
-    # 271, after its 122 cycles from 148 and the one that ends the interval, and takes words in 272 and 273.
-    assert schedule.counters["block0.wait.output"] == (148 - 63) + (274 - 178)
+    assert begins == [149]
+    # The sample was there in 51, the block in 63. Its next interval could begin in 179, but block 1 frees the slot in
+    # 272, after its 122 cycles from 149 and the one that ends the interval, and takes words in 273 and 274.
+    assert schedule.counters["block0.wait.output"] == (149 - 63) + (275 - 179)
 
 
 @given(st.integers(1, 4), st.integers(1, 20), st.lists(st.integers(2, 80), min_size=1, max_size=8))
