@@ -9,7 +9,7 @@ from ..gen.generate import generate_text, sidecar
 from ..golden.checkpoint import write_atomically
 from ..rtl.core import Core
 from .memory import place_memories
-from .netlist import amounts, count_cells, memory_cells
+from .netlist import amounts, count_cells, driven_twice, memory_cells
 from .pins import pins_text, port_bits
 from .targets import RESOURCES
 from .tools import SynthesisError, run_once, tool_versions
@@ -45,7 +45,11 @@ def _count(folder, family):
     netlist = folder / "netlist.json"
     if not netlist.exists():
         raise SynthesisError(f"yosys wrote no netlist; see {folder / 'yosys.log'}")
-    modules, rams = count_cells(json.loads(netlist.read_text()), family)
+    found = json.loads(netlist.read_text())
+    # Yosys 0.70 has been seen to join two registers of different inputs; a small change of the design went around it.
+    if twice := driven_twice(found):
+        raise SynthesisError(f"the netlist of yosys is wrong: {twice[0]} has two drivers; see {folder / 'yosys.log'}")
+    modules, rams = count_cells(found, family)
     write_atomically(folder / "cells.json", json.dumps({"modules": modules, "rams": rams}))
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 from .targets import RESOURCES
 
-__all__ = ["amounts", "count_cells", "memory_cells"]
+__all__ = ["amounts", "count_cells", "driven_twice", "memory_cells"]
 
 
 def count_cells(netlist, family):
@@ -45,6 +45,18 @@ def count_cells(netlist, family):
 
 def _black(module):
     return any(name in module.get("attributes", {}) for name in ("blackbox", "whitebox"))
+
+
+def driven_twice(netlist):
+    """Names of the nets that more than one cell drives, which no sound netlist has."""
+    found = []
+    for name, module in netlist["modules"].items():
+        drivers = Counter(bit for cell in module.get("cells", {}).values()
+                          for port, direction in cell.get("port_directions", {}).items() if direction == "output"
+                          for bit in cell["connections"][port] if isinstance(bit, int))
+        twice = {bit for bit, count in drivers.items() if count > 1}
+        found += [f"{name}.{net}" for net, own in module.get("netnames", {}).items() if twice & set(own["bits"])]
+    return found
 
 
 def amounts(cells, family):

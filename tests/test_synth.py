@@ -19,7 +19,7 @@ from spikeloom.golden.data import load_dataset
 from spikeloom.golden.memories import memories
 from spikeloom.synth import flow, tools
 from spikeloom.synth.memory import place_memories, primitives
-from spikeloom.synth.netlist import amounts, count_cells, memory_cells
+from spikeloom.synth.netlist import amounts, count_cells, driven_twice, memory_cells
 from spikeloom.synth.pins import pins_text, port_bits
 from spikeloom.synth.rates import cycles_per_sample, rates
 from spikeloom.synth.report import headline, write_report
@@ -80,6 +80,18 @@ def test_amounts_leave_nothing_out():
     found, unknown = amounts({"LUT4": 2, "CCU2C": 3, "TRELLIS_DPR16X4": 5, "PFUMX": 9, "STRANGE": 1}, ECP5)
     assert found == {"lut": 2 + 2 * 3 + 4 * 5, "ff": 0, "carry": 3, "lutram": 20, "bram": 0, "dsp": 0}
     assert unknown == {"STRANGE": 1}
+
+
+def test_two_drivers_of_a_net_are_seen():
+    """Of one module, by the name of the net; what is constant or read only does not count."""
+    def cell(**bits):
+        return {"port_directions": {"A": "input", "Z": "output"}, "connections": bits}
+
+    cells = {"a": cell(A=["0"], Z=[2]), "b": cell(A=[2], Z=[3]), "c": cell(A=[2], Z=[4, "0"])}
+    module = {"cells": cells, "netnames": {"x": {"bits": [2]}, "y": {"bits": [3, 4]}}}
+    assert driven_twice({"modules": {"good": module}}) == []
+    wrong = {"cells": cells | {"d": cell(A=[3], Z=[4])}, "netnames": module["netnames"]}
+    assert driven_twice({"modules": {"good": module, "wrong": wrong}}) == ["wrong.y"]
 
 
 # Memories
