@@ -30,7 +30,7 @@ def script(config, target, top, placed):
         kept += [f"{core}.{block.name}.{unit.name}" for unit in block.units]
     command = f"{target.family.synthesis} -top {top}"
     lines = ["read_verilog core.v", f"setattr -mod -set keep_hierarchy 1 {' '.join(kept)}",
-             f"{command} -run :{target.family.map_memory}"]
+             *([target.family.prepare] if target.family.prepare else []), f"{command} -run :{target.family.map_memory}"]
     for own in placed:
         if own.kind == "registers":
             continue
@@ -46,9 +46,12 @@ def _count(folder, family):
     if not netlist.exists():
         raise SynthesisError(f"yosys wrote no netlist; see {folder / 'yosys.log'}")
     found = json.loads(netlist.read_text())
-    # Yosys 0.70 has been seen to join two registers of different inputs; a small change of the design went around it.
-    if twice := driven_twice(found):
-        raise SynthesisError(f"the netlist of yosys is wrong: {twice[0]} has two drivers; see {folder / 'yosys.log'}")
+    # Yosys 0.70 has been seen to join two registers of different inputs, which a small change of the design went
+    # around, and a register with a constant (`ICE40_PREPARE`), which it calls a warning.
+    log = (folder / "yosys.log").read_text(errors="replace")
+    twice = driven_twice(found) + re.findall(r"Driver-driver conflict for (.*)", log)
+    if twice:
+        raise SynthesisError(f"the netlist of yosys is wrong, two drivers: {twice[0]}; see {folder / 'yosys.log'}")
     modules, rams = count_cells(found, family)
     write_atomically(folder / "cells.json", json.dumps({"modules": modules, "rams": rams}))
 

