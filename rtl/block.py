@@ -1,40 +1,19 @@
 """One block: layers, their local classifier, and the sequencer that trains them."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.counters import WAIT_BITS, block_counters
+from ..golden.counters import block_counters
 from .arithmetic import register
 from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, spike_layout
-from .counters import CounterBank
+from .counting import count_block
 from .events import EventBuffer
 from .result import CYCLE_BITS, ResultUnit, result_layout
+from .sequencer import Context, sequence
 from .unit import UnitCore
 
 __all__ = ["BlockCore"]
-
-
-class Context:
-    """The sequencer's signals that other parts of a block see: where it is, and in which phase."""
-
-    def __init__(self, config):
-        self.label = Signal(range(config.network.classes))
-        self.train = Signal()
-        self.interval = Signal(range(max(2, config.intervals)))
-        self.sample = Signal(range(max(2, config.update.batch)))  # of the batch
-        self.batch_ends = Signal()  # its last sample
-        self.computed = Signal.like(self.sample)  # the same until the next begins, so also while it is reported
-        self.offset = Signal(range(max(2, config.update_steps)))  # first step of the interval in the update period
-        # First step of the slice in the interval; slices go backward one after the other, the last one first.
-        self.slice_first = Signal(range(max(2, config.time.interval)))
-        self.slice_last, self.resume = Signal(), Signal()  # the first steps; a later slice was before
-        self.first, self.last, self.period_ends = Signal(), Signal(), Signal()
-        self.ready = Signal()  # memories are cleared
-        self.out_free = Signal()  # the spikes of the interval before have left
-        self.queue_written, self.queue_read = Signal(), Signal()
-        self.dispatch, self.interval_ends, self.samples_end = Signal(), Signal(), Signal()
-        self.forward, self.backward, self.updating, self.report = Signal(), Signal(), Signal(), Signal()
 
 
 class BlockCore(wiring.Component):
@@ -78,8 +57,8 @@ class BlockCore(wiring.Component):
     dropout_load, dropout_read
         The same of the LFSR of dropout (only where a layer has any).
     rate_load, decays, since_decay
-        Learning-rate state: halvings so far (from `access_data`) and trained samples since the last one
-        (from `access_since`).
+        Learning-rate state: halvings so far and trained samples since the last one
+        (both from `access_data`).
     counter_clear, counter_read, counter_index, counter_value
         The counter bank of the selected unit, as `CounterBank`, two cycles later.
     """
@@ -151,10 +130,10 @@ class BlockCore(wiring.Component):
         self._wire_units(m, context)
         index, data, value = self._wire_access(m)
         result = self._wire_output(m, context)
-        self._sequence(m, context, result)
+        sequence(m, self, context, result)
         self._rate(m, context, data)
         if self.names:
-            self._count(m, context, result, index, value)
+            count_block(m, self, context, result, index, value)
         return m
 
     def _wire_units(self, m, context):
@@ -212,7 +191,10 @@ class BlockCore(wiring.Component):
         return 0, context.slice_first * unit.bitmap.words if unit.slices > 1 else 0
 
     def _wire_access(self, m):
-        """The register port's way to weights, LFSRs and counters: a register at the border of the block, both ways."""
+        """The register port's way to weights, LFSRs and counters: a register at the border of the block, both ways.
+
+        Returns which counter is meant, what is written, and where the value of a counter goes.
+        """
         names = ["velocity", "write", "address", "lane", "data"]
         velocity, write, address, lane, data = (
             register(m, getattr(self, f"access_{name}"), name=f"own_access_{name}") for name in names)
@@ -225,8 +207,7 @@ class BlockCore(wiring.Component):
             return register(m, chosen & getattr(self, name), name=f"{name}_{core.unit.name}")
 
         for place, core in enumerate(self.units):
-            chosen = Signal(name=f"chosen_{core.unit.name}")
-            m.d.sync += chosen.eq(self.select == place)
+            chosen = register(m, self.select == place, name=f"chosen_{core.unit.name}")
             if core.unit.stored:
                 m.d.comb += [
                     core.port_en.eq(strobe(chosen, "access_en", core)), core.port_velocity.eq(velocity),
@@ -287,139 +268,6 @@ class BlockCore(wiring.Component):
         ]
         return None
 
-    def _sequence(self, m, context, result):
-        config, units, buffer = self.config, self.units, self.buffer
-        learners = [place for place, core in enumerate(units) if core.unit.learns]
-        writers = [core for core in units if core.unit.stored]
-        accumulates = any(core.unit.accumulates for core in units)
-        slice_steps = self.block.units[0].slice_steps
-        # Units that update (known long before), and those that are not done.
-        pending, left, begun = (Signal(len(writers), name=name) for name in ("pending", "left", "begun"))
-        dispatch, interval_ends = context.dispatch, context.interval_ends
-        # The first cycle of a pass, and of the report.
-        starts = {state: Signal(name=f"start_{state.lower()}") for state in (
-            *(f"Forward{place}" for place in range(len(units))), *(f"Backward{place}" for place in learners),
-            "Update", "Report")}
-        m.d.sync += [start.eq(0) for start in starts.values()]
-
-        def enter(state):
-            m.d.sync += starts[state].eq(1)
-            m.next = state
-
-        with m.FSM():
-            # Clear -- gradient memories, after reset.
-            if accumulates:
-                with m.State("Clear"), m.If(context.ready):
-                    m.next = "Wait"
-
-            # Wait -- for the input, for the output queue, or for the register port.
-            with m.State("Wait"):
-                m.d.comb += [
-                    self.idle.eq(1),
-                    dispatch.eq(buffer.available & context.out_free & ~self.hold),
-                ]
-                with m.If(dispatch):
-                    enter("Forward0")
-
-            # Forward -- unit after unit, each through all steps of the interval.
-            for place, core in enumerate(units):
-                with m.State(f"Forward{place}"):
-                    m.d.comb += context.forward.eq(1)
-                    with m.If(core.done_forward):
-                        if place + 1 < len(units):
-                            enter(f"Forward{place + 1}")
-                        else:
-                            with m.If(context.train):
-                                enter(f"Backward{place}")
-                            with m.Else():
-                                m.next = "End"
-
-            # Backward -- from the classifier down.
-            for place in reversed(learners):
-                core = units[place]
-                with m.State(f"Backward{place}"):
-                    m.d.comb += context.backward.eq(1)
-                    with m.If(core.done_backward):
-                        if place != learners[0]:
-                            enter(f"Backward{place - 1}")
-                        elif accumulates:
-                            enter("Update")
-                        else:
-                            with m.If(context.period_ends):
-                                enter("Update")
-                            with m.Else():
-                                m.next = "End"
-
-            # Update -- all units at once, until the last one is done. Gradients are summed after every slice.
-            with m.State("Update"):
-                m.d.comb += context.updating.eq(1)
-                with m.If(~starts["Update"] & (left == 0)):
-                    with m.If(context.slice_last):
-                        m.next = "End"
-                    with m.Else():
-                        m.d.sync += context.slice_first.eq(context.slice_first - slice_steps)
-                        enter(f"Backward{learners[-1]}")
-
-            # End -- of the interval: its places are counted, its input is free.
-            with m.State("End"):
-                m.d.comb += interval_ends.eq(1)
-                m.next = "Wait"
-                if result is not None:
-                    with m.If(context.last):
-                        enter("Report")
-
-            # Report -- the result leaves the classifier before the next sample overwrites it.
-            if result is not None:
-                with m.State("Report"):
-                    m.d.comb += context.report.eq(1)
-                    with m.If(result.done):
-                        m.next = "Wait"
-
-        # What the interval is, in its second cycle: nobody needs it before.
-        m.d.comb += self.begins.eq(starts["Forward0"] & context.first)
-        with m.If(starts["Forward0"]):
-            m.d.sync += [
-                context.label.eq(buffer.label), context.computed.eq(context.sample),
-                context.slice_first.eq(config.time.interval - slice_steps),
-            ]
-            # The first sample of a batch decides for all, in every interval.
-            with m.If(context.first & (context.sample == 0)):
-                m.d.sync += context.train.eq(buffer.train)
-
-        for place, core in enumerate(units):
-            m.d.comb += core.start_forward.eq(starts[f"Forward{place}"])
-            if core.unit.learns:
-                m.d.comb += core.start_backward.eq(starts[f"Backward{place}"])
-        for place, core in enumerate(writers):
-            m.d.sync += begun[place].eq(1 if core.unit.accumulates else context.period_ends & context.slice_last)
-            m.d.comb += [
-                core.start_update.eq(starts["Update"] & begun[place]),
-                left[place].eq(pending[place] & ~core.done_update),
-            ]
-        m.d.sync += pending.eq(Mux(starts["Update"], begun, left))
-        if result is not None:
-            m.d.comb += result.start.eq(starts["Report"])
-
-        # An interval of every sample of the batch, then the next interval.
-        with m.If(interval_ends):
-            m.d.sync += context.sample.eq(context.sample + 1)
-            with m.If(context.batch_ends):
-                m.d.sync += [context.sample.eq(0), context.interval.eq(context.interval + 1), context.offset.eq(
-                    context.offset + config.time.interval)]
-                with m.If(context.last):
-                    m.d.sync += context.interval.eq(0)
-                with m.If(context.period_ends):
-                    m.d.sync += context.offset.eq(0)
-        m.d.comb += context.samples_end.eq(interval_ends & context.last & context.batch_ends)
-        bottom = units[0].unit
-        if bottom.static:
-            m.d.comb += [buffer.release.eq(context.samples_end), buffer.sample.eq(context.sample)]
-        else:
-            m.d.comb += [
-                buffer.release.eq(interval_ends & (context.period_ends if bottom.gradient == "history" else 1)),
-                buffer.take.eq(starts["Forward0"]),
-            ]
-
     def _rate(self, m, context, data):
         """Step decay of the learning rate: one more shift after every `decay_samples` trained samples."""
         update = self.config.update
@@ -442,48 +290,3 @@ class BlockCore(wiring.Component):
                 if update.decay_limit:
                     with m.If(self.decays < update.decay_limit):
                         m.d.sync += self.decays.eq(self.decays + 1)
-
-    def _count(self, m, context, result, index, value):
-        """Cycles by phase. Waits are credited when they end, so that a core at rest has settled counters.
-
-        All is counted a cycle late, from registers: behind the beginning of an interval stands half of the sequencer.
-        """
-        name = self.block.name
-        waits = ["wait.input"] + ([] if result is not None else ["wait.output"])
-        m.submodules.counters = bank = CounterBank(
-            self.names, amounts={f"{name}.{wait}": (1 << WAIT_BITS) - 1 for wait in waits},
-            width=self.config.hardware.counter_bits)
-        clear = register(m, self.counter_clear, name="clearing")
-        chosen = register(m, self.select == len(self.units), name="chosen")
-        m.d.comb += [
-            bank.clear.eq(clear), bank.index.eq(index),
-            bank.read.eq(register(m, chosen & self.counter_read, name="counter_read_sequencer")),
-        ]
-        with m.If(chosen):
-            m.d.comb += value.eq(bank.value)
-
-        def add(counter, amount):
-            m.d.comb += getattr(bank, bank.port(f"{name}.{counter}")).eq(amount)
-
-        def late(condition, counter):
-            return register(m, condition, name="late_" + counter.replace(".", "_"))
-
-        dispatch = late(context.dispatch, "dispatch")
-        causes = {"wait.input": ~self.buffer.available, "wait.output": self.buffer.available & ~context.out_free}
-        for wait in waits:
-            pending, waiting = Signal(WAIT_BITS, name="pending_" + wait[5:]), late(self.idle & causes[wait], wait)
-            with m.If(dispatch | clear):
-                m.d.sync += pending.eq(0)
-            with m.Elif(waiting & (pending != (1 << WAIT_BITS) - 1)):
-                m.d.sync += pending.eq(pending + 1)
-            add(wait, Mux(dispatch, pending, 0))
-        counted = {"cycles.forward": context.forward | context.dispatch | context.interval_ends,
-                   "cycles.backward": context.backward, "cycles.update": context.updating}
-        if result is None:
-            counted |= {"output.queue.write.forward": context.queue_written,
-                        "output.queue.read.forward": context.queue_read}
-        else:
-            counted |= {"cycles.report": context.report & ~result.waiting,
-                        "wait.result": context.report & result.waiting}
-        for counter, condition in counted.items():
-            add(counter, late(condition, counter))

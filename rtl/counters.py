@@ -83,7 +83,7 @@ class CounterBank(wiring.Component):
         count, period = len(self.names), self.period(self.names)
         m.submodules.sums = sums = memory.Memory(shape=unsigned(self.width), depth=period, init=[])
         stored, write = sums.read_port(domain="comb"), sums.write_port()
-        # Reset clears, too; nothing else here is reset.
+        # Reset clears, too: what waits, and what is known to be written, need none of their own.
         clear = Signal(init=1, name="clearing")
         m.d.sync += clear.eq(self.clear)
 

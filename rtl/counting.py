@@ -1,11 +1,67 @@
-"""What the counters of a unit count: one line each, at one place."""
+"""What the counters of a block and of a unit count: one line each, at one place."""
 
-from amaranth.hdl import Mux
+from amaranth.hdl import Mux, Signal
 
-from ..golden.counters import unit_amounts
+from ..golden.counters import WAIT_BITS, unit_amounts
+from .arithmetic import register
 from .counters import CounterBank
 
-__all__ = ["count_unit"]
+__all__ = ["count_block", "count_unit"]
+
+
+def count_block(m, block, context, result, index, value):
+    """Add the counter bank of a `BlockCore` to its module `m`: cycles by phase, waits, the output queue.
+
+    Waits are credited when they end, so that a core at rest has settled counters. All is counted a cycle late, from
+    registers: behind the beginning of an interval stands half of the sequencer.
+
+    Parameters
+    ----------
+    context : Context
+    result : ResultUnit
+        None but in the last block.
+    index, value
+        Which counter the register port asks for, and where its answer goes.
+    """
+    name = block.block.name
+    waits = ["wait.input"] + ([] if result is not None else ["wait.output"])
+    m.submodules.counters = bank = CounterBank(
+        block.names, amounts={f"{name}.{wait}": (1 << WAIT_BITS) - 1 for wait in waits},
+        width=block.config.hardware.counter_bits)
+    clear = register(m, block.counter_clear, name="clearing")
+    chosen = register(m, block.select == len(block.units), name="chosen")
+    m.d.comb += [
+        bank.clear.eq(clear), bank.index.eq(index),
+        bank.read.eq(register(m, chosen & block.counter_read, name="counter_read_sequencer")),
+    ]
+    with m.If(chosen):
+        m.d.comb += value.eq(bank.value)
+
+    def add(counter, amount):
+        m.d.comb += getattr(bank, bank.port(f"{name}.{counter}")).eq(amount)
+
+    def late(condition, counter):
+        return register(m, condition, name="late_" + counter.replace(".", "_"))
+
+    dispatch = late(context.dispatch, "dispatch")
+    causes = {"wait.input": ~block.buffer.available, "wait.output": block.buffer.available & ~context.out_free}
+    for wait in waits:
+        pending, waiting = Signal(WAIT_BITS, name="pending_" + wait[5:]), late(block.idle & causes[wait], wait)
+        with m.If(dispatch | clear):
+            m.d.sync += pending.eq(0)
+        with m.Elif(waiting & (pending != (1 << WAIT_BITS) - 1)):
+            m.d.sync += pending.eq(pending + 1)
+        add(wait, Mux(dispatch, pending, 0))
+    counted = {"cycles.forward": context.forward | context.dispatch | context.interval_ends,
+               "cycles.backward": context.backward, "cycles.update": context.updating}
+    if result is None:
+        counted |= {"output.queue.write.forward": context.queue_written,
+                    "output.queue.read.forward": context.queue_read}
+    else:
+        counted |= {"cycles.report": context.report & ~result.waiting,
+                    "wait.result": context.report & result.waiting}
+    for counter, condition in counted.items():
+        add(counter, late(condition, counter))
 
 
 def count_unit(m, core, forward, backward, learning, errors, counts, asked, busy):
