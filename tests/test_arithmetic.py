@@ -258,3 +258,21 @@ def test_exact_matmul(seed, bits, inner):
 def test_exact_matmul_rejects_what_it_cannot_hold():
     with pytest.raises(OverflowError, match=r"^bound of an exact sum must be at most 2\*\*53, not 9007199254740993$"):
         golden.exact_matmul(torch.ones(1, 1), torch.ones(1, 1), (1 << 53) + 1)
+
+
+@pytest.mark.parametrize("lanes, registers", [(1, 1), (4, 1), (5, 2), (13, 4), (40, 4)])
+def test_copies_of_a_flag(lanes, registers):
+    """A cycle later in every lane; lanes side by side share a register, and no two registers begin alike."""
+    m, flag = Module(), Signal()
+    found = rtl.copies(m, flag, lanes, name="copy")
+    kinds = [(own.init, own.reset_less) for own in {own.name: own for own in found}.values()]
+    assert len(kinds) == len(set(kinds)) == registers
+    assert [own.name for own in found] == sorted(own.name for own in found)
+
+    async def bench(ctx):
+        for value in (1, 0, 0, 1, 1, 0):
+            ctx.set(flag, value)
+            await ctx.tick()
+            assert {ctx.get(own) for own in found} == {value}
+
+    simulate(m, bench)

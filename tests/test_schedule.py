@@ -92,6 +92,9 @@ def test_gradients_in_memory():
     assert schedule.counters["block0.classifier.cycles.update"] == 21
     assert schedule.counters["block0.cycles.update"] == 15 + 33
     assert schedule.counters["block0.wait.input"] == 0
+    # Long after reset nothing is cleared.
+    assert Schedule(IMAGE, cleared=True).sample(
+        [[Passes(4, (4,), (3,))] * 2, [Passes(2, (3,), (0,)), Passes(2, (3,), (7,))]], train=True)[0] == 2
 
 
 def test_slices():

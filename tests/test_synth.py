@@ -4,6 +4,7 @@ import json
 import stat
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -95,6 +96,20 @@ def test_two_drivers_of_a_net_are_seen():
     assert driven_twice({"modules": {"good": module}}) == []
     wrong = {"cells": cells | {"d": cell(A=[3], Z=[4])}, "netnames": module["netnames"]}
     assert driven_twice({"modules": {"good": module, "wrong": wrong}}) == ["wrong.y"]
+
+
+@pytest.mark.parametrize("drivers, log, error", [
+    (1, "Warning: nothing", None), (2, "", "top.x"),
+    (1, "Warning: Driver-driver conflict for \\x [0] between cell a.Z and constant 1'0", "between cell a.Z")])
+def test_wrong_netlists_are_refused(drivers, log, error, tmp_path):
+    """Two drivers in the netlist, or Yosys saying that it has resolved such: an error, and no counts are left."""
+    cell = {"type": "LUT4", "port_directions": {"Z": "output"}, "connections": {"Z": [2]}}
+    top = {"attributes": {"top": "1"}, "cells": dict.fromkeys("abc"[:drivers], cell), "netnames": {"x": {"bits": [2]}}}
+    (tmp_path / "netlist.json").write_text(json.dumps({"modules": {"top": top}}))
+    (tmp_path / "yosys.log").write_text(log)
+    with pytest.raises(tools.SynthesisError, match=error) if error else nullcontext():
+        flow._count(tmp_path, FAMILIES["ecp5"])
+    assert (tmp_path / "cells.json").exists() == (error is None)
 
 
 # Memories
