@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,13 +29,18 @@ from .platform import MemoryPlatform
 
 __all__ = ["generate", "generate_text", "sidecar"]
 
+#: An escaped identifier. Amaranth calls element 3 of an array `x` ``x[3]``, which has nothing to do with bit 3 of `x`. But
+#: Yosys 0.70 takes one for the other behind ABC9: it gives up, or joins the two.
+NAME = re.compile(r"\\\S+ ")
+
 
 def generate_text(config: Config, core: Core | None = None) -> str:
     """The Verilog of a core; the same bytes for the same configuration and versions."""
     # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     platform = MemoryPlatform(config.name)
-    return verilog.convert(core or Core(config), name=config.name, platform=platform, emit_src=False) + platform.text()
+    text = verilog.convert(core or Core(config), name=config.name, platform=platform, emit_src=False)
+    return NAME.sub(lambda name: name[0].replace("[", ".").replace("]", ""), text) + platform.text()
 
 
 def _ports(core):

@@ -43,6 +43,17 @@ def test_one_module_per_block_and_unit(tiny):
     assert {"tiny", "tiny.block0", "tiny.block1", "tiny.block0.layer0", "tiny.block1.classifier"} <= modules
 
 
+def test_no_name_looks_like_a_bit(tiny):
+    """``\\x[3]`` beside `x`: Yosys takes one for bit 3 of the other. Names stay different from each other."""
+    names = re.findall(r"^  (?:wire|reg) .*?\\(\S+) ;", tiny[0].read_text(), re.MULTILINE)
+    assert any(re.fullmatch(r"\S+\.counts\.0", name) for name in names)
+    assert not [name for name in names if "[" in name or "]" in name]
+    modules = re.split(r"^module ", tiny[0].read_text(), flags=re.MULTILINE)
+    for module in modules:
+        own = re.findall(r"^  (?:wire|reg)(?: signed)?(?: \[\d+:0\])? (\S+)", module, re.MULTILINE)
+        assert len(own) == len(set(own))
+
+
 def test_elaborates_twice():
     from amaranth.hdl import Fragment
 
