@@ -16,6 +16,8 @@ from .tools import SynthesisError, run_once, tool_versions
 
 __all__ = ["check_memories", "implement", "parse_route", "script", "usage"]
 
+#: What Yosys writes itself: behind ABC, its standard output is gone.
+LOG = "synthesis.log"
 #: What a router says when a design is too large for the chip; every other error is a failure.
 TOO_LARGE = re.compile(r"no Bels remaining|[Uu]nable to place cell|[Uu]nable to find legal placement|utilisation limit|"
                        r"[Ff]ailed to (place|expand|find)|too many")
@@ -37,21 +39,27 @@ def script(config, target, top, placed):
         full = f"{core}.{own.memory.path}"
         module = max((name for name in [core, *kept] if full.startswith(f"{name}.")), key=len)
         lines.append(f'setattr -set ram_style "{own.kind}" {module}/{full[len(module) + 1:]}.* {module}/t:$mem_v2 %i')
-    return "\n".join([*lines, f"{command} -run {target.family.map_memory}: -json netlist.json"]) + "\n"
+    lines.append(f"{command} -run {target.family.map_memory}: -json netlist.json")
+    if target.family.finish:
+        lines.append(f"# then {target.family.finish.__name__}")  # for the hash of what went in
+    return "\n".join(lines) + "\n"
 
 
 def _count(folder, family):
-    """Leave the counts beside the netlist, which is a hundred times as large."""
+    """Finish the netlist, and leave the counts beside it: it is a hundred times as large."""
     netlist = folder / "netlist.json"
     if not netlist.exists():
-        raise SynthesisError(f"yosys wrote no netlist; see {folder / 'yosys.log'}")
+        raise SynthesisError(f"yosys wrote no netlist; see {folder / LOG}")
     found = json.loads(netlist.read_text())
-    # Yosys 0.70 has been seen to join two registers of different inputs, which a small change of the design went
-    # around, and a register with a constant (`ICE40_PREPARE`), which it calls a warning.
-    log = (folder / "yosys.log").read_text(errors="replace")
+    # Yosys 0.70 has been seen to join two registers of different inputs (`gen.generate.NAME`), and a register with a
+    # constant (`ICE40_PREPARE`), which it calls a warning.
+    log = (folder / LOG).read_text(errors="replace")
     twice = driven_twice(found) + re.findall(r"Driver-driver conflict for (.*)", log)
     if twice:
-        raise SynthesisError(f"the netlist of yosys is wrong, two drivers: {twice[0]}; see {folder / 'yosys.log'}")
+        raise SynthesisError(f"the netlist of yosys is wrong, two drivers: {twice[0]}; see {folder / LOG}")
+    if family.finish:
+        family.finish(found)
+        write_atomically(netlist, json.dumps(found))
     modules, rams = count_cells(found, family)
     write_atomically(folder / "cells.json", json.dumps({"modules": modules, "rams": rams}))
 
@@ -205,7 +213,7 @@ def implement(config, target, *, root, seeds=3, step=lambda text: None):
     step(f"{config.name}: Verilog, {text.count(chr(10)):,} lines")
 
     folder, _ = run_once(
-        root, "yosys", arguments=["-Q", "-T", "-s", "run.ys"], finish=lambda folder: _count(folder, family),
+        root, "yosys", arguments=["-Q", "-T", "-l", LOG, "-s", "run.ys"], finish=lambda folder: _count(folder, family),
         files={"core.v": text, "run.ys": script(config, target, top, placed)})
     counted = json.loads((folder / "cells.json").read_text())
     modules, rams, around = counted["modules"], counted["rams"], {}

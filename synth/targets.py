@@ -1,9 +1,11 @@
 """Chips that a core can be built for: names of their cells, shapes of their memories, tools that build them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..golden.config import ConfigError
+from .multipliers import absorb_registers
 
 __all__ = ["RESOURCES", "TARGETS", "BlockShape", "Family", "LutRam", "Target", "find_target"]
 
@@ -51,6 +53,8 @@ class Family:
         Type of a cell -> how much of each of `RESOURCES` it takes.
     free : frozenset of str
         Types of cells that take nothing that is counted: multiplexers beside the LUTs, buffers of pins and clocks.
+    finish : callable or None
+        What is still to be done to the netlist, in place; its name is in the script of Yosys.
     """
 
     synthesis: str
@@ -62,6 +66,7 @@ class Family:
     cells: dict
     free: frozenset
     prepare: str = ""
+    finish: Callable | None = None
 
     @property
     def distributed_depth(self):
@@ -113,7 +118,7 @@ ECP5 = Family(
     cells={**_each("LUT4", lut=1), **_each("CCU2C", lut=2, carry=1), **_each("TRELLIS_FF", ff=1),
            **_each("TRELLIS_DPR16X4", lut=4, lutram=4), **_each("DP16KD PDPW16KD", bram=1),
            **_each("MULT18X18D ALU54B", dsp=1)},
-    free=frozenset(["PFUMX", "L6MUX21", "TRELLIS_IO", "IB", "OB", "GSR", "VLO", "VHI"]))
+    free=frozenset(["PFUMX", "L6MUX21", "TRELLIS_IO", "IB", "OB", "GSR", "VLO", "VHI"]), finish=absorb_registers)
 
 #: A tile of eight cells has one clock enable. Flip-flops of an enable that has fewer of them get a multiplexer instead,
 #: in the table before them, which is often free; else tiles stay half empty.
@@ -144,8 +149,9 @@ XC7 = Family(
            **_each("RAMB18E1", bram=1), **_each("RAMB36E1", bram=2), **_each("DSP48E1", dsp=1)},
     free=frozenset(["MUXF7", "MUXF8", "IBUF", "OBUF", "BUFG"]))
 
-#: The negotiating router; the other one took twenty minutes and more for what this one does in one.
-ROUTER = "--router", "router2"
+#: The electrostatic placer: of `digits`, it needs three quarters of the wire that the default one needs. And the
+#: negotiating router; the other one took twenty minutes and more for what this one does in one.
+ROUTER = "--placer", "static", "--router", "router2"
 
 #: Name -> chip. Resources and pins of the packages are those that the router prints.
 TARGETS = {target.name: target for target in (

@@ -90,7 +90,7 @@ def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: F
                 done = subprocess.run([command, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
                                       stderr=subprocess.STDOUT, check=False)
             if done.returncode and not accepts(log.read_text(errors="replace")):
-                raise SynthesisError(f"{tool} failed{_reason(log)}; see {log}")
+                raise SynthesisError(f"{tool} failed{_reason(log)}")
             if finish and not done.returncode:
                 finish(folder)
             mark.write_text(str(done.returncode))
@@ -98,6 +98,9 @@ def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: F
 
 
 def _reason(log):
-    """The first error of a log, as the end of a sentence."""
-    errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("ERROR:")]
-    return f": {errors[0].removeprefix('ERROR:').strip()}" if errors else ""
+    """The first error of `log` or of another log beside it, and which it is, as the end of a sentence."""
+    for path in (log, *sorted(log.parent.glob("*.log"))):
+        for line in path.read_text(errors="replace").splitlines():
+            if line.startswith("ERROR:"):
+                return f": {line.removeprefix('ERROR:').strip()}; see {path}"
+    return f"; see {log}"
