@@ -11,6 +11,7 @@ from typing import NamedTuple
 from .units import clog2
 
 __all__ = [
+    "FACTOR_BITS",
     "GROUP_CYCLES",
     "QUEUE_LATENCY",
     "ROW_DEPTH",
@@ -28,6 +29,7 @@ __all__ = [
     "dot_latency",
     "forward_cycles",
     "forward_depth",
+    "product_latency",
     "report_cycles",
     "tree_latency",
     "update_cycles",
@@ -40,8 +42,10 @@ SCAN_DEPTH = 3
 GROUP_CYCLES = 3
 #: Cycles more where a row is active: it is chosen, then its steps are.
 ROW_DEPTH = 1
-#: Cycles from an update operation to the write of the weight word; from a history of frames two more, to multiply.
-UPDATE_DEPTH = 7
+#: Bits of a signed factor that a multiplier takes, on ECP5 and the 7 series.
+FACTOR_BITS = 18
+#: Cycles from an update operation to the write of the weight word; from a history of frames `product_latency` more.
+UPDATE_DEPTH = 8
 #: Cycles from the write of a spike word to its offer on the stream between two blocks.
 QUEUE_LATENCY = 3
 
@@ -51,19 +55,24 @@ def tree_latency(lanes):
     return max(1, -(-clog2(lanes) // 2))
 
 
+def product_latency(unit):
+    """Cycles of a multiplier with registers before and behind, and one more where a factor is multiplied in parts."""
+    return 3 if unit.factor_width > FACTOR_BITS and not (unit.pool and not unit.static) else 2
+
+
 def forward_depth(unit):
-    """Cycles from an operation to the neuron: address in two, memory, output register, sum; three more to multiply."""
-    return 8 if unit.static else 5
+    """Cycles from an operation to the neuron: address in three, memory, output register, sum; choice and product."""
+    return 6 + (1 + product_latency(unit) if unit.static else 0)
 
 
 def dot_latency(unit):
-    """Cycles from a request of the unit below to its rounded error."""
-    return 7 + tree_latency(unit.lanes)
+    """Cycles from a request of the unit below to its rounded error: the product of two memories, their sum."""
+    return 7 + product_latency(unit) + tree_latency(unit.lanes)
 
 
 def backward_depth(unit, above):
     """Cycles from an operation to the error unit; `above` is None for a classifier."""
-    return 2 if above is None else dot_latency(above) + 1
+    return 3 if above is None else dot_latency(above) + 1
 
 
 def forward_cycles(unit, operations):
@@ -85,12 +94,13 @@ def update_cycles(unit, operations):
 
     `operations` with `ROW_DEPTH` more for every group that has an active row.
     """
-    return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH + 2 * unit.static
+    return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH + (
+        product_latency(unit) if unit.static else 0)
 
 
 def accumulate_depth(unit):
-    """Cycles from an operation to its addition: address in two, memory, output register; three more to multiply."""
-    return 7 if unit.static else 4
+    """Cycles from an operation to its addition: address in three, memory, output register; choice and product."""
+    return 5 + (1 + product_latency(unit) if unit.static else 0)
 
 
 def accumulate_cycles(unit, operations):
@@ -99,8 +109,8 @@ def accumulate_cycles(unit, operations):
 
 
 def apply_cycles(unit):
-    """Update of one period from the gradient memory: one cycle per weight word; one more for a velocity."""
-    return 2 + unit.weight_depth + UPDATE_DEPTH + (unit.velocity_width > 0)
+    """Update of one period from the gradient memory: one cycle per weight word."""
+    return 2 + unit.weight_depth + UPDATE_DEPTH
 
 
 def report_cycles(classifier):

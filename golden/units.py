@@ -301,6 +301,11 @@ class Unit:
         return self.weight_width + self.error_width + clog2(terms)
 
     @property
+    def factor_width(self):
+        """Bits of the wider factor of a lane's multiplier: a weight, or an error."""
+        return max(self.weight_width, self.history_width if self.static else self.error_width)
+
+    @property
     def history_width(self):
         """Bits of one stored error: for a static input only the sum over the steps is kept."""
         return self.error_width + (clog2(self.history_steps) if self.static else 0)

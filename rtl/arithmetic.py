@@ -1,16 +1,15 @@
 """Every rounding and saturation rule, as gates. Twins of `golden.arithmetic`, function by function."""
 
-from amaranth.hdl import Const, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
+from ..golden.schedule import FACTOR_BITS
 from ..golden.sections import DROPOUT_BITS
 
 __all__ = ["adder_tree", "copies", "fraction", "half", "kept", "leak", "multiply", "register", "saturate", "scale",
-           "shift_floor", "shift_kept", "shift_nearest", "signed_digits"]
+           "select", "shift_floor", "shift_kept", "shift_nearest", "signed_digits"]
 
 #: A product with a constant of more digits is left to a multiplier.
 DIGITS = 4
-#: Bits of a signed factor that a multiplier takes, on ECP5 and the 7 series.
-FACTOR_BITS = 18
 
 
 def saturate(m, x, width, *, name):
@@ -99,17 +98,24 @@ def leak(m, x, rule, *, name):
 
 
 def multiply(m, x, y, *, name):
-    """``x * y``, two cycles later: parts of `x` that fit a multiplier, then their sum."""
+    """``x * y`` two cycles later, with registers on both sides of the multiplier, which may be far away.
+
+    Three cycles later where the wider factor does not fit it: parts that do, then their sum.
+    """
+    if len(x) < len(y):
+        x, y = y, x
+    x, y = (register(m, own, name=f"{side}_{name}", reset=False) for own, side in ((x, "wide"), (y, "narrow")))
     low = x if len(x) <= FACTOR_BITS else x[:FACTOR_BITS - 1]
-    parts = register(m, low * y, name=f"{name}_low", reset=False)
-    if low is not x:
-        high = x[FACTOR_BITS - 1:]
-        if len(high) == 2:  # is worth no multiplier
-            rest = Mux(high[0], y, 0) - Mux(high[1], y.shift_left(1), 0)
-        else:
-            rest = high.as_signed() * y
-        parts = parts + register(m, rest, name=f"{name}_high", reset=False).shift_left(FACTOR_BITS - 1)
-    return register(m, parts, name=name, reset=False)
+    product = register(m, low * y, name=f"{name}_low", reset=False)
+    if low is x:
+        return product
+    high = x[FACTOR_BITS - 1:]
+    if len(high) == 2:  # is worth no multiplier
+        rest = Mux(high[0], y, 0) - Mux(high[1], y.shift_left(1), 0)
+    else:
+        rest = high.as_signed() * y
+    rest = register(m, rest, name=f"{name}_high", reset=False)
+    return register(m, product + rest.shift_left(FACTOR_BITS - 1), name=name, reset=False)
 
 
 def register(m, x, *, name, stages=1, reset=True):
@@ -119,6 +125,13 @@ def register(m, x, *, name, stages=1, reset=True):
         m.d.sync += delayed.eq(x)
         x = delayed
     return x
+
+
+def select(m, values, place, *, name):
+    """The one of some signed `values` at `place`, a cycle later: one of four, then one of those; `place` must stand."""
+    choices = [register(m, Cat(values[i:i + 4]).word_select(place[:2], len(values[0])).as_signed(),
+                        name=f"{name}_{i}", reset=False) for i in range(0, len(values), 4)]
+    return Cat(choices).word_select(place[2:], len(values[0])).as_signed()
 
 
 def copies(m, flag, lanes, *, name):

@@ -59,7 +59,7 @@ class BackwardPath(wiring.Component):
         Begin; `offset` is the number of the slice's first step among the errors that are kept.
     slice_first, stored_en, stored_word, stored
         Where an interval has several slices: the first step of this one in the interval, and the read port of the
-        errors of the step behind it, from which time passes something on; the data stand two cycles later.
+        errors of the step behind it, from which time passes something on; the data stand three cycles later.
     fetch, address, window
         Port of the window history.
     request : Out(request_layout(above))
@@ -76,7 +76,7 @@ class BackwardPath(wiring.Component):
     error_word_first, error_word_last : Out(1)
         First and last step of the word in this interval, in backward order.
     sum_en, sum_word : Out
-        Two cycles before the first errors of a word: time to read what they add to.
+        Three cycles before the first errors of a word: time to read what they add to.
     done : Out(1)
         The last word stands at the outputs.
     """
@@ -182,16 +182,16 @@ class BackwardPath(wiring.Component):
             fired = register(m, window.fired, name="fired", stages=depth, reset=False)
         if unit.dropout:
             dropped = register(m, window.dropped, name="dropped", stages=depth, reset=False)
-        early, ahead = s[depth - 2], s[depth - 1]
+        early, later, ahead = s[depth - 3], s[depth - 2], s[depth - 1]
         place = count_steps(m, early.last, words=unit.words, steps=unit.slice_steps, backward=True)
         m.d.comb += [
-            self.sum_en.eq(ahead.last & place[1].word_first), self.sum_word.eq(place[1].word),
+            self.sum_en.eq(later.last & place[1].word_first), self.sum_word.eq(place[1].word),
             self.stored_en.eq(early.first & place[0].word_first), self.stored_word.eq(place[0].word),
         ]
 
         if above is None:
             m.d.comb += [
-                self.own_en.eq(ahead.first & place[1].word_first), self.own_word.eq(place[1].word),
+                self.own_en.eq(ahead.first & place[2].word_first), self.own_word.eq(place[2].word),
             ]
         else:
             m.submodules.taps = taps = TapWalk(above)
@@ -216,7 +216,7 @@ class BackwardPath(wiring.Component):
             gather = s[depth - 1]
 
         restart, carry, finish = (copies(m, flag, unit.lanes, name=name) for flag, name in (
-            (place[1].word_first, "restart"), (ahead.first, "carry"), (ahead.last, "finish")))
+            (place[2].word_first, "restart"), (ahead.first, "carry"), (ahead.last, "finish")))
         codes = data.View(data.ArrayLayout(config.code_bits, unit.lanes), act.codes)
         for lane in range(unit.lanes):
             delta = Signal(signed(self.delta_width), name=f"delta_{lane}", reset_less=True)
@@ -235,12 +235,12 @@ class BackwardPath(wiring.Component):
             ]
             if config.neuron.reset == "zero":
                 m.d.comb += error.fired.eq(fired[lane])
-        first = register(m, place[1].word * unit.error_frames, name="first_error", reset=False)
-        m.d.sync += self.error_address.eq(first + (0 if unit.static else self.offset + place[2].step))
+        first = register(m, place[2].word * unit.error_frames, name="first_error", reset=False)
+        m.d.sync += self.error_address.eq(first + (0 if unit.static else self.offset + place[3].step))
         m.d.comb += [
-            self.error_valid.eq(out.last), self.error_word.eq(place[3].word),
-            self.error_step.eq(self.offset + place[3].step),
-            self.error_word_first.eq(place[3].word_first), self.error_word_last.eq(place[3].word_last),
+            self.error_valid.eq(out.last), self.error_word.eq(place[4].word),
+            self.error_step.eq(self.offset + place[4].step),
+            self.error_word_first.eq(place[4].word_first), self.error_word_last.eq(place[4].word_last),
             self.done.eq(out.final),
         ]
         return m

@@ -51,7 +51,7 @@ class BlockCore(wiring.Component):
     select : In
         Which unit the access below means; the number of units for the sequencer's counters.
     access_en, access_velocity, access_write, access_address, access_lane, access_data, access_read
-        One weight or velocity; read data stand five cycles after `access_en` if all else stands until then.
+        One weight or velocity; read data stand seven cycles after `access_en` if all else stands until then.
     lfsr_load, lfsr_read
         State of the LFSR of lane `access_lane`, from `access_data` (stochastic rounding only).
     dropout_load, dropout_read
@@ -166,10 +166,15 @@ class BlockCore(wiring.Component):
             if core.unit.stored:
                 m.d.comb += core.apply.eq(context.period_ends & context.batch_ends & context.slice_last)
         for below, core, store in zip(units, units[1:], self.stores):
+            # They are in memory a cycle later: two before the unit reads its first ones.
+            step = below.spikes_step + (context.offset if core.unit.gradient == "history" else 0)
             m.d.comb += [
-                store.write_en.eq(below.spikes_valid), store.write.eq(below.spikes),
-                store.write_step.eq(below.spikes_step + (context.offset if core.unit.gradient == "history" else 0)),
-                store.write_last.eq(below.spikes_step == below.unit.steps - 1),
+                store.write_en.eq(register(m, below.spikes_valid, name=f"{core.unit.name}_written")),
+                store.write.eq(register(m, below.spikes, name=f"{core.unit.name}_spikes", reset=False)),
+                store.write_step.eq(register(
+                    m, step[:len(store.write_step)], name=f"{core.unit.name}_step", reset=False)),
+                store.write_last.eq(register(
+                    m, below.spikes_step == below.unit.steps - 1, name=f"{core.unit.name}_last")),
                 core.input_written.eq(below.spikes_valid),
                 store.read_en.eq(core.input_en), store.read_address.eq(core.input_address),
                 core.input_bits.eq(store.bits),

@@ -66,7 +66,7 @@ class ForwardPath(wiring.Component):
         Bit of the input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
         Weight word, or product with the frame value, at the accumulate stage; a pooling of spikes has its own.
-    stored_en, stored_address, stored : potential read port; the data stand one cycle later.
+    stored_en, stored_address, stored : potential read port; the data stand two cycles later.
     keep_en, keep_address, keep : potential write port.
     out_valid, out_word, out_step, out_spikes, out_codes, out_potentials, out_word_last : Out
         One word of neurons of one step.
@@ -158,16 +158,17 @@ class ForwardPath(wiring.Component):
             self.position.eq(s[1].address * unit.bitmap.scan_width + s[1].index),
         ]
         m.d.comb += [self.event.eq(s[2].event), self.full.eq(s[2].full)]
-        ahead, add = s[depth - 2], s[depth - 1]
+        early, ahead, add = s[depth - 3], s[depth - 2], s[depth - 1]
         adds, begins_sum = (copies(m, flag, unit.lanes, name=name) for flag, name in (
             (ahead.event, "adds"), (ahead.first, "begins_sum")))
-        place = count_steps(m, ahead.last, words=unit.words, steps=self.scan.steps)
-        neurons = self._walk(m, add, s[depth], place[2]) if unit.static else self._follow(
-            m, add, s[depth + 1], place)
-        # The potential of a word is read two cycles before its first step begins: the memory, and the neuron itself.
-        begins = ahead.last if unit.static else ahead.first & place[0].word_first
+        place = count_steps(m, early.last, words=unit.words, steps=self.scan.steps)
+        neurons = self._walk(m, add, s[depth], place[3]) if unit.static else self._follow(
+            m, add, s[depth + 1], place[4])
+        # The potential of a word is read three cycles before its first step begins: address, memory, the neuron itself.
+        read, begins = (stage.last if unit.static else stage.first & first.word_first
+                        for stage, first in ((early, place[0]), (ahead, place[1])))
         load = copies(m, begins, unit.lanes, name="load")
-        m.d.comb += [self.stored_en.eq(begins & ~self.first_interval), self.stored_address.eq(place[0].word)]
+        m.d.comb += [self.stored_en.eq(read & ~self.first_interval), self.stored_address.eq(place[0].word)]
 
         for lane in range(unit.lanes):
             lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align, dropout=unit.input_dropout)
@@ -277,8 +278,8 @@ class ForwardPath(wiring.Component):
         decay, integrate = (copies(m, flag, self.unit.lanes, name=name) for flag, name in (
             (ahead.first, "decay"), (ahead.last, "integrate")))
         return _Neurons(
-            begin=None, decay=decay, integrate=integrate, valid=out.last, word=place[3].word, step=place[3].step,
-            word_last=place[3].word_last, full=out.full, final=out.final)
+            begin=None, decay=decay, integrate=integrate, valid=out.last, word=place.word, step=place.step,
+            word_last=place.word_last, full=out.full, final=out.final)
 
     def _walk(self, m, ahead, act, place):
         """The neurons take all steps on their own from the last operation of a word on, two cycles each.

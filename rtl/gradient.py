@@ -84,7 +84,7 @@ class AccumulatePath(wiring.Component):
     position : Out
         Bit of the input in the bitmap memory, with `error_en`.
     terms : In(ArrayLayout)
-        Errors in stage 4, or their products with the frame value in stage 6.
+        Errors in stage 5, or their products with the frame value `product_latency` + 1 later.
     full : Out(1)
         Whether all lanes of the operation with `error_en` hold a neuron.
     done : Out(1)

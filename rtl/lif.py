@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import leak, saturate, shift_floor, shift_kept
+from .arithmetic import kept, leak, saturate, shift_floor, shift_kept
 from .surrogate import fires, surrogate_code
 
 __all__ = ["Lif"]
@@ -64,25 +64,25 @@ class Lif(wiring.Component):
         config, width = self.config, self.config.numbers.potential.width
         reset, rule = config.neuron.reset, config.neuron.leak
 
-        # First half of a step: the leak, and beside it whether the neuron has fired. What a reset takes follows in the
-        # second half, so that neither has more than a product or a sum of three. A potential that fires is at least 1,
-        # so after its reset it is at least -theta: no bit more is needed.
+        # First half of a step: the leak, and beside it whether the neuron has fired; then what a reset takes.
+        # A potential that fires is at least 1, so after its reset it is at least -theta: no bit more is needed.
         potential = Signal(signed(width), reset_less=True)
         u = Signal(signed(width), reset_less=True)  # what the next step goes on from
-        fired, spent = Signal(), Signal()
-        leaked = Signal(signed(width), reset_less=True)
+        fired = Signal()
+        decayed = Signal(signed(width), reset_less=True)
         m.d.comb += fired.eq(fires(u - config.threshold, config))
         before = u
         if reset == "subtract-before-leak":
             before = Signal(signed(width))
             m.d.comb += before.eq(u - Mux(fired, config.reset_amount, 0))
-        with m.If(self.decay):
-            m.d.sync += [leaked.eq(leak(m, before, rule, name="leaked")), spent.eq(fired)]
-        decayed = leaked
+        leaked = leak(m, before, rule, name="leaked")
         if reset == "subtract":
-            decayed = leaked - Mux(spent, config.reset_amount, 0)
+            # An adder of its own: it does not wait for `fired` before the product is there.
+            leaked = kept(m, leaked, name="unspent") - Mux(fired, config.reset_amount, 0)
         elif reset == "zero":
-            decayed = Mux(spent, 0, leaked)
+            leaked = Mux(fired, 0, leaked)
+        with m.If(self.decay):
+            m.d.sync += decayed.eq(leaked)
 
         current = shift_floor(self.total, -self.align)
         if self.dropout:

@@ -20,7 +20,7 @@ MAGIC = 0x53504C31
 #: Cycles from the strobe of an access to its data: the unit, memory, output register, the choice of a lane, the border
 #: of the block, the answers of a block, the answer.
 #: Counters take longer.
-ACCESS_CYCLES = 7
+ACCESS_CYCLES = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ def request_layout(address_bits):
 class RegisterPort(wiring.Component):
     """Serves one register access at a time, in order: each request has one response.
 
-    Registers answer after thirteen cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
+    Registers answer after fifteen cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
     belong to the computation: such an access asks all blocks to pause between two intervals (`hold`) and waits until
     they do. If nobody takes the results, that may be never.
 

@@ -22,7 +22,7 @@ def keep_counts(m, core, forward, backward):
     write = Signal(layout)
     # Spikes are counted in the cycle after they stand, so that comparison and sums have a cycle each. The total of the
     # intervals before is needed with the last step of a word, and read behind its first.
-    resume = register(m, forward.stored_en, name="resume", stages=2)
+    resume = register(m, forward.stored_en, name="resume", stages=3)
     valid, word_last = (register(m, own, name=f"counted_{name}") for name, own in (
         ("valid", forward.out_valid), ("word_last", forward.out_word_last)))
     step_first = register(m, forward.out_step == 0, name="counted_step_first")
@@ -32,7 +32,7 @@ def keep_counts(m, core, forward, backward):
     m.d.comb += [
         store.read_en.eq(resume | backward.own_en | core.count_en),
         store.read_address.eq(first + Mux(core.count_en, core.count_word, Mux(
-            backward.own_en, backward.own_word, register(m, forward.stored_address, name="resume_word", stages=2)))),
+            backward.own_en, backward.own_word, register(m, forward.stored_address, name="resume_word", stages=3)))),
         store.write_en.eq(valid & word_last),
         store.write_address.eq(first + word),
         store.write.eq(write.as_value()),

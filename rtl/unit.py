@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import unit_counters
 from ..golden.dropout import dropout_seeds
+from ..golden.schedule import product_latency
 from ..golden.units import clog2
-from .arithmetic import multiply, register
+from .arithmetic import copies, multiply, register
 from .backward import BackwardPath, request_layout, window_layout
 from .counting import count_unit
 from .dot import DotPath
@@ -84,7 +85,7 @@ class UnitCore(wiring.Component):
         Requests to the unit above (layers that learn).
     count_en, count_word, counts : read port of the classifier's spike counts of the sample.
     port_en, port_velocity, port_write, port_address, port_lane, port_write_data, port_read_data
-        Weights or velocities, one at a time, while no pass runs; read data stand three cycles after `port_en` if lane
+        Weights or velocities, one at a time, while no pass runs; read data stand five cycles after `port_en` if lane
         and kind stand until then.
     lfsr_load, lfsr_lane, lfsr_state, lfsr_read : access to LFSR states (stochastic rounding only).
     dropout_load, dropout_lane, dropout_state, dropout_read : the same of those of dropout (only where there is any).
@@ -205,8 +206,9 @@ class UnitCore(wiring.Component):
                 ]
         if unit.serves:
             m.submodules.dot = dot = DotPath(config, unit)
+            own = asked[4 + product_latency(unit)]
             m.d.comb += [
-                dot.first.eq(asked[4].first), dot.full.eq(asked[4].full), self.delta.eq(dot.delta),
+                dot.first.eq(own.first), dot.full.eq(own.full), self.delta.eq(dot.delta),
             ]
             m.d.comb += [dot.products[lane].eq(products[lane]) for lane in range(lanes)]
 
@@ -233,11 +235,17 @@ class UnitCore(wiring.Component):
             width=unit.lanes * unit.potential_width, depth=unit.batch * unit.words,
             style=self.config.hardware.memory.potential)
         first = self.sample * unit.words if unit.batch > 1 else 0
-        begins = register(m, self.first_interval, name="begins")
+        begins = copies(m, self.first_interval, unit.lanes, name="begins")
+        read = data.View(forward.stored.shape(), potentials.read)
         m.d.comb += [
-            potentials.read_en.eq(forward.stored_en), potentials.read_address.eq(first + forward.stored_address),
-            forward.stored.eq(Mux(begins, 0, potentials.read)),
-            potentials.write_en.eq(forward.keep_en), potentials.write_address.eq(first + forward.keep_address),
+            potentials.read_en.eq(register(m, forward.stored_en, name="potential_read_en")),
+            potentials.read_address.eq(register(
+                m, (first + forward.stored_address)[:len(potentials.read_address)], name="potential_read_address")),
+            *(forward.stored[lane].eq(Mux(begins[lane], 0, read[lane])) for lane in range(unit.lanes)),
+            # A step takes two cycles at least, so that a potential stands for another one.
+            potentials.write_en.eq(register(m, forward.keep_en, name="potential_write_en")),
+            potentials.write_address.eq(register(
+                m, (first + forward.keep_address)[:len(potentials.write_address)], name="potential_write_address")),
             potentials.write.eq(forward.out_potentials.as_value()),
         ]
 
@@ -306,28 +314,28 @@ class UnitCore(wiring.Component):
         """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
         unit, products = self.unit, []
         if unit.static:
-            value_q = register(m, self.value, name="value_q", stages=2, reset=False)
+            value_q = register(m, self.value, name="value_q", stages=3, reset=False)
             m.d.comb += [self.value_en.eq(forward.event), self.value_address.eq(forward.position)]
             if learning is not None:
                 with m.If(busy["update"]):
                     m.d.comb += [self.value_en.eq(learning.value_en), self.value_address.eq(learning.value_address)]
         if unit.serves and unit.pool:
-            lane_q = lookup(m, asked[3].row, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
-        width = max(unit.weight_width, unit.history_width if unit.static else 0)
+            row = asked[3 + product_latency(unit)].row
+            lane_q = lookup(m, row, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
         for lane in range(unit.lanes if unit.static or unit.serves else 0):
             other = unit.input_bits + 1 if unit.static else unit.error_width
-            product = Signal(signed(width + other), name=f"product_{lane}", reset_less=True)
+            product = Signal(signed(unit.factor_width + other), name=f"product_{lane}", reset_less=True)
             if unit.static:
-                # A multiplier is far from the memories: its registers are its own.
-                factor = weight.later[lane] if learning is None else Mux(
-                    busy["update"], error.later[lane], weight.later[lane])
-                factor = register(m, factor, name=f"factor_{lane}", reset=False)
+                factor = Signal(signed(unit.factor_width), name=f"factor_{lane}", reset_less=True)
+                m.d.sync += factor.eq(weight.later[lane] if learning is None else Mux(
+                    busy["update"], error.later[lane], weight.later[lane]))
                 m.d.comb += product.eq(multiply(m, factor, value_q, name=f"times_{lane}"))
             elif unit.pool:
                 # An average reaches one channel only.
-                m.d.sync += product.eq(Mux(lane_q == lane, error.later[lane] * unit.pool_weight, 0))
+                spread = register(m, error.later[lane], name=f"spread_{lane}", reset=False)
+                m.d.sync += product.eq(Mux(lane_q == lane, spread * unit.pool_weight, 0))
             else:
-                m.d.sync += product.eq(weight.later[lane] * error.later[lane])
+                m.d.comb += product.eq(multiply(m, weight.later[lane], error.later[lane], name=f"times_{lane}"))
             products.append(product)
         return products
 

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.schedule import product_latency
 from .arithmetic import copies, fraction, half, register, saturate, scale, shift_floor, shift_nearest
 from .gradient import ApplyScan, gradient_layout
 from .pipeline import Pipeline
@@ -211,12 +212,12 @@ class UpdatePath(wiring.Component):
     row_en, position : Out
         The same operation, and the bit of its input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
-        Errors in stage 3, or their products with the frame value in stage 6.
+        Errors in stage 4, or their products with the frame value `product_latency` + 1 later.
     gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
         Read port of the gradient memory, instead of all the above; its data stand one cycle later.
     velocity_en, velocity_address, velocities, velocity_write_en, velocity_write_address, velocity_write
         With momentum: read port of the velocities, whose data stand two cycles later, and their write port.
-    weight_en, weight_address, weights : weight read port, data registered once.
+    weight_en, weight_address, weights : weight read port; address and data are registered once.
     write_en, write_address, write : weight write port.
     skip : Out(1)
         Instead of a write: every step in the word has been rounded to zero.
@@ -283,8 +284,8 @@ class UpdatePath(wiring.Component):
         m.submodules.scan = scan = self.scan
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
-        # Stages that the velocity takes, or a product more than a sum.
-        late = 1 if momentum else 2 if unit.static and not unit.accumulates else 0
+        # Stages that a product takes more than a sum.
+        late = product_latency(unit) if unit.static and not unit.accumulates else 0
         address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
         if unit.accumulates:
             m.submodules.pipe = s = Pipeline(
@@ -292,7 +293,7 @@ class UpdatePath(wiring.Component):
             # Only rows that were active move, and use up random bits; with momentum all do.
             m.submodules.live = live = Pipeline(
                 last=s[3].valid & (s[3].used if unit.velocity_width else self.gradient.touched))
-            last = {stage: live[stage - 3 + late].last for stage in (4, 5, 7)}
+            last = {stage: live[stage - 3].last for stage in (4, 5, 8)}
             m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].address)]
         else:
             m.submodules.pipe = s = Pipeline(
@@ -300,7 +301,7 @@ class UpdatePath(wiring.Component):
                 position=(self.base * unit.bitmap.scan_width + scan.row)[:len(self.position)],
                 error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
                 last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
-            last = {stage: s[stage + late].last for stage in (4, 5, 7)}
+            last = {stage: s[stage + late].last for stage in (4, 5, 8)}
             m.d.comb += [
                 scan.base.eq(self.base), scan.bits.eq(self.bits),
                 self.fetch.eq(scan.fetch), self.address.eq(scan.address),
@@ -308,13 +309,14 @@ class UpdatePath(wiring.Component):
                 self.row_en.eq(s[1].valid), self.position.eq(s[1].position),
                 self.slot.eq(s[1].valid), self.full.eq(s[1].full),
             ]
-        moves, steps = Signal(), []
+        moves = [Signal(name=f"moves_{lane}") for lane in range(unit.lanes)]
+        some_move = Cat(moves).any()
         m.d.comb += [
             self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].address),
-            self.advance.eq(last[4]),
-            self.write_en.eq(last[7] & moves), self.skip.eq(last[7] & ~moves),
-            self.write_address.eq(s[7 + late].address),
-            self.done.eq(s[7 + late].finish),
+            self.advance.eq(last[5]),
+            self.write_en.eq(last[8] & some_move), self.skip.eq(last[8] & ~some_move),
+            self.write_address.eq(s[8 + late].address),
+            self.done.eq(s[8 + late].finish),
         ]
         if momentum:
             m.d.comb += [
@@ -331,7 +333,7 @@ class UpdatePath(wiring.Component):
         halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
         drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
         if not unit.accumulates and not unit.static:
-            begins = copies(m, s[2].first, unit.lanes, name="begins")
+            begins = copies(m, s[3].first, unit.lanes, name="begins")
         for lane in range(unit.lanes):
             gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
                               reset_less=True)
@@ -347,7 +349,8 @@ class UpdatePath(wiring.Component):
                 ]
                 m.d.comb += self.velocity_write[lane].eq(gradient)
             elif unit.accumulates:
-                m.d.sync += gradient.eq(self.gradient.sums[lane])
+                # The memory has a register behind it.
+                m.d.sync += gradient.eq(register(m, self.gradient.sums[lane], name=f"summed_{lane}", reset=False))
             elif unit.static:
                 m.d.comb += gradient.eq(self.terms[lane])
             else:
@@ -358,9 +361,8 @@ class UpdatePath(wiring.Component):
             step = Signal(signed(unit.scaled_width), name=f"step_{lane}", reset_less=True)
             m.d.sync += step.eq(_choose(
                 [bit[lane] for bit in decays], [shift_floor(scaled, shift) for shift in shifts]))
-            steps.append(step)
+            m.d.sync += moves[lane].eq(step.any())
             m.d.comb += self.write[lane].eq(register(
                 m, saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"),
                 name=f"write_{lane}", reset=False))
-        m.d.sync += moves.eq(Cat(steps).any())
         return m

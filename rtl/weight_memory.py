@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Const, Mux, signed
+from amaranth.hdl import Const, Mux, Signal, signed
 from amaranth.lib import data
 
 from ..golden.random_weights import lane_keys, value_bits
 from ..golden.units import clog2
-from .arithmetic import register
+from .arithmetic import copies, register, select
 from .random_weights import RandomWeights
 from .store import Store
 
@@ -58,26 +58,35 @@ def _stored(m, core, forward, update, asked, busy):
         width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
         style=core.config.hardware.memory.weight)
     port_en = core.port_en & ~core.port_velocity
-    m.d.comb += [
-        weights.read_en.eq(forward.event | update.weight_en | port_en
-                           | (asked[1].valid if unit.serves else 0)),
-        weights.write_en.eq(Mux(update.write_en, ~0, (port_en & core.port_write) << core.port_lane)),
-        # Whose turn it is stands in registers, and the port has it while no pass runs.
-        weights.write_address.eq(Mux(busy["update"], update.write_address, core.port_address)),
-        weights.write.eq(Mux(busy["update"], update.write.as_value(),
-                             core.port_write_data[:unit.weight_width].replicate(lanes))),
-        weights.read_address.eq(core.port_address),
+    # The block RAMs are spread over the chip: what is chosen for them is in registers before it goes there. Whose turn
+    # it is stands in registers too, long before the first write, and the port has it while no pass runs.
+    updates = copies(m, busy["update"], lanes, name="updates")
+    read_address, write_address, write = (Signal.like(own, name=f"weight_{own.name}", reset_less=True) for own in (
+        weights.read_address, weights.write_address, weights.write))
+    m.d.sync += [
+        write_address.eq(Mux(busy["update"], update.write_address, core.port_address)),
+        *(write.word_select(lane, unit.weight_width).eq(
+            Mux(updates[lane], update.write[lane].as_unsigned(), core.port_write_data[:unit.weight_width]))
+          for lane in range(lanes)),
+        read_address.eq(core.port_address),
     ]
     with m.If(busy["update"]):
-        m.d.comb += weights.read_address.eq(update.weight_address)
+        m.d.sync += read_address.eq(update.weight_address)
     with m.Elif(busy["forward"]):
-        m.d.comb += weights.read_address.eq(forward.weight_address)
+        m.d.sync += read_address.eq(forward.weight_address)
     if unit.serves:
         with m.Elif(asked[1].valid):
-            m.d.comb += weights.read_address.eq(asked[1].weight_address)
+            m.d.sync += read_address.eq(asked[1].weight_address)
+    m.d.comb += [
+        weights.read_en.eq(register(m, forward.event | update.weight_en | port_en | (
+            asked[1].valid if unit.serves else 0), name="weight_read_en")),
+        weights.write_en.eq(register(m, Mux(update.write_en, ~0, (port_en & core.port_write) << core.port_lane)[:lanes],
+                                     name="weight_write_en")),
+        weights.read_address.eq(read_address), weights.write_address.eq(write_address), weights.write.eq(write),
+    ]
     found = Read.of(m, weights, unit.weight_width, lanes, name="weight")
     # The address of an access stands until its answer.
-    m.d.sync += core.port_read_data.eq(Cat(found.later).word_select(core.port_lane, unit.weight_width).as_signed())
+    m.d.sync += core.port_read_data.eq(select(m, found.later, core.port_lane, name="port_weight"))
     if unit.velocity_width:
         _velocities(m, core, update)
     return found
@@ -100,7 +109,9 @@ def _velocities(m, core, update):
                            core.port_write_data[:width].replicate(unit.lanes))),
     ]
     with m.If(core.port_velocity):
-        m.d.sync += core.port_read_data.eq(read.word_select(core.port_lane, width).as_signed())
+        m.d.sync += core.port_read_data.eq(select(
+            m, [read.word_select(lane, width).as_signed() for lane in range(unit.lanes)], core.port_lane,
+            name="port_velocity"))
 
 
 def _computed(m, core, forward, asked):
@@ -111,8 +122,7 @@ def _computed(m, core, forward, asked):
     m.submodules.random_weights = source = RandomWeights(
         keys, address_width=max(1, clog2(depth)), bits=value_bits(unit, config.initial.gain),
         width=unit.weight_width)
-    m.d.comb += source.address.eq(forward.weight_address)
-    if unit.serves:
-        with m.If(asked[1].valid):
-            m.d.comb += source.address.eq(asked[1].weight_address)
+    address = forward.weight_address if not unit.serves else Mux(
+        asked[1].valid, asked[1].weight_address, forward.weight_address)
+    m.d.comb += source.address.eq(register(m, address, name="weight_read_address", reset=False))
     return Read(None, [source.weights[lane] for lane in range(unit.lanes)])

@@ -97,7 +97,7 @@ def _try(r, spatial):
         "numbers": {
             "weight": weight,
             "potential": {"width": potential_fraction + r.randint(2, 6), "fraction": potential_fraction},
-            "error": {"width": r.randint(8, 14), "fraction": r.randint(2, 6)}},
+            "error": {"width": r.choice([*range(8, 15), 20]), "fraction": r.randint(2, 6)}},
         "update": {
             "multiplier": r.choice([1, 1, 3, 5]), "shift": r.randint(0, 7), "batch": batch,
             "decay_samples": r.choice([0, 1, 2, 3]) * batch,

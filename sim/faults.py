@@ -125,11 +125,11 @@ class _LateFinish(pipeline.Pipeline):
     """The end of an update, one cycle late."""
 
     def __getitem__(self, stage):
-        if stage == 7:
-            late = mock.Mock(wraps=super().__getitem__(7))
+        if stage == 8:
+            late = mock.Mock(wraps=super().__getitem__(8))
             for name in ("last", "address"):
-                setattr(late, name, getattr(super().__getitem__(7), name))
-            late.finish = super().__getitem__(8).finish
+                setattr(late, name, getattr(super().__getitem__(8), name))
+            late.finish = super().__getitem__(9).finish
             return late
         return super().__getitem__(stage)
 

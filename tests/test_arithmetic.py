@@ -209,22 +209,40 @@ def test_rtl_adder_tree(terms):
 
 @pytest.mark.parametrize("width", [3, 18, 19, 36])
 def test_rtl_multiply(width):
-    """A product every cycle, two cycles later, also where a multiplier does not take the factor whole."""
+    """A product every cycle, two cycles later, and three where a multiplier does not take the factor whole."""
     x, y, m, source, found = Signal(signed(width)), Signal(signed(7)), Module(), random.Random(width), []
-    output = rtl.multiply(m, x, y, name="product")
+    output, latency = rtl.multiply(m, x, y, name="product"), 3 if width > 18 else 2
     low, high = -(1 << width - 1), (1 << width - 1) - 1
     pairs = [(low, -64), (low, 63), (high, -64), (high, 63), (-1, -1), (0, 5),
              *((source.randint(low, high), source.randint(-64, 63)) for _ in range(50))]
 
     async def bench(ctx):
-        for a, b in [*pairs, (0, 0), (0, 0)]:
+        for a, b in [*pairs, *[(0, 0)] * latency]:
             found.append(ctx.get(output))
             ctx.set(x, a)
             ctx.set(y, b)
             await ctx.tick()
 
     simulate(m, bench)
-    assert found[2:] == [a * b for a, b in pairs]
+    assert found[latency:] == [a * b for a, b in pairs]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 16, 20])
+def test_rtl_select(count):
+    """Every one of the values in its place, a cycle after the values stood there."""
+    values, place, m = [Signal(signed(5)) for _ in range(count)], Signal(range(max(2, count))), Module()
+    output = rtl.select(m, values, place, name="one")
+
+    async def bench(ctx):
+        for turn in range(2):
+            for number, value in enumerate(values):
+                ctx.set(value, (number + 7 * turn) % 32 - 16)
+            for number in range(count):
+                ctx.set(place, number)
+                await ctx.tick()
+                assert ctx.get(output) == (number + 7 * turn) % 32 - 16
+
+    simulate(m, bench)
 
 
 @pytest.mark.parametrize("terms, cycles", [(1, 1), (2, 1), (4, 1), (5, 2), (16, 2), (17, 3), (64, 3), (65, 4)])

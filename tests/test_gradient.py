@@ -33,8 +33,10 @@ class Bench:
         self.values = Store(width=max(1, unit.input_bits), depth=depth * layout.scan_width)
         m.submodules += [path, self.bitmaps, self.errors, self.values]
         lanes = data.ArrayLayout(signed(unit.history_width), unit.lanes)
-        error, value = Signal(lanes), Signal(max(1, unit.input_bits))  # memory outputs are registered
-        m.d.sync += [error.eq(self.errors.read), value.eq(self.values.read)]
+        # The unit has a register before its memories and one behind.
+        error, value = Signal(lanes), Signal(max(1, unit.input_bits))
+        m.d.sync += [error.eq(register(m, self.errors.read, name="early_error")),
+                     value.eq(register(m, self.values.read, name="early_value"))]
         m.d.comb += [
             self.bitmaps.read_en.eq(path.fetch), self.bitmaps.read_address.eq(path.address),
             path.bits.eq(self.bitmaps.read),
@@ -43,8 +45,10 @@ class Bench:
         ]
         for lane in range(unit.lanes):
             if unit.static:
-                factors = (register(m, own, name=f"factor_{lane}") for own in (error[lane], value))
-                m.d.comb += path.terms[lane].eq(multiply(m, *factors, name=f"product_{lane}"))
+                factor = Signal(signed(unit.factor_width), name=f"factor_{lane}")
+                m.d.sync += factor.eq(error[lane])
+                m.d.comb += path.terms[lane].eq(
+                    multiply(m, factor, register(m, value, name=f"value_{lane}"), name=f"product_{lane}"))
             else:
                 m.d.comb += path.terms[lane].eq(error[lane])
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.golden.schedule import GROUP_CYCLES, ROW_DEPTH, UPDATE_DEPTH, update_cycles
+from spikeloom.golden.schedule import GROUP_CYCLES, ROW_DEPTH, UPDATE_DEPTH, product_latency, update_cycles
 from spikeloom.rtl.update import UpdateScan
 from strategies import scan_memory, small
 
@@ -49,8 +49,8 @@ def expected_scan(unit, base, memory):
 
 def check(unit, base, memory, runs=1):
     operations, addresses, begun = expected_scan(unit, base, memory)
-    # The pass ends UPDATE_DEPTH cycles after `finish` (two more to multiply), and counts its first and its last cycle.
-    finish = update_cycles(unit, len(operations) + ROW_DEPTH * begun) - UPDATE_DEPTH - 2 * unit.static - 1
+    # The pass ends UPDATE_DEPTH cycles after `finish` (a product more of a frame), and counts its first and its last cycle.
+    finish = update_cycles(unit, len(operations) + ROW_DEPTH * begun) - UPDATE_DEPTH - product_latency(unit) * unit.static - 1
     assert finish == 1 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + len(operations) + begun
     scan = UpdateScan(unit, depth=len(memory))
 
