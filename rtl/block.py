@@ -156,11 +156,13 @@ class BlockCore(wiring.Component):
             # An interval begins two cycles after the one before has ended, at the earliest.
             interval, update = self._first_words(context, core.unit)
             slot = buffer.base if place == 0 else 0
-            m.d.sync += [core.base.eq(slot + interval), core.update_base.eq(slot + update)]
+            m.d.sync += [
+                core.base.eq(slot + interval), core.update_base.eq(slot + update),
+                core.offset.eq(context.offset + context.slice_first if core.unit.gradient == "history" else 0),
+            ]
             m.d.comb += [
                 core.first_interval.eq(context.first), core.last_interval.eq(context.last),
                 core.train.eq(context.train), core.decays.eq(self.decays), core.sample.eq(context.computed),
-                core.offset.eq(context.offset + context.slice_first if core.unit.gradient == "history" else 0),
                 core.slice_first.eq(context.slice_first), core.resume.eq(context.resume),
             ]
             if core.unit.stored:

@@ -7,6 +7,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .arithmetic import register
 from .store import Store
 
 __all__ = ["FrameBuffer", "SpikeBuffer", "SpikeStore", "sample_layout", "spike_layout"]
@@ -147,12 +148,14 @@ class FrameBuffer(wiring.Component):
             with m.If((first != ((runs == 0) & (place == 0))) | (self.i.payload.last != row_last)):
                 m.d.sync += self.fault.eq(1)
         with m.If(complete):
-            m.d.sync += [
-                *(counter.eq(0) for counter in counters),
-                labels[fill].eq(self.i.payload.label),
-                trains.bit_select(fill, 1).eq(self.i.payload.train),
-            ]
+            m.d.sync += [counter.eq(0) for counter in counters]
             _advance(m, fill, slots)
+        # Label and flag are taken over a cycle later: no block asks for them as soon as that.
+        completed = register(m, complete, name="completed")
+        slot_q, label_q, train_q = (register(m, signal, name=f"completed_{name}", reset=False) for name, signal in (
+            ("slot", fill), ("label", self.i.payload.label), ("train", self.i.payload.train)))
+        with m.If(completed):
+            m.d.sync += [labels[slot_q].eq(label_q), trains.bit_select(slot_q, 1).eq(train_q)]
         m.d.sync += used.eq(used + complete - Mux(self.release, batch, 0))
         if slots > batch:
             with m.If(self.release):

@@ -80,8 +80,9 @@ def _stored(m, core, forward, update, asked, busy):
     m.d.comb += [
         weights.read_en.eq(register(m, forward.event | update.weight_en | port_en | (
             asked[1].valid if unit.serves else 0), name="weight_read_en")),
-        weights.write_en.eq(register(m, Mux(update.write_en, ~0, (port_en & core.port_write) << core.port_lane)[:lanes],
-                                     name="weight_write_en")),
+        weights.write_en.eq(
+            register(m, update.write_en, name="update_writes").replicate(lanes)
+            | register(m, ((port_en & core.port_write) << core.port_lane)[:lanes], name="port_writes")),
         weights.read_address.eq(read_address), weights.write_address.eq(write_address), weights.write.eq(write),
     ]
     found = Read.of(m, weights, unit.weight_width, lanes, name="weight")
