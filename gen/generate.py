@@ -29,8 +29,8 @@ from .platform import MemoryPlatform
 
 __all__ = ["generate", "generate_text", "sidecar"]
 
-#: An escaped identifier. Amaranth calls element 3 of an array `x` ``x[3]``, which has nothing to do with bit 3 of `x`. But
-#: Yosys 0.70 takes one for the other behind ABC9: it gives up, or joins the two.
+#: An escaped identifier. Amaranth calls element 3 of an array `x` ``x[3]``, which has nothing to do with bit 3 of `x`.
+#: But Yosys 0.70 takes one for the other behind ABC9: it gives up, or joins the two.
 NAME = re.compile(r"\\\S+ ")
 
 

@@ -44,11 +44,11 @@ def test_passes_of_one_interval():
     # rounding.
     assert dot_latency(classifier) == 10
     # Wide factors are multiplied in parts, a pooling multiplies with a constant.
-    wide, pooling = (small(layers=[{"neurons": 3, "lanes": 2}], numbers={"error": {"width": 19, "fraction": 4}}).units[0],
-                     small(input={"shape": (2, 2, 1), "kind": "events", "bits": 1, "fraction": 0}, layers=[
-                         {"kind": "conv", "channels": 2, "kernel": 1, "lanes": 2}, {"kind": "avg_pool", "size": 2}],
-                         numbers={"error": {"width": 19, "fraction": 4}}).units[1])
-    assert [product_latency(unit) for unit in (layer, classifier, wide, pooling)] == [2, 2, 3, 2]
+    numbers = {"error": {"width": 19, "fraction": 4}}
+    wide = small(layers=[{"neurons": 3, "lanes": 2}], numbers=numbers).units[0]
+    pool = small(input={"shape": (2, 2, 1), "kind": "events", "bits": 1, "fraction": 0}, numbers=numbers, layers=[
+        {"kind": "conv", "channels": 2, "kernel": 1, "lanes": 2}, {"kind": "avg_pool", "size": 2}]).units[1]
+    assert [product_latency(unit) for unit in (layer, classifier, wide, pool)] == [2, 2, 3, 2]
     assert backward_cycles(classifier, None, 3) == 3 + 3 + 3 + 2
     assert backward_cycles(layer, classifier, 4) == 3 + 4 + 11 + 2
     # One group: one bitmap, three cycles to load and to leave it; a frame multiplies.

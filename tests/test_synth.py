@@ -142,9 +142,9 @@ def test_registers_move_into_multipliers():
     cells = netlist["modules"]["core"]["cells"]
     assert set(cells) == {"product", "b0"}
     own = cells["product"]
-    assert {port: own["connections"][port] for port in ("A0", "A1", "A2", "B0", "P0", "P1", "P2", "CLK0", "CE0", "RST0")} == {
-        "A0": [20], "A1": [21], "A2": ["0"], "B0": [22], "P0": [30], "P1": [31], "P2": [15], "CLK0": [2], "CE0": ["1"],
-        "RST0": ["0"]}
+    assert own["connections"] == {
+        "A0": [20], "A1": [21], "A2": ["0"], "B0": [22], "P0": [30], "P1": [31], "P2": [15], "SIGNEDA": ["1"],
+        "CLK0": [2], "CE0": ["1"], "RST0": ["0"]}
     assert own["parameters"] == {f"REG_{side}_{pin}": f"{pin}0" for side in ("INPUTA", "INPUTB", "OUTPUT")
                                  for pin in ("CLK", "CE", "RST")}
     assert set(own["port_directions"]) == set(own["connections"])
