@@ -226,7 +226,7 @@ class UpdatePath(wiring.Component):
     slot, full : Out(1)
         An operation at stage 1; whether all its lanes hold a neuron.
     done : Out(1)
-        The last word is written.
+        The last word is on its way: it is in memory two cycles later.
     """
 
     def __init__(self, config, unit, *, depth, term_width):

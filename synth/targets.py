@@ -149,9 +149,11 @@ XC7 = Family(
            **_each("RAMB18E1", bram=1), **_each("RAMB36E1", bram=2), **_each("DSP48E1", dsp=1)},
     free=frozenset(["MUXF7", "MUXF8", "IBUF", "OBUF", "BUFG"]))
 
-#: The electrostatic placer: of `digits`, it needs three quarters of the wire that the default one needs. And the
-#: negotiating router; the other one took twenty minutes and more for what this one does in one.
-ROUTER = "--placer", "static", "--router", "router2"
+#: The negotiating router; the other one took twenty minutes and more for what this one does in one.
+ROUTER = "--router", "router2"
+#: The electrostatic placer: of `digits`, it needs three quarters of the wire that the default one needs. On the smaller
+#: chip it has put the clock at a pin without a way to the clock network.
+PLACER = "--placer", "static"
 
 #: Name -> chip. Resources and pins of the packages are those that the router prints.
 TARGETS = {target.name: target for target in (
@@ -159,7 +161,7 @@ TARGETS = {target.name: target for target in (
            arguments=("--25k", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained", *ROUTER),
            frequency=125),
     Target(name="ecp5-85", device="LFE5U-85F, CABGA756, speed grade 6", family=ECP5, router="nextpnr-ecp5", pins=365,
-           arguments=("--85k", "--package", "CABGA756", "--speed", "6", "--lpf-allow-unconstrained", *ROUTER),
+           arguments=("--85k", "--package", "CABGA756", "--speed", "6", "--lpf-allow-unconstrained", *PLACER, *ROUTER),
            frequency=125),
     Target(name="ice40-up5k", device="iCE40UP5K, SG48", family=ICE40, router="nextpnr-ice40", pins=39,
            arguments=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"), frequency=25),
