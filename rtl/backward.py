@@ -44,7 +44,7 @@ class BackwardPath(wiring.Component):
     Equations (4) and (5). Only neurons inside the surrogate window whose spike is not dropped ask the unit above for
     their error, once for each word of weights that they reach (`TapWalk`); the others take what time passes on. The
     error of the later step stays in its lane. One request per cycle without a gap; from `start` to `done`, both
-    included, ``operations + backward_depth + 4`` cycles. A classifier takes its own error (equation 3) instead of
+    included, `golden.schedule.backward_cycles`. A classifier takes its own error (equation 3) instead of
     asking.
 
     Parameters

@@ -51,8 +51,10 @@ def _absorb(module):
         own["parameters"] |= {f"REG_{side}_CLK": "CLK0", f"REG_{side}_CE": "CE0", f"REG_{side}_RST": "RST0"}
 
     def fits(own, names):
-        clocks = {cells[name]["connections"]["CLK"][0] if name else None for name in names}
-        return len(clocks | set(own["connections"].get("CLK0", ()))) == 1 and None not in clocks
+        if not names or None in names:
+            return False
+        clocks = {cells[name]["connections"]["CLK"][0] for name in names}
+        return len(clocks | set(own["connections"].get("CLK0", ()))) == 1
 
     gone = set()
     for own in multipliers:
