@@ -31,6 +31,7 @@ __all__ = [
     "forward_depth",
     "product_latency",
     "report_cycles",
+    "tap_latency",
     "tree_latency",
     "update_cycles",
 ]
@@ -65,6 +66,11 @@ def forward_depth(unit):
     return 6 + (1 + product_latency(unit) if unit.static else 0)
 
 
+def tap_latency(unit):
+    """Cycles from an input to the weights that it meets: the tables of a kernel have one of their own."""
+    return 0 if unit.kind == "dense" else 1
+
+
 def dot_latency(unit):
     """Cycles from a request of the unit below to its rounded error: the product of two memories, their sum."""
     return 7 + product_latency(unit) + tree_latency(unit.lanes)
@@ -72,7 +78,7 @@ def dot_latency(unit):
 
 def backward_depth(unit, above):
     """Cycles from an operation to the error unit; `above` is None for a classifier."""
-    return 3 if above is None else dot_latency(above) + 1
+    return 3 if above is None else tap_latency(above) + dot_latency(above) + 1
 
 
 def forward_cycles(unit, operations):
@@ -99,13 +105,16 @@ def update_cycles(unit, operations):
 
 
 def accumulate_depth(unit):
-    """Cycles from an operation to its addition: address in three, memory, output register; choice and product."""
+    """Cycles from an operation to its addition: address in three, memory, output register; choice and product.
+
+    `tap_latency` more in a convolution.
+    """
     return 5 + (1 + product_latency(unit) if unit.static else 0)
 
 
 def accumulate_cycles(unit, operations):
     """Gradients of one interval into their memory: three cycles until the first operation, one to write the last."""
-    return SCAN_DEPTH + operations + accumulate_depth(unit) + 2
+    return SCAN_DEPTH + operations + tap_latency(unit) + accumulate_depth(unit) + 2
 
 
 def apply_cycles(unit):

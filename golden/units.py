@@ -413,7 +413,9 @@ def build_blocks(config):
             units.append(choose(unit(number, place, layer, below, static, any(own.learns for own in units)), layer))
             below = units[-1].shape_out, units[-1].lanes, units[-1].dropout
         ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)
-        end_unit = replace(unit(number, len(units), ending, below, False, True), classifier=True)
+        # Poolings have no weights: where a block has nothing else, nobody asks its classifier for errors.
+        asked = any(own.learns for own in units)
+        end_unit = replace(unit(number, len(units), ending, below, False, asked), classifier=True)
         if config.classifier.kind == "random":
             end_unit = replace(end_unit, random=True, velocity_width=0)
         units.append(choose(end_unit, config.classifier))

@@ -6,10 +6,10 @@ from ..golden.schedule import FACTOR_BITS
 from ..golden.sections import DROPOUT_BITS
 
 __all__ = ["adder_tree", "copies", "fraction", "half", "kept", "leak", "multiply", "register", "saturate", "scale",
-           "select", "shift_floor", "shift_kept", "shift_nearest", "signed_digits"]
+           "select", "shift_floor", "shift_kept", "shift_nearest", "signed_digits", "times"]
 
-#: A product with a constant of more digits is left to a multiplier.
-DIGITS = 4
+#: A product with a constant of more digits is left to a multiplier; no constant of eight bits has more.
+DIGITS = 5
 
 
 def saturate(m, x, width, *, name):
@@ -61,6 +61,18 @@ def scale(m, x, constant, *, name):
                  for place, ((sign, a), (other, b)) in enumerate(zip(terms[0::2], terms[1::2]))]
         terms = pairs + terms[2 * len(pairs):]
     return terms[0][1]
+
+
+def times(x, constant):
+    """``x * constant`` for an address, as a sum of shifted copies; the constant is positive.
+
+    Synthesis makes a multiplier of almost every other product, far away and without registers.
+    """
+    terms = [(sign, x.shift_left(place)) for place, sign in reversed(signed_digits(constant))]
+    (_, total), *rest = terms
+    for sign, term in rest:
+        total = total + term if sign > 0 else total - term
+    return total
 
 
 def shift_floor(x, shift):

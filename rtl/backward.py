@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import backward_depth
-from .arithmetic import copies, register
+from ..golden.schedule import backward_depth, tap_latency
+from .arithmetic import copies, register, times
 from .error import ErrorUnit
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
@@ -197,21 +197,24 @@ class BackwardPath(wiring.Component):
             m.submodules.taps = taps = TapWalk(above)
             if above.kind == "dense":
                 # Its input is one pixel, which holds all words of this unit.
-                m.d.comb += taps.channel.eq(word * unit.lanes + scan.index)
+                m.d.comb += taps.channel.eq(times(word, unit.lanes) + scan.index)
             else:
-                m.d.comb += [taps.y.eq(y), taps.x.eq(x), taps.channel.eq(group * unit.lanes + scan.index)]
+                m.d.comb += [taps.y.eq(y), taps.x.eq(x), taps.channel.eq(times(group, unit.lanes) + scan.index)]
             m.d.comb += [
                 taps.active.eq(scan.event), scan.stay.eq(~taps.last), ends.eq(taps.last),
             ]
+            m.submodules.walked = walked = Pipeline(
+                valid=taps.active, first=taps.first, last=taps.last, step=slice_step)
+            own = walked[tap_latency(above)]
             m.d.sync += [
-                self.request.valid.eq(taps.active),
-                self.request.first.eq(taps.first),
-                self.request.last.eq(taps.last),
+                self.request.valid.eq(own.valid),
+                self.request.first.eq(own.first),
+                self.request.last.eq(own.last),
                 self.request.full.eq(taps.full),
-                self.request.row.eq(taps.channel if above.pool else taps.row),
+                self.request.row.eq(taps.row),
                 self.request.weight_base.eq(taps.weight_base),
                 self.request.word.eq(taps.word),
-                self.request.step.eq(slice_step),
+                self.request.step.eq(own.step),
             ]
             gather = s[depth - 1]
 
@@ -235,7 +238,7 @@ class BackwardPath(wiring.Component):
             ]
             if config.neuron.reset == "zero":
                 m.d.comb += error.fired.eq(fired[lane])
-        first = register(m, place[2].word * unit.error_frames, name="first_error", reset=False)
+        first = register(m, times(place[2].word, unit.error_frames), name="first_error", reset=False)
         m.d.sync += self.error_address.eq(first + (0 if unit.static else self.offset + place[3].step))
         m.d.comb += [
             self.error_valid.eq(out.last), self.error_word.eq(place[4].word),

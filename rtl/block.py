@@ -5,7 +5,7 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import block_counters
-from .arithmetic import register
+from .arithmetic import register, times
 from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, spike_layout
 from .counting import count_block
 from .events import EventBuffer
@@ -154,7 +154,7 @@ class BlockCore(wiring.Component):
 
         for place, core in enumerate(units):
             # An interval begins two cycles after the one before has ended, at the earliest.
-            interval, update = self._first_words(context, core.unit)
+            interval, update = self._first_words(m, context, core.unit)
             slot = buffer.base if place == 0 else 0
             m.d.sync += [
                 core.base.eq(slot + interval), core.update_base.eq(slot + update),
@@ -186,7 +186,7 @@ class BlockCore(wiring.Component):
         m.d.comb += units[-1].label.eq(context.label)
 
     @staticmethod
-    def _first_words(context, unit):
+    def _first_words(m, context, unit):
         """First bitmap words, within their slot, of the interval and of what is updated from.
 
         That is the update period where there is a history, and else the slice.
@@ -194,8 +194,10 @@ class BlockCore(wiring.Component):
         if unit.static:
             return 0, 0
         if unit.gradient == "history":
-            return context.offset * unit.bitmap.words, 0
-        return 0, context.slice_first * unit.bitmap.words if unit.slices > 1 else 0
+            return times(context.offset, unit.bitmap.words), 0
+        if unit.slices == 1:
+            return 0, 0
+        return 0, times(context.slice_first, unit.bitmap.words)
 
     def _wire_access(self, m):
         """The register port's way to weights, LFSRs and counters: a register at the border of the block, both ways.

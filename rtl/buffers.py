@@ -7,7 +7,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .arithmetic import register
+from .arithmetic import register, times
 from .store import Store
 
 __all__ = ["FrameBuffer", "SpikeBuffer", "SpikeStore", "sample_layout", "spike_layout"]
@@ -119,7 +119,7 @@ class FrameBuffer(wiring.Component):
             self.i.ready.eq(used != slots),
             take.eq(self.i.valid & self.i.ready),
             *(mine.eq(Mux(first, 0, counter)) for mine, counter in zip(now, counters)),
-            slot_base.eq(fill * layout.words),
+            slot_base.eq(times(fill, layout.words)),
             run_last.eq(now_place == run - 1),
             row_last.eq(run_last & (now_run == unit.n_in // run - 1)),
             word_last.eq(run_last | (now_bit == layout.scan_width - 1)),
@@ -129,7 +129,7 @@ class FrameBuffer(wiring.Component):
         word, collected, own_bit, own = Signal(layout.scan_width), Signal(layout.scan_width), Signal.like(bit), Signal()
         m.d.sync += [
             values.write_en.eq(take),
-            values.write_address.eq((slot_base + now_group) * layout.scan_width + now_bit),
+            values.write_address.eq(times(slot_base + now_group, layout.scan_width) + now_bit),
             values.write.eq(self.i.payload.value),
             bitmaps.write_en.eq(take & word_last), bitmaps.write_address.eq(slot_base + now_group),
             own.eq(self.i.payload.value != 0), own_bit.eq(now_bit),
@@ -167,7 +167,7 @@ class FrameBuffer(wiring.Component):
             ahead.eq(drain + self.sample), slot.eq(Mux(ahead >= slots, ahead - slots, ahead)),
             self.available.eq(used > self.sample),
             self.label.eq(labels[slot]), self.train.eq(trains.bit_select(slot, 1)),
-            self.base.eq(slot * layout.words),
+            self.base.eq(times(slot, layout.words)),
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address),
             self.bits.eq(bitmaps.read),
             values.read_en.eq(self.value_en), values.read_address.eq(self.value_address),
@@ -231,7 +231,8 @@ class SpikeStore(wiring.Component):
                 m.d.sync += [part.eq(0), word.eq(Mux(self.write_ends, 0, word + 1))]
         m.d.comb += [
             bitmaps.write_en.eq(self.write_en << part),
-            bitmaps.write_address.eq((self.write_slot * unit.frames + self.write_step) * layout.words + word),
+            bitmaps.write_address.eq(times(self.write_slot, unit.frames * layout.words)
+                                     + times(self.write_step, layout.words) + word),
             bitmaps.write.eq(self.write.replicate(layout.parts)),
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address),
             self.bits.eq(bitmaps.read),
@@ -325,7 +326,7 @@ class SpikeBuffer(wiring.Component):
         m.d.comb += [
             self.available.eq(intervals != 0),
             self.label.eq(labels[drain]), self.train.eq(trains.bit_select(drain, 1)),
-            self.base.eq(drain * (unit.frames * unit.bitmap.words)),
+            self.base.eq(times(drain, unit.frames * unit.bitmap.words)),
             store.read_en.eq(self.read_en), store.read_address.eq(self.read_address), self.bits.eq(store.bits),
         ]
         return m

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Mux, Signal, signed
 
-from .arithmetic import register
+from .arithmetic import register, times
 from .store import Store
 from .weight_memory import Read
 
@@ -58,7 +58,7 @@ def _keep(m, core, errors, read_en, address, read, backward):
             # The first step of the later slice lies behind this slice, or still where its own first will be.
             step = core.offset + unit.slice_steps if unit.gradient == "history" else 0
             with m.If(backward.stored_en & resume):
-                m.d.comb += [read_en.eq(1), address.eq(backward.stored_word * unit.error_frames + step)]
+                m.d.comb += [read_en.eq(1), address.eq(times(backward.stored_word, unit.error_frames) + step)]
             m.d.sync += [backward.stored[lane].eq(Mux(resume, read[lane], 0)) for lane in range(unit.lanes)]
         return
     with m.If(backward.sum_en & resume):

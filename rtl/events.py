@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from ..golden.units import clog2
+from .arithmetic import times
 from .buffers import ring_members, sample_layout
 from .store import Store
 from .taps import lookup
@@ -85,10 +86,11 @@ class EventBuffer(wiring.Component):
         slot_base = Signal(range(max(2, self.depth)))
         word, bit = Signal(range(max(2, layout.words))), Signal(max(1, clog2(layout.scan_width)))
         m.d.comb += [
-            slot_base.eq(fill * length),
+            slot_base.eq(times(fill, length)),
             Cat(bit, word).eq(self._place(m)),
             bitmaps.write_en.eq(Mux(clearing, (used != slots).replicate(layout.scan_width), self.written << bit)),
-            bitmaps.write_address.eq(slot_base + Mux(clearing, sweep, step * layout.words + word)),
+            bitmaps.write_address.eq(slot_base + Mux(
+                clearing, sweep, times(step, layout.words) + word)),
             bitmaps.write.eq(Mux(clearing, 0, ~0)),
         ]
         with m.If(clearing & (used != slots)):
@@ -117,7 +119,7 @@ class EventBuffer(wiring.Component):
         m.d.comb += [
             self.available.eq(intervals != 0),
             self.label.eq(labels[drain]), self.train.eq(trains.bit_select(drain, 1)),
-            self.base.eq(drain * length),
+            self.base.eq(times(drain, length)),
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address), self.bits.eq(bitmaps.read),
         ]
         return m
@@ -128,9 +130,9 @@ class EventBuffer(wiring.Component):
         _, width, channels = unit.shape_in
         bits = 1 << max(1, clog2(layout.scan_width))
         if unit.kind == "dense":
-            return (item.y * width + item.x) * channels + item.channel
+            return times(item.y, width * channels) + times(item.x, channels) + item.channel
         places = [layout.granule_place(x, 0) for x in range(width)]
         inside = [layout.granule_place(0, channel) for channel in range(layout.granules)]
-        return (item.y * (layout.groups * bits)
+        return (times(item.y, layout.groups * bits)
                 + lookup(m, item.x, [word * bits + bit for word, bit in places], name="pixel")
                 + lookup(m, item.channel, [word * bits + bit for word, bit in inside], name="own"))

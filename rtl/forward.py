@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import forward_depth
 from ..golden.units import clog2
-from .arithmetic import copies
+from .arithmetic import copies, times
 from .lif import Lif
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
@@ -155,7 +155,7 @@ class ForwardPath(wiring.Component):
 
         m.d.sync += [
             self.weight_address.eq(s[1].base + s[1].index),
-            self.position.eq(s[1].address * unit.bitmap.scan_width + s[1].index),
+            self.position.eq(times(s[1].address, unit.bitmap.scan_width) + s[1].index),
         ]
         m.d.comb += [self.event.eq(s[2].event), self.full.eq(s[2].full)]
         early, ahead, add = s[depth - 3], s[depth - 2], s[depth - 1]
@@ -248,7 +248,8 @@ class ForwardPath(wiring.Component):
                 lookup(m, y, [span.tap * unit.kernel_width * layout.pitch for span in rows], name="row_tap")
                 + lookup(m, x, [word * layout.scan_width - (span.first - span.tap) * layout.pitch
                                 for word, span in zip(begins, columns)], name="column_tap")
-                + scan.read_row * (unit.kernel_width * layout.pitch) + scan.read_group * layout.scan_width),
+                + times(scan.read_row, unit.kernel_width * layout.pitch)
+                + times(scan.read_group, layout.scan_width)),
         ]
         if layout.shared:
             # Pixels of the words that belong to the window. Few windows differ in that.
@@ -260,7 +261,7 @@ class ForwardPath(wiring.Component):
             m.d.comb += kind.eq(lookup(m, x, [kinds.index(run) for run in runs], name="window_kind"))
             pixels = Signal(layout.per_word)
             m.d.comb += pixels.eq(lookup(
-                m, kind * scan.groups + scan.read_group,
+                m, times(kind, scan.groups) + scan.read_group,
                 [run >> (group * layout.per_word) & every for run in kinds for group in range(scan.groups)],
                 name="window_pixels"))
             m.d.comb += scan.mask.eq(Cat(pixel.replicate(layout.pitch) for pixel in pixels))

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import accumulate_depth
-from .arithmetic import register
+from ..golden.schedule import accumulate_depth, tap_latency
+from .arithmetic import register, times
 from .pipeline import Pipeline
 from .scan import EventScan
 from .store import Store
@@ -145,7 +145,7 @@ class AccumulatePath(wiring.Component):
         if layout.shared:
             bits = range(layout.scan_width)
             m.d.comb += [
-                taps.x.eq(scan.tag.group * layout.per_word
+                taps.x.eq(times(scan.tag.group, layout.per_word)
                           + lookup(m, scan.index, [bit // layout.pitch for bit in bits], name="pixel")),
                 taps.channel.eq(lookup(m, scan.index, [bit % layout.pitch for bit in bits], name="channel")),
             ]
@@ -159,12 +159,15 @@ class AccumulatePath(wiring.Component):
 
         step = Signal(range(max(2, unit.error_frames)))
         m.d.comb += step.eq(0 if unit.static else scan.step)
+        m.submodules.walked = walked = Pipeline(
+            valid=taps.active, step=step, index=scan.index, address=scan.tag.address, final=scan.valid & scan.final)
+        own = walked[tap_latency(unit)]
         m.submodules.pipe = s = Pipeline(
-            valid=taps.active, row=taps.row, weight_base=taps.weight_base, word=taps.word, step=step, full=taps.full,
-            index=scan.index, address=scan.tag.address, final=scan.valid & scan.final)
+            valid=own.valid, row=taps.row, weight_base=taps.weight_base, word=taps.word, step=own.step, full=taps.full,
+            index=own.index, address=own.address, final=own.final)
         m.d.sync += [
-            self.error_address.eq(s[1].word * unit.error_frames + s[1].step),
-            self.position.eq(s[1].address * layout.scan_width + s[1].index),
+            self.error_address.eq(times(s[1].word, unit.error_frames) + s[1].step),
+            self.position.eq(times(s[1].address, layout.scan_width) + s[1].index),
         ]
         m.d.comb += [self.error_en.eq(s[2].valid), self.full.eq(s[2].full)]
         self._memory(m, s)

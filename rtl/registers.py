@@ -17,10 +17,9 @@ __all__ = ["MAGIC", "Region", "RegisterMap", "RegisterPort", "request_layout"]
 
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
-#: Cycles from the strobe of an access to its data: the unit, memory, output register, the choice of a lane, the border
-#: of the block, the answers of a block, the answer.
-#: Counters take longer.
-ACCESS_CYCLES = 9
+#: Cycles from the strobe of an access to its data: block, unit, memory, output register, the choice of a lane, border
+#: of the block, the answers of a block, the answer. Counters take longer.
+ACCESS_CYCLES = 10
 
 
 @dataclass(frozen=True, kw_only=True)

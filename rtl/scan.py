@@ -1,6 +1,6 @@
 """Event scan: from bitmaps to one event per cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,22 +23,22 @@ def first_set(m, bits, *, name, one_hot=False):
 
 
 def few(m, bits, *, name):
-    """How many of `bits` are set, three or more counted as three: a tree of gates with four inputs each."""
-    def table(inputs, values, place):
-        count = Signal(2, name=f"{name}_{place}")
-        with m.Switch(inputs):
-            for own in range(4):
-                with m.Case(*(index for index, value in enumerate(values) if min(3, value) == own)):
-                    m.d.comb += count.eq(own)
-        return count
+    """How many of `bits` are set, three or more counted as three: halves are added, all pairs of a level at once.
 
-    sums = [table(bits[i:i + 4], [index.bit_count() for index in range(1 << len(bits[i:i + 4]))], f"0_{i}")
-            for i in range(0, len(bits), 4)]
-    while len(sums) > 1:
-        pairs = [table(Cat(a, b), [(index & 3) + (index >> 2) for index in range(16)], f"{len(sums)}_{i}")
-                 for i, (a, b) in enumerate(zip(sums[0::2], sums[1::2]))]
-        sums = pairs + sums[2 * len(pairs):]
-    return sums[0]
+    Numbers of two bits side by side, in one signal for each of the two: a few gates per level, and a few operations of
+    a simulator.
+    """
+    low, high = bits, Const(0, len(bits))
+    while len(low) > 1:
+        width = (len(low) + 1) // 2
+        a, b, c, d, one, two = (Signal(width, name=f"{name}_{kind}_{width}")
+                                for kind in ("a", "b", "c", "d", "one", "two"))
+        m.d.comb += [
+            a.eq(low[:width]), b.eq(low[width:]), c.eq(high[:width]), d.eq(high[width:]),
+            two.eq(c | d | (a & b)), one.eq((a ^ b) | (c & (d | b)) | (d & a)),
+        ]
+        low, high = one, two
+    return Cat(low, high)
 
 
 class EventScan(wiring.Component):
@@ -254,8 +254,8 @@ class EventScan(wiring.Component):
         with m.If(~stays):
             m.d.sync += [
                 bits.eq(Mux(load, r.bits, 0 if self.whole else bits & ~lowest)),
-                self.event.eq(Mux(load, coming != 0, ~single)),
-                single.eq(1 if self.whole else Mux(load, coming <= 1, left <= 2)),
+                self.event.eq(Mux(load, coming.any(), ~single)),
+                single.eq(1 if self.whole else Mux(load, ~coming[1], ~left.all())),
             ]
 
         with m.If(self.start):

@@ -3,7 +3,7 @@
 from amaranth.hdl import Mux, Signal
 from amaranth.lib import data
 
-from .arithmetic import register
+from .arithmetic import register, times
 from .store import Store
 
 __all__ = ["keep_counts"]
@@ -17,7 +17,7 @@ def keep_counts(m, core, forward, backward):
         "recent": data.ArrayLayout(steps.bit_length(), unit.lanes),
     })
     m.submodules.count_store = store = Store(width=layout.size, depth=unit.batch * unit.words)
-    first = core.sample * unit.words if unit.batch > 1 else 0
+    first = times(core.sample, unit.words) if unit.batch > 1 else 0
     read = data.View(layout, store.read)
     write = Signal(layout)
     # Spikes are counted in the cycle after they stand, so that comparison and sums have a cycle each. The total of the
@@ -57,7 +57,7 @@ def keep_counts(m, core, forward, backward):
         place = Signal(range(max(2, unit.words)), name=f"place_{lane}")
         m.d.comb += [
             place.eq(register(m, backward.own_word, name=f"own_word_{lane}")),
-            target.eq(place * unit.lanes + lane == core.label),
+            target.eq(times(place, unit.lanes) + lane == core.label),
             backward.own[lane].eq(read.recent[lane] - Mux(target, steps, 0)),
         ]
     return store

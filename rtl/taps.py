@@ -4,6 +4,9 @@ from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.schedule import tap_latency
+from .arithmetic import register, times
+
 __all__ = ["TapWalk", "lookup"]
 
 
@@ -47,9 +50,9 @@ class TapWalk(wiring.Component):
     first, last : Out(1)
         First and last word of this input.
     full : Out(1)
-        Whether all lanes of the word hold a neuron.
+        Whether all lanes of the word hold a neuron; this and what follows, `tap_latency` cycles later.
     row : Out
-        Fan-in row of the weights.
+        Fan-in row of the weights; of a pooling, the bit in the pixel.
     weight_base : Out
         Where the rows of this channel word begin.
     word : Out
@@ -94,7 +97,6 @@ class TapWalk(wiring.Component):
         m.d.comb += [
             self.first.eq((by == 0) & (bx == 0) & (group == 0)),
             self.last.eq(y_last & x_last & group_last),
-            self.weight_base.eq(group_base),
         ]
         with m.If(self.active):
             m.d.sync += [
@@ -110,20 +112,29 @@ class TapWalk(wiring.Component):
                     m.d.sync += count.eq(Mux(last, 0, count + 1))
                 turns = turns & last
 
+        y, x, channel, by, bx, group, group_base, group_last = (
+            register(m, own, name=f"walked_{name}", stages=tap_latency(unit), reset=False) for name, own in (
+                ("y", self.y), ("x", self.x), ("channel", self.channel), ("by", by), ("bx", bx), ("group", group),
+                ("base", group_base), ("last", group_last)))
+
         def place(spans, index, unit_pitch, name):
             return lookup(m, index, [span.first * unit_pitch for span in spans], name=f"first_{name}")
 
         if unit.pool:
-            own = lookup(m, self.channel, [c // unit.lanes for c in range(unit.bitmap.pitch)], name="own_group")
-            m.d.comb += self.full.eq(own != unit.channel_words - 1)
+            group = lookup(m, channel, [c // unit.lanes for c in range(pitch)], name="own_group")
+            m.d.comb += [self.full.eq(group != unit.channel_words - 1), self.row.eq(channel)]
         else:
-            own = group
-            m.d.comb += self.full.eq(~group_last)
             # Each next output sees the input through a tap that is smaller by the stride.
-            tap_y = lookup(m, self.y, [span.tap * width * pitch for span in down], name="tap_y")
-            tap_x = lookup(m, self.x, [span.tap * pitch for span in across], name="tap_x")
-            m.d.comb += self.row.eq(tap_y + tap_x + self.channel
-                                    - by * (unit.stride * width * pitch) - bx * (unit.stride * pitch))
-        m.d.comb += self.word.eq(place(down, self.y, row_pitch, "y") + by * row_pitch
-                                 + place(across, self.x, unit.channel_words, "x") + bx * unit.channel_words + own)
+            tap_y = lookup(m, y, [span.tap * width * pitch for span in down], name="tap_y")
+            tap_x = lookup(m, x, [span.tap * pitch for span in across], name="tap_x")
+            m.d.comb += [
+                self.full.eq(~group_last),
+                self.row.eq(tap_y + tap_x + channel - times(by, unit.stride * width * pitch)
+                            - times(bx, unit.stride * pitch)),
+            ]
+        m.d.comb += [
+            self.weight_base.eq(group_base),
+            self.word.eq(place(down, y, row_pitch, "y") + times(by, row_pitch)
+                         + place(across, x, unit.channel_words, "x") + times(bx, unit.channel_words) + group),
+        ]
         return m

@@ -10,7 +10,7 @@ from ..golden.counters import unit_counters
 from ..golden.dropout import dropout_seeds
 from ..golden.schedule import product_latency
 from ..golden.units import clog2
-from .arithmetic import copies, multiply, register
+from .arithmetic import copies, multiply, register, times
 from .backward import BackwardPath, request_layout, window_layout
 from .counting import count_unit
 from .dot import DotPath
@@ -85,7 +85,7 @@ class UnitCore(wiring.Component):
         Requests to the unit above (layers that learn).
     count_en, count_word, counts : read port of the classifier's spike counts of the sample.
     port_en, port_velocity, port_write, port_address, port_lane, port_write_data, port_read_data
-        Weights or velocities, one at a time, while no pass runs; read data stand five cycles after `port_en` if lane
+        Weights or velocities, one at a time, while no pass runs; read data stand six cycles after `port_en` if lane
         and kind stand until then.
     lfsr_load, lfsr_lane, lfsr_state, lfsr_read : access to LFSR states (stochastic rounding only).
     dropout_load, dropout_lane, dropout_state, dropout_read : the same of those of dropout (only where there is any).
@@ -222,7 +222,7 @@ class UnitCore(wiring.Component):
     def _asked(self, m):
         """Requests of the unit below, and a cycle behind them what they read."""
         unit, request = self.unit, self.request
-        address = request.word * unit.error_frames + (self.offset + request.step)
+        address = times(request.word, unit.error_frames) + (self.offset + request.step)
         m.submodules.asked = asked = Pipeline(
             valid=request.valid, first=request.first, full=request.full, row=request.row,
             weight_address=(request.weight_base + request.row)[:len(request.weight_base)],
@@ -234,7 +234,7 @@ class UnitCore(wiring.Component):
         m.submodules.potential_store = potentials = Store(
             width=unit.lanes * unit.potential_width, depth=unit.batch * unit.words,
             style=self.config.hardware.memory.potential)
-        first = self.sample * unit.words if unit.batch > 1 else 0
+        first = times(self.sample, unit.words) if unit.batch > 1 else 0
         begins = copies(m, self.first_interval, unit.lanes, name="begins")
         read = data.View(forward.stored.shape(), potentials.read)
         m.d.comb += [
@@ -322,13 +322,15 @@ class UnitCore(wiring.Component):
         if unit.serves and unit.pool:
             row = asked[3 + product_latency(unit)].row
             lane_q = lookup(m, row, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
+        if unit.static and learning is not None:
+            updates = copies(m, busy["update"], unit.lanes, name="multiplies_errors")
         for lane in range(unit.lanes if unit.static or unit.serves else 0):
             other = unit.input_bits + 1 if unit.static else unit.error_width
             product = Signal(signed(unit.factor_width + other), name=f"product_{lane}", reset_less=True)
             if unit.static:
                 factor = Signal(signed(unit.factor_width), name=f"factor_{lane}", reset_less=True)
                 m.d.sync += factor.eq(weight.later[lane] if learning is None else Mux(
-                    busy["update"], error.later[lane], weight.later[lane]))
+                    updates[lane], error.later[lane], weight.later[lane]))
                 m.d.comb += product.eq(multiply(m, factor, value_q, name=f"times_{lane}"))
             elif unit.pool:
                 # An average reaches one channel only.

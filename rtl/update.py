@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import product_latency
-from .arithmetic import copies, fraction, half, register, saturate, scale, shift_floor, shift_nearest
+from .arithmetic import copies, fraction, half, register, saturate, scale, shift_floor, shift_nearest, times
 from .gradient import ApplyScan, gradient_layout
 from .pipeline import Pipeline
 from .scan import few, first_set
@@ -96,7 +96,7 @@ class UpdateScan(wiring.Component):
         # last word.
         steps, left, alone = Signal(frames), Signal(frames), Signal()
         step_bit, step = first_set(m, left, name="next_step")
-        several = few(m, next_steps, name="several") > 1
+        several = few(m, next_steps, name="several")[1]
         word, word_last = Signal(range(max(2, unit.words))), Signal()
         row_ends, rows, rows_end = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -119,7 +119,7 @@ class UpdateScan(wiring.Component):
             m.d.sync += known.eq(0)
         with m.If(self.valid):
             m.d.sync += [
-                left.eq(left & ~step_bit), self.first.eq(self.last), self.last.eq(few(m, left, name="few_left") <= 2)]
+                left.eq(left & ~step_bit), self.first.eq(self.last), self.last.eq(~few(m, left, name="few_left").all())]
             with m.If(self.last):
                 m.d.sync += [
                     left.eq(steps), self.last.eq(alone), word.eq(word + 1), word_last.eq(word == unit.words - 2),
@@ -298,7 +298,7 @@ class UpdatePath(wiring.Component):
         else:
             m.submodules.pipe = s = Pipeline(
                 valid=scan.valid, address=address,
-                position=(self.base * unit.bitmap.scan_width + scan.row)[:len(self.position)],
+                position=(times(self.base, unit.bitmap.scan_width) + scan.row)[:len(self.position)],
                 error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
                 last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
             last = {stage: s[stage + late].last for stage in (4, 5, 8)}

@@ -51,24 +51,40 @@ def weight_memory(m, core, forward, learning, asked, busy):
     return _stored(m, core, forward, learning.update, asked, busy)
 
 
+class _Port(NamedTuple):
+    """The register port of a `UnitCore` a cycle later: it comes from far, and goes to all lanes."""
+
+    en: object
+    velocity: object
+    write: object
+    address: object
+    lane: object
+    write_data: object
+
+    @classmethod
+    def of(cls, m, core):
+        return cls(*(register(m, getattr(core, f"port_{name}"), name=f"own_port_{name}", reset=name == "en")
+                     for name in cls._fields))
+
+
 def _stored(m, core, forward, update, asked, busy):
     """The weight memory: read by forward, update, the unit below, and the port; written by update and port."""
-    unit, lanes = core.unit, core.unit.lanes
+    unit, lanes, port = core.unit, core.unit.lanes, _Port.of(m, core)
     m.submodules.weight_store = weights = Store(
         width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
         style=core.config.hardware.memory.weight)
-    port_en = core.port_en & ~core.port_velocity
+    port_en = port.en & ~port.velocity
     # The block RAMs are spread over the chip: what is chosen for them is in registers before it goes there. Whose turn
     # it is stands in registers too, long before the first write, and the port has it while no pass runs.
     updates = copies(m, busy["update"], lanes, name="updates")
     read_address, write_address, write = (Signal.like(own, name=f"weight_{own.name}", reset_less=True) for own in (
         weights.read_address, weights.write_address, weights.write))
     m.d.sync += [
-        write_address.eq(Mux(busy["update"], update.write_address, core.port_address)),
+        write_address.eq(Mux(busy["update"], update.write_address, port.address)),
         *(write.word_select(lane, unit.weight_width).eq(
-            Mux(updates[lane], update.write[lane].as_unsigned(), core.port_write_data[:unit.weight_width]))
+            Mux(updates[lane], update.write[lane].as_unsigned(), port.write_data[:unit.weight_width]))
           for lane in range(lanes)),
-        read_address.eq(core.port_address),
+        read_address.eq(port.address),
     ]
     with m.If(busy["update"]):
         m.d.sync += read_address.eq(update.weight_address)
@@ -82,36 +98,36 @@ def _stored(m, core, forward, update, asked, busy):
             asked[1].valid if unit.serves else 0), name="weight_read_en")),
         weights.write_en.eq(
             register(m, update.write_en, name="update_writes").replicate(lanes)
-            | register(m, ((port_en & core.port_write) << core.port_lane)[:lanes], name="port_writes")),
+            | register(m, ((port_en & port.write) << port.lane)[:lanes], name="port_writes")),
         weights.read_address.eq(read_address), weights.write_address.eq(write_address), weights.write.eq(write),
     ]
     found = Read.of(m, weights, unit.weight_width, lanes, name="weight")
     # The address of an access stands until its answer.
-    m.d.sync += core.port_read_data.eq(select(m, found.later, core.port_lane, name="port_weight"))
+    m.d.sync += core.port_read_data.eq(select(m, found.later, port.lane, name="port_weight"))
     if unit.velocity_width:
-        _velocities(m, core, update)
+        _velocities(m, core, update, port)
     return found
 
 
-def _velocities(m, core, update):
+def _velocities(m, core, update, port):
     """The velocity memory: read and written by the update and by the port."""
     unit, width = core.unit, core.unit.velocity_width
     m.submodules.velocity_store = store = Store(
         width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=core.config.hardware.memory.weight)
-    port_en = core.port_en & core.port_velocity
+    port_en = port.en & port.velocity
     read = register(m, store.read, name="velocity_q", reset=False)
     m.d.comb += [
         store.read_en.eq(update.velocity_en | port_en),
-        store.read_address.eq(Mux(port_en, core.port_address, update.velocity_address)),
+        store.read_address.eq(Mux(port_en, port.address, update.velocity_address)),
         update.velocities.as_value().eq(read),
-        store.write_en.eq(Mux(update.velocity_write_en, ~0, (port_en & core.port_write) << core.port_lane)),
-        store.write_address.eq(Mux(update.velocity_write_en, update.velocity_write_address, core.port_address)),
+        store.write_en.eq(Mux(update.velocity_write_en, ~0, (port_en & port.write) << port.lane)),
+        store.write_address.eq(Mux(update.velocity_write_en, update.velocity_write_address, port.address)),
         store.write.eq(Mux(update.velocity_write_en, update.velocity_write.as_value(),
-                           core.port_write_data[:width].replicate(unit.lanes))),
+                           port.write_data[:width].replicate(unit.lanes))),
     ]
-    with m.If(core.port_velocity):
+    with m.If(port.velocity):
         m.d.sync += core.port_read_data.eq(select(
-            m, [read.word_select(lane, width).as_signed() for lane in range(unit.lanes)], core.port_lane,
+            m, [read.word_select(lane, width).as_signed() for lane in range(unit.lanes)], port.lane,
             name="port_velocity"))
 
 

@@ -83,8 +83,8 @@ def test_one_sample():
 def test_gradients_in_memory():
     """Added up after every interval, applied after the last; the memory is cleared before the first sample begins."""
     layer, classifier = IMAGE.units
-    # Three cycles until the first operation; eight stages of a product, the sum, and its write.
-    assert accumulate_cycles(layer, 3) == 3 + 3 + 8 + 2
+    # Three cycles until the first operation; the tables of the kernel; eight stages of a product, the sum, its write.
+    assert accumulate_cycles(layer, 3) == 3 + 3 + 1 + 8 + 2
     assert apply_cycles(layer) == 2 + 9 + 8
     assert update_cycles(classifier, 7) == 2 + (2 + 3) + 7 + 8  # two steps of one bitmap word
     schedule = Schedule(IMAGE, log=True)
@@ -92,13 +92,13 @@ def test_gradients_in_memory():
     begin, end = schedule.sample(
         [[Passes(4, (4,), (3,))] * 2, [Passes(2, (3,), (0,)), Passes(2, (3,), (7,))]], train=True)
     first = 10 + 19 + 13 + 11 + 20
-    assert (begin, end) == (10, first + 16 + 1 + 1 + 19 + 13 + 11 + 20 + (16 + 19) + 1 + 6)
+    assert (begin, end) == (10, first + 17 + 1 + 1 + 19 + 13 + 11 + 20 + (17 + 19) + 1 + 6)
     updates = [(p.interval, p.unit, p.first, p.last) for p in schedule.phases if p.kind == "update"]
-    assert updates == [(0, 0, first + 1, first + 16),
-                       (1, 0, first + 82, first + 116), (1, 1, first + 82, first + 103)]
-    assert schedule.counters["block0.layer0.cycles.update"] == 16 + 35
+    assert updates == [(0, 0, first + 1, first + 17),
+                       (1, 0, first + 83, first + 118), (1, 1, first + 83, first + 104)]
+    assert schedule.counters["block0.layer0.cycles.update"] == 17 + 36
     assert schedule.counters["block0.classifier.cycles.update"] == 22
-    assert schedule.counters["block0.cycles.update"] == 16 + 35
+    assert schedule.counters["block0.cycles.update"] == 17 + 36
     assert schedule.counters["block0.wait.input"] == 0
     # Long after reset nothing is cleared.
     assert Schedule(IMAGE, cleared=True).sample(

@@ -9,14 +9,15 @@ from amaranth.hdl import Module, Signal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeloom.golden.schedule import tap_latency
 from spikeloom.rtl.taps import TapWalk, lookup
 from strategies import simulate, small, spatial_units
 
 
 class Visit(NamedTuple):
-    """One cycle of the walk; a pool has no row and no weights."""
+    """One cycle of the walk; of a pool, the row is the channel, and there are no weights."""
 
-    row: int | None
+    row: int
     weight_base: int | None
     word: int
     first: bool
@@ -33,9 +34,9 @@ def expected_walk(unit, y, x, channel):
             if unit.kind != "dense" and not (0 <= tap_y < unit.kernel and 0 <= tap_x < unit.kernel):
                 continue
             groups = [channel // unit.lanes] if unit.pool else range(unit.channel_words)
-            row = channel if unit.kind == "dense" else (tap_y * unit.kernel + tap_x) * layout.pitch + channel
+            row = channel if unit.kind != "conv" else (tap_y * unit.kernel + tap_x) * layout.pitch + channel
             for group in groups:
-                found.append((None if unit.pool else row, None if unit.pool else group * unit.fan_rows,
+                found.append((row, None if unit.pool else group * unit.fan_rows,
                               (out_y * unit.shape_out[1] + out_x) * unit.channel_words + group,
                               group != unit.channel_words - 1))
     last = len(found) - 1
@@ -56,11 +57,16 @@ def rtl_walk(unit, inputs, pauses):
                 ctx.set(port, value)
             walk = []
             while not walk or not walk[-1].last:
+                first, last = (bool(ctx.get(port)) for port in (dut.first, dut.last))
+                late = tap_latency(unit)
+                if late:
+                    await ctx.tick()
                 walk.append(Visit(
-                    None if unit.pool else ctx.get(dut.row), None if unit.pool else ctx.get(dut.weight_base),
-                    ctx.get(dut.word), *(bool(ctx.get(port)) for port in (dut.first, dut.last, dut.full))))
+                    ctx.get(dut.row), None if unit.pool else ctx.get(dut.weight_base), ctx.get(dut.word),
+                    first, last, bool(ctx.get(dut.full))))
                 assert len(walk) <= unit.words, "the walk does not end"
-                await ctx.tick()
+                if not late:
+                    await ctx.tick()
             walks.append(walk)
 
     simulate(dut, bench)
