@@ -25,11 +25,12 @@ from spikeloom.synth.tools import SynthesisError
 
 
 class Row(NamedTuple):
-    """One core on some parts; `data` is ``digits``, ``mnist`` or empty."""
+    """One core on some parts; `data` is ``digits``, ``mnist`` or empty; MHz asked for, as with ``--frequency``."""
 
     config: Callable[[], Config]
     targets: tuple
     data: str = ""
+    frequency: float | None = None
 
 
 def lanes(count):
@@ -58,7 +59,7 @@ def lenet1_balanced():
 
 
 ROWS = [
-    *(Row(lambda count=count: lanes(count), ("ecp5-85", "xc7"), "digits") for count in (4, 8, 16, 32)),
+    *(Row(lambda count=count: lanes(count), ("ecp5-85", "xc7"), "digits", 110) for count in (4, 8, 16, 32)),
     Row(lambda: presets.find("mini"), ("ice40-up5k",), "digits"),
     Row(lambda: presets.find("mini").replace(name="mini_two_blocks", network={"block_length": 1}), ("ice40-up5k",),
         "digits"),
@@ -67,7 +68,7 @@ ROWS = [
     Row(lambda: dense(784, 200, 200, 10, count=20), ("xc7", "ecp5-85"), "mnist"),
     Row(lambda: dense(784, 128, 10), ("xc7", "ecp5-85"), "mnist"),
     Row(lambda: presets.find("lenet1"), ("xc7", "ecp5-85"), "mnist"),
-    Row(lenet1_balanced, ("ecp5-85",), "mnist"),
+    Row(lenet1_balanced, ("ecp5-85",), "mnist", 75),
 ]
 COLUMNS = ("core", "target", "lanes", "LUT", "LUT per lane", "FF", "block RAM", "DSP", "MHz (seeds)",
            "cycles per sample: training, inference", "samples/s: training, inference", "10⁶ additions/s", "memories")
@@ -115,7 +116,8 @@ def main():
         for name in targets:
             target = find_target(name)
             try:
-                report = implement(config, target, root=args.build_dir / "cache", seeds=args.seeds, step=log.print)
+                report = implement(config, target, root=args.build_dir / "cache", seeds=args.seeds,
+                                   frequency=row.frequency, step=log.print)
             except SynthesisError as error:  # the other rows are worth their time
                 log.print(f"{config.name} on {name}: {error}")
                 table.add_row(config.name, name, *[NOTHING] * (len(COLUMNS) - 3), "failed")

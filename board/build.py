@@ -18,6 +18,7 @@ from ..golden.checkpoint import write_atomically
 from ..golden.config import ConfigError
 from ..rtl.host import RESPONSE_BYTES, Answer, Packets
 from ..rtl.uart import LEAST_DIVISOR
+from ..synth.netlist import wrong_nets
 from .boards import BOARDS, BoardTop
 
 __all__ = ["BoardError", "Built", "Job", "build", "divide", "prepare"]
@@ -177,13 +178,17 @@ def build(job, folder, *, tick=None):
     job.plan.extract(str(work))
     if _run(work, f"{job.plan.script}.sh", job.environment, job.products, tick):
         raise BoardError(f"{name} {_reason(work, job.products, report['device'])}; see {work}")
+    netlist, *_, bitstream = job.products
+    wrong = wrong_nets(json.loads((work / netlist).read_text()),
+                       (work / netlist).with_suffix(".rpt").read_text(errors="replace"))
+    if wrong:
+        raise BoardError(f"{name} cannot be built: the netlist of yosys is wrong, two drivers: {wrong[0]}; see {work}")
     found = json.loads((work / "report.json").read_text())
     achieved = min(own["achieved"] for own in found["fmax"].values())
     if achieved < clock:
         raise BoardError(f"{name} misses the clock of the board: {clock:g} MHz is asked, {achieved:.2f} MHz reached "
                          f"with seed {report['seed']}; see {work}")
     report = report | {"achieved_mhz": achieved, "utilisation": found["utilization"]}
-    *_, bitstream = job.products
     paths = folder / f"{job.title}{Path(bitstream).suffix}", folder / f"{job.title}.json"
     write_atomically(paths[0], (work / bitstream).read_bytes())
     write_atomically(paths[1], json.dumps(report, indent=1) + "\n")

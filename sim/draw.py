@@ -118,11 +118,31 @@ def _drop(r, document):
     return {**document, "layers": layers}
 
 
+def _widen(r, document):
+    """`document`, in some draws with wide numbers: factors that are multiplied in parts, constants of many digits."""
+    if r.random() < 0.6:
+        return document
+    neuron, numbers, pixels = dict(document["neuron"]), dict(document["numbers"]), dict(document["input"])
+    if r.random() < 0.6:
+        fraction = r.randint(8, 18)
+        numbers["weight"] = {"width": fraction + r.randint(1, 6), "fraction": fraction}
+        numbers["potential"] = {"width": fraction + r.randint(2, 6), "fraction": fraction}
+    if r.random() < 0.6:
+        numbers["error"] = {"width": r.randint(15, 24), "fraction": r.randint(2, 14)}
+    if r.random() < 0.4:
+        neuron["leak"] = {"form": "multiply", "multiplier": r.randint(0, 1 << 12), "shift": 12}
+    if pixels["kind"] == "frame" and r.random() < 0.4:
+        pixels["bits"] = r.randint(7, 16)
+    update = {**document["update"], **({"multiplier": r.randint(1, 255)} if r.random() < 0.4 else {})}
+    return {**document, "neuron": neuron, "numbers": numbers, "input": pixels, "update": update}
+
+
 def draw(seed):
     """A valid random configuration, the same for the same seed."""
-    r, dropping = random.Random(seed), random.Random(f"dropout {seed}")  # apart: one does not shift the other
+    # Apart: one does not shift the other.
+    r, dropping, widening = (random.Random(own) for own in (seed, f"dropout {seed}", f"widths {seed}"))
     while True:
         try:
-            return parse(_drop(dropping, _try(r, spatial=seed % 2 == 1)))
+            return parse(_widen(widening, _drop(dropping, _try(r, spatial=seed % 2 == 1))))
         except ConfigError:
             continue

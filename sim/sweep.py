@@ -9,8 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from .build import SimulationError
-from .cosim import Batch, Mismatch, cosimulate
+from .cosim import Batch, cosimulate
 from .draw import draw
 
 __all__ = ["check", "stimulus"]
@@ -77,8 +76,8 @@ def main():
     def one(seed):
         try:
             return True, check(seed, root=args.build_dir, folder=args.build_dir / "sweep")
-        except (Mismatch, SimulationError) as error:
-            return False, (f"seed {seed}: {error}; again with: "
+        except Exception as error:  # a generator that gives up is a finding like a difference
+            return False, (f"seed {seed}: {type(error).__name__}: {error}; again with: "
                            f"python -m spikeloom.sim.sweep --seed {seed} --count 1")
 
     with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(args.jobs) as pool:

@@ -1,6 +1,7 @@
 """Configuration -> netlist, placement, routing; and what was found: resources by unit, memories, frequency."""
 
 import hashlib
+import inspect
 import json
 import re
 import statistics
@@ -8,8 +9,9 @@ import statistics
 from ..gen.generate import generate_text, sidecar
 from ..golden.checkpoint import write_atomically
 from ..rtl.core import Core
+from . import multipliers, netlist
 from .memory import place_memories
-from .netlist import amounts, count_cells, driven_twice, memory_cells
+from .netlist import amounts, count_cells, memory_cells
 from .pins import pins_text, port_bits
 from .targets import RESOURCES
 from .tools import SynthesisError, run_once, tool_versions
@@ -18,6 +20,9 @@ __all__ = ["check_memories", "implement", "parse_route", "script", "usage"]
 
 #: What Yosys writes itself: behind ABC, its standard output is gone.
 LOG = "synthesis.log"
+#: Rounds of a router that looks for shorter ways; where there are any, a core of the whole chip takes about 40.
+ROUNDS = 100
+ROUND = re.compile(r"^Info:\s+iter=\d+ wires=", re.MULTILINE)
 #: What a router says when a design is too large for the chip; every other error is a failure.
 TOO_LARGE = re.compile(r"no Bels remaining|[Uu]nable to place cell|[Uu]nable to find legal placement|utilisation limit|"
                        r"[Ff]ailed to (place|expand|find)|too many")
@@ -40,26 +45,24 @@ def script(config, target, top, placed):
         module = max((name for name in [core, *kept] if full.startswith(f"{name}.")), key=len)
         lines.append(f'setattr -set ram_style "{own.kind}" {module}/{full[len(module) + 1:]}.* {module}/t:$mem_v2 %i')
     lines.append(f"{command} -run {target.family.map_memory}: -json netlist.json")
-    if target.family.finish:
-        lines.append(f"# then {target.family.finish.__name__}")  # for the hash of what went in
+    # What is done to the netlist then is not Yosys' business, but part of what goes in.
+    then = "".join(inspect.getsource(module) for module in (multipliers, netlist))
+    lines.append(f"# then {hashlib.sha256(then.encode()).hexdigest()}")
     return "\n".join(lines) + "\n"
 
 
 def _count(folder, family):
     """Finish the netlist, and leave the counts beside it: it is a hundred times as large."""
-    netlist = folder / "netlist.json"
-    if not netlist.exists():
+    path = folder / "netlist.json"
+    if not path.exists():
         raise SynthesisError(f"yosys wrote no netlist; see {folder / LOG}")
-    found = json.loads(netlist.read_text())
-    # Yosys 0.70 has been seen to join two registers of different inputs (`gen.generate.NAME`), and a register with a
-    # constant (`ICE40_PREPARE`), which it calls a warning.
-    log = (folder / LOG).read_text(errors="replace")
-    twice = driven_twice(found) + re.findall(r"Driver-driver conflict for (.*)", log)
-    if twice:
-        raise SynthesisError(f"the netlist of yosys is wrong, two drivers: {twice[0]}; see {folder / LOG}")
+    found = json.loads(path.read_text())
+    wrong = netlist.wrong_nets(found, (folder / LOG).read_text(errors="replace"))
+    if wrong:
+        raise SynthesisError(f"the netlist of yosys is wrong, two drivers: {wrong[0]}; see {folder / LOG}")
     if family.finish:
         family.finish(found)
-        write_atomically(netlist, json.dumps(found))
+        write_atomically(path, json.dumps(found))
     modules, rams = count_cells(found, family)
     write_atomically(folder / "cells.json", json.dumps({"modules": modules, "rams": rams}))
 
@@ -95,18 +98,36 @@ def parse_route(report):
         "logic_ns": round(delays[False], 3), "routing_ns": round(delays[True], 3)}}
 
 
-def _route(netlist, target, seed, root):
-    """One seed: where it ended, what it used of the chip, and whether it went through."""
-    folder, good = run_once(
-        root, target.router, files={"netlist.json": netlist}, accepts=lambda log: bool(TOO_LARGE.search(log)),
-        arguments=[*target.arguments, "--freq", str(target.frequency), "--seed", str(seed), "--timing-allow-fail",
-                   "--json", "netlist.json", "--report", "report.json"])
-    text = (folder / f"{target.router}.log").read_text(errors="replace")
+def _pack(path, target, root):
+    """What a core needs of the chip: where that is more than there is, not every placer comes to an end."""
+    folder, _ = run_once(
+        root, target.router, files={"netlist.json": path}, accepts=lambda log: bool(TOO_LARGE.search(log)),
+        arguments=[*target.arguments, "--pack-only", "--json", "netlist.json"])
+    return usage((folder / f"{target.router}.log").read_text(errors="replace"))
+
+
+def _route(path, target, seed, root, frequency):
+    """One seed: how fast it is, or why it failed; if `frequency` is too much to ask for, as fast as it gets."""
+    def attempt(*options, hopeless=None):
+        return run_once(
+            root, target.router, files={"netlist.json": path}, accepts=lambda log: bool(TOO_LARGE.search(log)),
+            hopeless=hopeless, arguments=[
+                *target.arguments, *options, "--freq", f"{frequency or target.frequency:g}", "--seed", str(seed),
+                "--timing-allow-fail", "--json", "netlist.json", "--report", "report.json"])
+
+    def rounds_are_over(log):
+        return len(ROUND.findall(log)) > ROUNDS
+
+    good = False
+    if frequency and target.insistent:
+        folder, good = attempt(*target.insistent, hopeless=rounds_are_over)
+    if not good:
+        folder, good = attempt()
     if good:
-        report = json.loads((folder / "report.json").read_text())
-        return {"seed": seed, **parse_route(report)}, report["utilization"]
+        return {"seed": seed, **parse_route(json.loads((folder / "report.json").read_text()))}
+    text = (folder / f"{target.router}.log").read_text(errors="replace")
     error = next(line for line in text.splitlines() if line.startswith("ERROR:") and TOO_LARGE.search(line))
-    return {"seed": seed, "failure": error.removeprefix("ERROR:").strip()}, usage(text)
+    return {"seed": seed, "failure": error.removeprefix("ERROR:").strip()}
 
 
 def _units(config, modules, family):
@@ -175,7 +196,7 @@ def check_memories(rows, total, strays):
     ]
 
 
-def implement(config, target, *, root, seeds=3, step=lambda text: None):
+def implement(config, target, *, root, seeds=3, frequency=None, step=lambda text: None):
     """Synthesize, place and route a core.
 
     Parameters
@@ -186,6 +207,9 @@ def implement(config, target, *, root, seeds=3, step=lambda text: None):
         Folder of what tools wrote, by content.
     seeds : int
         Seeds of placement, from 1 on.
+    frequency : float, optional
+        MHz that the core has to reach: on ECP5, the router then tries for up to `ROUNDS` rounds to route what is too
+        slow anew. If it fails, or nothing is asked for, the core is as fast as it gets with the aim of the target.
     step : callable
         Hears of every step that is done, as a line of text; 2 + `seeds` steps, 2 without a router.
 
@@ -238,30 +262,25 @@ def implement(config, target, *, root, seeds=3, step=lambda text: None):
         "memories": memories, "checks": check_memories(memories, total, cells[""]),
     }
     if target.router:
-        report |= _routes(config, target, folder / "netlist.json", seeds, root, step)
+        report |= _routes(config, target, folder / "netlist.json", seeds, frequency, root, step)
     return report
 
 
-def _routes(config, target, netlist, seeds, root, step):
+def _routes(config, target, path, seeds, frequency, root, step):
     """The part of the report that placement and routing give."""
-    runs, used = [], {}
-    for seed in range(1, seeds + 1):
-        run, used = _route(netlist, target, seed, root)
+    runs, used = [], _pack(path, target, root)
+    overuse = [{"resource": name, "needed": own["used"], "available": own["available"]} for name, own in used.items()
+               if own["used"] > own["available"]]
+    for seed in range(1, seeds + 1) if not overuse else ():
+        run = _route(path, target, seed, root, frequency)
         runs.append(run)
         step(f"{config.name}: seed {seed}, " + (f"{run['frequency_mhz']:.1f} MHz" if "frequency_mhz" in run else
                                                 run["failure"]))
-        if "failure" in run and _overuse(used):  # no seed makes a chip larger
-            break
     routed = [run for run in runs if "frequency_mhz" in run]
-    found = {"fits": len(routed) == seeds, "overuse": _overuse(used), "goal_mhz": target.frequency, "seeds": runs,
+    found = {"fits": len(routed) == seeds, "overuse": overuse, "goal_mhz": frequency or target.frequency, "seeds": runs,
              "utilization": {name: own for name, own in used.items() if own["used"]}}
     if routed:
         median = statistics.median_low(run["frequency_mhz"] for run in routed)
         found |= {"frequency_mhz": median, "critical_path": next(
             run["critical_path"] for run in routed if run["frequency_mhz"] == median)}
     return found
-
-
-def _overuse(used):
-    return [{"resource": name, "needed": own["used"], "available": own["available"]} for name, own in used.items()
-            if own["used"] > own["available"]]

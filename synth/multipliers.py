@@ -15,7 +15,9 @@ def absorb_registers(netlist):
 
     A factor is taken over if every bit of it that is not zero comes from a register, a product if nothing but registers
     reads it, one for each bit; all without enable and reset, and of one clock. The multiplier has a register at each
-    factor and at the product: none of the ways there and back shares a cycle with the multiplication any more.
+    factor and at the product: none of the ways there and back shares a cycle with the multiplication any more. Factors
+    are taken over together or not at all: nextpnr times a multiplier with registers at one of them only as if it had
+    none. What is in a multiplier already stays there.
 
     Parameters
     ----------
@@ -50,8 +52,9 @@ def _absorb(module):
         own["port_directions"] |= dict.fromkeys(("CLK0", "CE0", "RST0"), "input")
         own["parameters"] |= {f"REG_{side}_CLK": "CLK0", f"REG_{side}_CE": "CE0", f"REG_{side}_RST": "RST0"}
 
-    def fits(own, names):
-        if not names or None in names:
+    def fits(own, names, *sides):
+        if not names or None in names or any(
+                own["parameters"].get(f"REG_{side}_CLK", "NONE") != "NONE" for side in sides):
             return False
         clocks = {cells[name]["connections"]["CLK"][0] for name in names}
         return len(clocks | set(own["connections"].get("CLK0", ()))) == 1
@@ -61,19 +64,20 @@ def _absorb(module):
         bits = {port: own["connections"][port][0] for port in own["connections"]}
         product = {port: bit for port, bit in bits.items() if _digits(port, "P") and readers[bit]}
         sinks = [behind.get(bit) for bit in product.values()]
-        if fits(own, sinks) and all(readers[bit] == 1 for bit in product.values()):
+        if fits(own, sinks, "OUTPUT") and all(readers[bit] == 1 for bit in product.values()):
             take(own, sinks, "OUTPUT", {port: cells[sink]["connections"]["Q"] for port, sink in zip(product, sinks)})
             gone.update(sinks)
             for sink in sinks:
                 del registers[cells[sink]["connections"]["Q"][0]]  # it cannot be in the next multiplier too
-        for factor in "AB":
-            inputs = {port: bit for port, bit in bits.items() if _digits(port, factor) and bit != "0"}
-            sources = [registers.get(bit) for bit in inputs.values()]
-            if fits(own, sources):
-                before = {port: cells[source]["connections"]["DI"] for port, source in zip(inputs, sources)}
-                take(own, sources, f"INPUT{factor}", before)
-                readers.subtract(inputs.values())
-                readers.update(bit for bit, in before.values())
+        inputs = {port: bit for port, bit in bits.items() if (_digits(port, "A") or _digits(port, "B")) and bit != "0"}
+        sources = [registers.get(bit) for bit in inputs.values()]
+        if fits(own, sources, "INPUTA", "INPUTB") and {port[0] for port in inputs} == {"A", "B"}:
+            before = {port: cells[source]["connections"]["DI"] for port, source in zip(inputs, sources)}
+            for factor in "AB":
+                take(own, sources, f"INPUT{factor}", {
+                    port: source for port, source in before.items() if port[0] == factor})
+            readers.subtract(inputs.values())
+            readers.update(bit for bit, in before.values())
     gone.update(name for bit, name in registers.items() if not readers[bit])
     for name in gone:
         del cells[name]

@@ -1,10 +1,11 @@
 """Counts of cells in the netlist that Yosys writes, by instance of the modules that kept their place."""
 
+import re
 from collections import Counter
 
 from .targets import RESOURCES
 
-__all__ = ["amounts", "count_cells", "driven_twice", "memory_cells"]
+__all__ = ["amounts", "count_cells", "driven_twice", "memory_cells", "wrong_nets"]
 
 
 def count_cells(netlist, family):
@@ -57,6 +58,15 @@ def driven_twice(netlist):
         twice = {bit for bit, count in drivers.items() if count > 1}
         found += [f"{name}.{net}" for net, own in module.get("netnames", {}).items() if twice & set(own["bits"])]
     return found
+
+
+def wrong_nets(netlist, log):
+    """Nets of a netlist that cannot be right: with two drivers, or of which the log of Yosys says so.
+
+    Yosys 0.70 has been seen to join two registers of different inputs (`gen.generate.NAME`), and a register with a
+    constant, which it calls a warning.
+    """
+    return driven_twice(netlist) + re.findall(r"Driver-driver conflict for (.*)", log)
 
 
 def amounts(cells, family):

@@ -88,8 +88,10 @@ class Target:
         Program that places and routes, as its package is called; empty where there is none.
     arguments : tuple of str
         Its options for this chip.
+    insistent : tuple of str
+        Its options where a frequency is asked for: it goes on until no path is too long, so that it may never end.
     frequency : int
-        MHz that it shall aim for.
+        MHz that it shall aim for otherwise.
     pins : int
         Pins of the package that a design can use; more ports than that are put behind a shift register.
     """
@@ -99,6 +101,7 @@ class Target:
     family: Family
     router: str = ""
     arguments: tuple = ()
+    insistent: tuple = ()
     frequency: int = 0
     pins: int = 1 << 30
 
@@ -151,6 +154,8 @@ XC7 = Family(
 
 #: The negotiating router; the other one took twenty minutes and more for what this one does in one.
 ROUTER = "--router", "router2"
+#: It then routes paths that are too long again.
+INSISTENT = ("--tmg-ripup",)
 #: The electrostatic placer: of `digits`, it needs three quarters of the wire that the default one needs. On the smaller
 #: chip it has put the clock at a pin without a way to the clock network.
 PLACER = "--placer", "static"
@@ -159,10 +164,10 @@ PLACER = "--placer", "static"
 TARGETS = {target.name: target for target in (
     Target(name="ecp5-25", device="LFE5U-25F, CABGA381, speed grade 6", family=ECP5, router="nextpnr-ecp5", pins=197,
            arguments=("--25k", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained", *ROUTER),
-           frequency=125),
+           insistent=INSISTENT, frequency=125),
     Target(name="ecp5-85", device="LFE5U-85F, CABGA756, speed grade 6", family=ECP5, router="nextpnr-ecp5", pins=365,
            arguments=("--85k", "--package", "CABGA756", "--speed", "6", "--lpf-allow-unconstrained", *PLACER, *ROUTER),
-           frequency=125),
+           insistent=INSISTENT, frequency=125),
     Target(name="ice40-up5k", device="iCE40UP5K, SG48", family=ICE40, router="nextpnr-ice40", pins=39,
            arguments=("--up5k", "--package", "sg48", "--pcf-allow-unconstrained"), frequency=25),
     Target(name="xc7", device="7 series, synthesis only", family=XC7),

@@ -12,6 +12,9 @@ from filelock import FileLock
 
 __all__ = ["SynthesisError", "find_tool", "run_once", "tool_versions"]
 
+#: Seconds between two looks at the log of a tool that may have to be stopped.
+PATIENCE = 1.0
+
 
 class SynthesisError(RuntimeError):
     """A tool is missing or failed; the message names the tool and its log."""
@@ -41,7 +44,7 @@ def tool_versions(*names):
     return {f"yowasp-{name}": find_tool(name)[1] for name in names}
 
 
-def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: False):
+def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: False, hopeless=None):
     """Run `tool` in the folder of its content below `root`, unless it did so before.
 
     A run that was interrupted left no mark and is made again. Two processes that want the same wait for each other.
@@ -60,6 +63,8 @@ def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: F
         Takes the folder after a good run and before the mark.
     accepts : callable
         Takes the log of a run that ended with an error; whether that is a result.
+    hopeless : callable, optional
+        Takes the log of a run that lasts; whether it can be stopped, which is a result too.
 
     Returns
     -------
@@ -86,15 +91,31 @@ def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: F
                     os.link(source, folder / name)  # netlists are large
                 else:
                     (folder / name).write_text(source)
-            with log.open("wb") as output:
-                done = subprocess.run([command, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output,
-                                      stderr=subprocess.STDOUT, check=False)
-            if done.returncode and not accepts(log.read_text(errors="replace")):
+            status, stopped = _run([command, *arguments], log, hopeless)
+            if status and not stopped and not accepts(log.read_text(errors="replace")):
                 raise SynthesisError(f"{tool} failed{_reason(log)}")
-            if finish and not done.returncode:
+            if finish and not status:
                 finish(folder)
-            mark.write_text(str(done.returncode))
+            mark.write_text(str(status))
         return folder, mark.read_text() == "0"
+
+
+def _run(command, log, hopeless):
+    """Exit status of a command in the folder of its log, and whether it was stopped because it was `hopeless`."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT)
+        try:
+            while True:
+                try:
+                    return process.wait(PATIENCE if hopeless else None), False
+                except subprocess.TimeoutExpired:
+                    if hopeless(log.read_text(errors="replace")):
+                        return 1, True
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
 
 def _reason(log):

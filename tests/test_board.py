@@ -37,10 +37,14 @@ ROUTED = """echo '{"fmax": {"clk": {"achieved": %s, "constraint": 12}},
   "utilization": {"ICESTORM_LC": {"used": 4, "available": 5280}}}' > report.json
 : > little_icebreaker.asc
 """
+#: A synthesis of nothing.
+SYNTHESIZED = """echo '{"modules": {}}' > little_icebreaker.json
+echo %s > little_icebreaker.rpt
+"""
 
 
 def test_report_and_bitstream(tools, tmp_path):
-    tools(YOSYS=": > little_icebreaker.json", NEXTPNR_ICE40=ROUTED % 40, ICEPACK="echo bits > little_icebreaker.bin")
+    tools(YOSYS=SYNTHESIZED % "", NEXTPNR_ICE40=ROUTED % 40, ICEPACK="echo bits > little_icebreaker.bin")
     done = []
     built = build(prepare(CONFIG, "icebreaker", baud=500_000, seed=3), tmp_path / "out", tick=done.append)
     assert built.bitstream.read_bytes() == b"bits\n"
@@ -65,9 +69,11 @@ def test_report_and_bitstream(tools, tmp_path):
      r"little does not fit iCE40UP5K: 6,000 ICESTORM_LC, there are 5,280; see .*work"),
     ({"YOSYS": "echo 'ERROR: no such cell.'; exit 1"}, r"little cannot be built: no such cell\.; see .*work"),
     ({"ICEPACK": "exit 7"}, "little cannot be built; see"),
+    ({"YOSYS": SYNTHESIZED % "Warning: Driver-driver conflict for x"},
+     "little cannot be built: the netlist of yosys is wrong, two drivers: x; see .*work"),
 ])
 def test_failures_leave_what_was_there(scripts, message, tools, tmp_path):
-    tools(**{"YOSYS": "", "NEXTPNR_ICE40": ROUTED % 40, "ICEPACK": "echo new > little_icebreaker.bin"} | scripts)
+    tools(**{"YOSYS": SYNTHESIZED % "", "NEXTPNR_ICE40": ROUTED % 40, "ICEPACK": "echo new > little_icebreaker.bin"} | scripts)
     (tmp_path / "out").mkdir()
     before = tmp_path / "out" / "little-icebreaker.bin"
     before.write_text("before")

@@ -18,7 +18,7 @@ from spikeloom.sim.training import train_rtl
 from strategies import small
 
 
-@pytest.mark.parametrize("seed", [5, 10, 11, 20, 27])
+@pytest.mark.parametrize("seed", [5, 10, 11, 20, 27, 523])
 def test_drawn(seed, models, tmp_path):
     """A few of the configurations that `python -m spikeloom.sim.sweep` draws, pauses included."""
     assert check(seed, root=models, folder=tmp_path).endswith("no difference")

@@ -118,36 +118,47 @@ def test_a_register_between_two_multipliers_moves_into_one(first):
     """Whichever is seen first."""
     netlist = multiplied({}, {}, {}, out=(31, 40))
     cells = netlist["modules"]["core"]["cells"]
-    second = {"type": "MULT18X18D", "parameters": {}, "connections": {"A0": [30], "B0": ["1"], "P0": [40]},
+    second = {"type": "MULT18X18D", "parameters": {}, "connections": {"A0": [30], "B0": [31], "P0": [40]},
               "port_directions": {"A0": "input", "B0": "input", "P0": "output"}}
     netlist["modules"]["core"]["cells"] = cells | {"second": second} if first else {"second": second} | cells
     assert absorb_registers(netlist) == (5 if first else 4)
     cells = netlist["modules"]["core"]["cells"]
     driven = {bit for cell in cells.values() for port, own in cell["port_directions"].items() if own == "output"
               for bit in cell["connections"][port]}
-    assert {cells["second"]["connections"]["A0"][0], 31, 40} <= driven
+    assert {cells["second"]["connections"][factor][0] for factor in ("A0", "B0")} | {31, 40} <= driven
 
 
-@pytest.mark.parametrize("zero", ["A", "B"])
-def test_a_factor_of_zeros_has_no_registers(zero):
-    """The product still has."""
+@pytest.mark.parametrize("factor", ["A", "B"])
+@pytest.mark.parametrize("constant", ["0", "1"])
+def test_factors_move_together(factor, constant):
+    """Where one is a constant, the other one stays outside; the product moves."""
     netlist = multiplied({}, {}, {}, out=(30, 31))
     own = netlist["modules"]["core"]["cells"]["product"]
-    own["connections"] |= {port: ["0"] for port in own["connections"] if port[0] == zero}
+    own["connections"] |= {port: [constant] for port in own["connections"] if port[0] == factor}
     absorb_registers(netlist)
-    assert {name.split("_")[1] for name in own["parameters"]} == {"OUTPUT", {"A": "INPUTB", "B": "INPUTA"}[zero]}
+    assert {name.split("_")[1] for name in own["parameters"]} == {"OUTPUT"}
+
+
+def test_what_moved_stays():
+    """Registers before those that are in the multiplier already are others."""
+    netlist = multiplied({}, {}, {}, out=(30, 31))
+    cells = netlist["modules"]["core"]["cells"]
+    cells |= {f"before_{d}": flip_flop(d + 20, d) for d in (20, 21, 22)}
+    assert absorb_registers(netlist) == 5
+    moved = json.dumps(netlist)
+    assert absorb_registers(netlist) == 0 and json.dumps(netlist) == moved
 
 
 @pytest.mark.parametrize("changes, out, moved", [
-    (({"CEMUX": "CE"}, {}, {}), (), {"INPUTB", "OUTPUT"}),  # an enable
-    (({}, {"LSR": 9}, {}), (), {"INPUTA", "OUTPUT"}),       # a reset
+    (({"CEMUX": "CE"}, {}, {}), (), {"OUTPUT"}),            # an enable
+    (({}, {"LSR": 9}, {}), (), {"OUTPUT"}),                 # a reset
     (({}, {}, {"REGSET": "SET"}), (), {"INPUTA", "INPUTB"}),
     (({}, {}, {}), (13,), {"INPUTA", "INPUTB"}),            # the product is read as it is
-    (({"CLK": 3}, {}, {}), (), {"INPUTB", "OUTPUT"}),       # two clocks in a factor
-    (({}, {"CLK": 3}, {}), (), {"INPUTA", "OUTPUT"}),       # another clock than that of the product
+    (({"CLK": 3}, {}, {}), (), {"OUTPUT"}),                 # two clocks in a factor
+    (({}, {"CLK": 3}, {}), (), {"OUTPUT"}),                 # another clock than that of the product
 ])
 def test_registers_stay_outside_multipliers(changes, out, moved):
-    """Each side for itself."""
+    """Factors and product each for themselves."""
     netlist = multiplied(*changes, out=out)
     absorb_registers(netlist)
     own = netlist["modules"]["core"]["cells"]["product"]

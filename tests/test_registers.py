@@ -54,7 +54,7 @@ def test_registers_that_never_change():
     regions = RegisterMap(CONFIG).regions
     names = ["identification", "configuration", "status", "control"]
     found = accesses(CONFIG, [(regions[name].base, None) for name in names], pause=3)
-    assert found == [(MAGIC, 15), (int(CONFIG.hash[:8], 16), 15), (1, 15), (0, 15)]
+    assert found == [(MAGIC, 16), (int(CONFIG.hash[:8], 16), 16), (1, 16), (0, 16)]
 
 
 def test_state_after_reset():
@@ -84,16 +84,16 @@ def test_everything_written_is_kept_apart():
     places = source.sample(sorted(values), len(values))
     found = accesses(CONFIG, [*((address, values[address]) for address in places),
                               *((address, None) for address in values)])
-    assert found[:len(values)] == [(0, 15)] * len(values)
-    assert found[len(values):] == [(value % 2**32, 15) for value in values.values()]  # sign extended
+    assert found[:len(values)] == [(0, 16)] * len(values)
+    assert found[len(values):] == [(value % 2**32, 16) for value in values.values()]  # sign extended
 
 
 def test_time_is_read_in_one_piece():
     """Reading the low word latches the high one; the difference of two readings is the time between."""
     base = RegisterMap(CONFIG).regions["time"].base
     low, high, later = read(CONFIG, [base, base + 1, base])
-    # An access takes thirteen cycles, and one until its answer is taken.
-    assert (high, later - low) == (0, 2 * 15)
+    # An access takes fifteen cycles, and one until its answer is taken.
+    assert (high, later - low) == (0, 2 * 16)
 
 
 def test_what_is_no_register_reads_zero():
@@ -102,7 +102,7 @@ def test_what_is_no_register_reads_zero():
                                                                                   region.base + region.size)}
     free = [address for address in range(1 << registers.address_bits) if address not in used][:5]
     assert free
-    assert accesses(CONFIG, [(address, value) for address in free for value in (0xFFFF, None)]) == [(0, 15)] * 2 * len(
+    assert accesses(CONFIG, [(address, value) for address in free for value in (0xFFFF, None)]) == [(0, 16)] * 2 * len(
         free)
 
 

@@ -184,6 +184,15 @@ def test_an_accepted_failure_is_a_result(tool):
     assert tool.count() == 1
 
 
+def test_a_hopeless_run_is_stopped(tool, monkeypatch):
+    monkeypatch.setattr(tools, "PATIENCE", 0.05)
+    tool.behave("while true; do echo round; sleep 0.01; done\n")
+    assert [tool(hopeless=lambda log: log.count("round") > 3)[1] for _ in range(2)] == [False, False]
+    assert tool.count() == 1
+    tool.behave("cat in > out\n")
+    assert tool("b", hopeless=lambda log: False)[1]
+
+
 def test_a_missing_tool_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(tools.SynthesisError, match=r"^yowasp-none is missing; install it with: pip install "):
@@ -230,8 +239,35 @@ def test_every_unit_has_its_row(routed):
 
 @needs("yosys", "nextpnr-ecp5")
 def test_the_same_core_again_runs_nothing(routed, root, monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda *words, **options: pytest.fail(f"runs {words}"))
+    monkeypatch.setattr(tools, "_run", lambda *words: pytest.fail(f"runs {words}"))
     assert flow.implement(parse(SMALL), TARGETS["ecp5-25"], root=root, seeds=1) == routed
+
+
+@needs("yosys", "nextpnr-ecp5")
+def test_a_frequency_is_asked_for(routed, root):
+    """What can be reached is; what cannot is given up, and the core is as fast as without."""
+    reached = flow.implement(parse(SMALL), TARGETS["ecp5-25"], root=root, seeds=1, frequency=50)
+    assert reached["goal_mhz"] == 50 <= reached["frequency_mhz"]
+    missed = flow.implement(parse(SMALL), TARGETS["ecp5-25"], root=root, seeds=1, frequency=999)
+    assert missed["goal_mhz"] == 999 and missed["fits"] and 20 < missed["frequency_mhz"] < 999
+
+
+@needs("yosys", "nextpnr-ecp5")
+def test_too_much_for_the_electrostatic_placer(tmp_path):
+    """It would not end: more multipliers than there are. The packer says so."""
+    folder, _ = tools.run_once(tmp_path, "yosys", arguments=["-Q", "-T", "-s", "run.ys"], files={
+        "in.v": "module top(input clk, input [17:0] a, b, output reg y);\nwire [35:0] p[0:199];\nwire [199:0] x;\n"
+                "genvar i; generate for (i = 0; i < 200; i = i + 1) begin\n  reg [17:0] q;\n"
+                "  always @(posedge clk) q <= i ? a ^ p[i - (i > 0)][17:0] : a;\n"
+                "  assign p[i] = q * b; assign x[i] = p[i][35];\nend endgenerate\n"
+                "always @(posedge clk) y <= ^x;\nendmodule\n",
+        "run.ys": "read_verilog in.v\nsynth_ecp5 -top top -json netlist.json\n"})
+    used = flow._pack(folder / "netlist.json", TARGETS["ecp5-85"], tmp_path)
+    assert used["MULT18X18D"] == {"used": 200, "available": 156}
+    steps = []
+    found = flow._routes(parse(SMALL), TARGETS["ecp5-85"], folder / "netlist.json", 3, None, tmp_path, steps.append)
+    assert found["overuse"] == [{"resource": "MULT18X18D", "needed": 200, "available": 156}]
+    assert not (found["fits"] or found["seeds"] or steps)
 
 
 @needs("yosys", "nextpnr-ecp5")
@@ -272,7 +308,7 @@ def test_a_core_that_does_not_fit(routed, root, tmp_path, monkeypatch):
     report = flow.implement(parse(SMALL), TARGETS["ecp5-25"], root=root, seeds=3)
     assert not report["fits"] and report["total"] == routed["total"]
     assert report["overuse"] == [{"resource": "TRELLIS_COMB", "needed": 30000, "available": 24288}]
-    assert len(report["seeds"]) == 1 and "frequency_mhz" not in report
+    assert report["seeds"] == [] and "frequency_mhz" not in report
     assert headline(report)[1] == "does not fit ecp5-25: needs 30,000 TRELLIS_COMB of 24,288"
     write_report(tmp_path, report)
 
