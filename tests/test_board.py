@@ -73,7 +73,8 @@ def test_report_and_bitstream(tools, tmp_path):
      "little cannot be built: the netlist of yosys is wrong, two drivers: x; see .*work"),
 ])
 def test_failures_leave_what_was_there(scripts, message, tools, tmp_path):
-    tools(**{"YOSYS": SYNTHESIZED % "", "NEXTPNR_ICE40": ROUTED % 40, "ICEPACK": "echo new > little_icebreaker.bin"} | scripts)
+    tools(**{"YOSYS": SYNTHESIZED % "", "NEXTPNR_ICE40": ROUTED % 40,
+             "ICEPACK": "echo new > little_icebreaker.bin"} | scripts)
     (tmp_path / "out").mkdir()
     before = tmp_path / "out" / "little-icebreaker.bin"
     before.write_text("before")
