@@ -112,7 +112,8 @@ def leak(m, x, rule, *, name):
 def multiply(m, x, y, *, name):
     """``x * y`` two cycles later, with registers on both sides of the multiplier, which may be far away.
 
-    Three cycles later where the wider factor does not fit it: parts that do, then their sum.
+    Three cycles later where the wider factor does not fit it: two parts of it, then their sum. Where the narrower one
+    does not fit either, synthesis takes several multipliers for each part, with no register between.
     """
     if len(x) < len(y):
         x, y = y, x

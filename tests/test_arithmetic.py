@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import pytest
 import torch
-from amaranth.hdl import Module, Signal, signed
+from amaranth.back import rtlil
+from amaranth.hdl import Module, Signal, signed, unsigned
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,10 +148,25 @@ def test_rtl_shift_kept(shift, dropout):
 
 @pytest.mark.parametrize("constant", [0, 1, 3, 6, 7, 11, 23, 43, 85, 115, 171, 230, 255, 341, 1365, 43691])
 def test_rtl_scale(constant):
-    """Up to four signed digits as a sum, more of them by a multiplier; both with every sign of the sum's terms."""
+    """Up to five signed digits as a sum, more of them by a multiplier; both with every sign of the sum's terms."""
     rows = [(x,) for x in BYTES]
     assert rtl_function(lambda m, x: rtl.scale(m, x, constant, name="scaled"), rows, [signed(8)]) == [
         x * constant for x in BYTES]
+
+
+@pytest.mark.parametrize("constant", [1, 2, 3, 7, 11, 28, 171, 341, 800])
+def test_rtl_times(constant):
+    """Products for addresses, whatever the constant; no multiplication is left for synthesis to find."""
+    m, x = Module(), Signal(6)
+    m.d.comb += Signal(20, name="y").eq(rtl.times(x, constant))
+    assert "$mul" not in rtlil.convert(m, ports=[x])
+    rows = [(x,) for x in range(64)]
+    assert rtl_function(lambda m, x: rtl.times(x, constant), rows, [unsigned(6)]) == [x * constant for x, in rows]
+
+
+def test_eight_bits_have_few_digits():
+    """So that a leak or a rate of eight bits never takes a multiplier."""
+    assert max(len(rtl.signed_digits(constant)) for constant in range(1, 257)) == rtl.DIGITS
 
 
 def test_signed_digits():

@@ -4,12 +4,31 @@
 from typing import NamedTuple
 
 import pytest
-from amaranth.hdl import Array, Signal
+from amaranth.hdl import Array, Module, Signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeloom.rtl.scan import EventScan
-from strategies import scan_memory
+from spikeloom.rtl.scan import EventScan, few
+from strategies import scan_memory, simulate
+
+
+@given(st.integers(1, 40), st.data())
+def test_few(width, data):
+    """None, one, two, or more: of any width, wherever they are."""
+    places = st.lists(st.integers(0, width - 1), max_size=4)
+    values = [sum({1 << place for place in own}) for own in data.draw(st.lists(places, min_size=20, max_size=20))]
+    values += [0, (1 << width) - 1, *(1 << place for place in range(width))]
+    m, bits, count, found = Module(), Signal(width), Signal(2), []
+    m.d.comb += count.eq(few(m, bits, name="few"))
+
+    async def bench(ctx):
+        for value in values:
+            ctx.set(bits, value)
+            await ctx.delay(1e-9)
+            found.append(ctx.get(count))
+
+    simulate(m, bench, clocked=False)
+    assert found == [min(3, value.bit_count()) for value in values]
 
 
 class Shape(NamedTuple):
