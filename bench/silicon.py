@@ -80,7 +80,7 @@ def cells(report):
     mhz = NOTHING
     if "frequency_mhz" in report:
         every = [f"{run['frequency_mhz']:.1f}" if "frequency_mhz" in run else NOTHING for run in seeds]
-        mhz = f"{report['frequency_mhz']:.1f} ({', '.join(every)})"
+        mhz = f"{report['frequency_mhz']:.1f} ({', '.join(every)}), for {report['goal_mhz']:g}"
     elif report.get("overuse"):
         mhz = "does not fit: " + ", ".join(f"{own['needed']:,} {own['resource']} of {own['available']:,}"
                                            for own in report["overuse"])

@@ -30,7 +30,8 @@ def headline(report):
         text = f"not routed on {report['target']} with {len(failures)} of {len(report['seeds'])} seeds"
         return "bad", f"{text}: {failures[0]['failure']}", memories
     if "frequency_mhz" in report:
-        text = f"routed on {report['target']} at {report['frequency_mhz']:.1f} MHz, median of {len(report['seeds'])}"
+        text = (f"routed on {report['target']} at {report['frequency_mhz']:.1f} MHz, median of {len(report['seeds'])}, "
+                f"for {report['goal_mhz']:g} MHz")
         return "bad" if broken else "good", text, memories
     return "bad" if broken else "good", f"synthesized for {report['target']}", memories
 
