@@ -10,7 +10,7 @@ from amaranth.lib.cdc import FFSynchronizer
 from ..gen.generate import generate_text
 from ..golden.config import ConfigError
 from ..rtl.host import HostedCore, led_layout
-from ..synth.targets import ICE40_OPTIONS, ICE40_PREPARE
+from ..synth.targets import ICE40_OPTIONS
 
 __all__ = ["BOARDS", "Board", "BoardTop"]
 
@@ -29,8 +29,8 @@ class Board:
         Of the files with the routed design and the bitstream.
     tools : dict of str to str
         Environment variable by which Amaranth finds a tool, and the tool.
-    prepare, synthesis : str
-        Commands for Yosys before the synthesis, and its options.
+    synthesis : str
+        Options of the synthesis.
     """
 
     module: str
@@ -39,7 +39,6 @@ class Board:
     routed: str
     suffix: str
     tools: dict
-    prepare: str = ""
     synthesis: str = ""
 
     def create(self):
@@ -62,7 +61,7 @@ class Board:
 BOARDS = {
     "icebreaker": Board(
         module="icebreaker", platform="ICEBreakerPlatform", more="break_off_pmod", routed="asc", suffix="bin",
-        prepare=ICE40_PREPARE, synthesis=ICE40_OPTIONS,
+        synthesis=ICE40_OPTIONS,
         tools={"YOSYS": "yosys", "NEXTPNR_ICE40": "nextpnr-ice40", "ICEPACK": "icepack"}),
     "ulx3s-85f": Board(
         module="ulx3s", platform="ULX3S_85F_Platform", routed="config", suffix="bit",

@@ -140,7 +140,7 @@ def prepare(config, board, *, baud=1_000_000, seed=1):
     divisor, name = divide(clock, baud), title.replace("-", "_")
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # as in `generate_text`
     plan = platform.prepare(
-        BoardTop(config, divisor), name, synth_opts=chosen.synthesis, script_after_read=chosen.prepare,
+        BoardTop(config, divisor), name, synth_opts=chosen.synthesis,
         nextpnr_opts=f"--seed {seed} --timing-allow-fail --report report.json")
     report = {"name": config.name, "board": board, "device": platform.device, "configuration_hash": config.hash,
               "clock_mhz": clock / 1e6, "baud": baud, "divisor": divisor, "seed": seed, "packets": _packets(config),

@@ -37,7 +37,7 @@ def script(config, target, top, placed):
         kept += [f"{core}.{block.name}.{unit.name}" for unit in block.units]
     command = f"{target.family.synthesis} -top {top}"
     lines = ["read_verilog core.v", f"setattr -mod -set keep_hierarchy 1 {' '.join(kept)}",
-             *([target.family.prepare] if target.family.prepare else []), f"{command} -run :{target.family.map_memory}"]
+             f"{command} -run :{target.family.map_memory}"]
     for own in placed:
         if own.kind == "registers":
             continue

@@ -38,8 +38,6 @@ class Family:
     ----------
     synthesis : str
         Command of Yosys.
-    prepare : str
-        Commands before that one; may be empty.
     map_memory : str
         Label of that command at which memories are mapped; their attributes are set before it.
     block : str
@@ -65,7 +63,6 @@ class Family:
     lutrams: tuple
     cells: dict
     free: frozenset
-    prepare: str = ""
     finish: Callable | None = None
 
     @property
@@ -127,12 +124,8 @@ ECP5 = Family(
 #: in the table before them, which is often free; else tiles stay half empty.
 ICE40_OPTIONS = "-device u -dsp -dffe_min_ce_use 8"
 
-#: Where a product passes two registers, Yosys 0.70 takes both into the multiplier and joins the second one's bits with
-#: zeros, with no more than a warning. The second one stays outside.
-ICE40_PREPARE = "setattr -set keep 1 */w:times_*"
-
 ICE40 = Family(
-    synthesis=f"synth_ice40 {ICE40_OPTIONS}", prepare=ICE40_PREPARE, map_memory="map_ram", block="SB_RAM40_4K, 4 kbit",
+    synthesis=f"synth_ice40 {ICE40_OPTIONS}", map_memory="map_ram", block="SB_RAM40_4K, 4 kbit",
     shapes=(BlockShape(256, 1, 16), BlockShape(512, 8, 1), BlockShape(1024, 4, 1), BlockShape(2048, 2, 1)),
     block_weight=64, lutrams=(),
     cells={**_each("SB_LUT4", lut=1), **_each("SB_CARRY", carry=1),
