@@ -169,7 +169,7 @@ def build(job, folder, *, tick=None):
     Raises
     ------
     BoardError
-        If the core does not fit, or does not reach the clock of the board.
+        If the core does not fit or does not reach the clock of the board, or the netlist is wrong.
     """
     folder, report = Path(folder), job.report
     work, name, clock = folder / f"{job.title}.work", report["name"], report["clock_mhz"]

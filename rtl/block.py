@@ -154,7 +154,7 @@ class BlockCore(wiring.Component):
 
         for place, core in enumerate(units):
             # An interval begins two cycles after the one before has ended, at the earliest.
-            interval, update = self._first_words(m, context, core.unit)
+            interval, update = self._first_words(context, core.unit)
             slot = buffer.base if place == 0 else 0
             m.d.sync += [
                 core.base.eq(slot + interval), core.update_base.eq(slot + update),
@@ -186,7 +186,7 @@ class BlockCore(wiring.Component):
         m.d.comb += units[-1].label.eq(context.label)
 
     @staticmethod
-    def _first_words(m, context, unit):
+    def _first_words(context, unit):
         """First bitmap words, within their slot, of the interval and of what is updated from.
 
         That is the update period where there is a history, and else the slice.

@@ -1,4 +1,4 @@
-"""Counters: each counts one enable, in the cycle in which it drives a port."""
+"""Counters: each counts one enable of a port, or what becomes it in a register."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, wiring

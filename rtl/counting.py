@@ -65,7 +65,7 @@ def count_block(m, block, context, result, index, value):
 
 
 def count_unit(m, core, forward, backward, learning, errors, counts, asked, busy):
-    """Add the counter bank of a `UnitCore` to its module `m`; every counter counts the enable that drives a port.
+    """Add the counter bank of a `UnitCore` to its module `m`; every counter counts the enable of a port.
 
     Parameters
     ----------

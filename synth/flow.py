@@ -8,6 +8,7 @@ import statistics
 
 from ..gen.generate import generate_text, sidecar
 from ..golden.checkpoint import write_atomically
+from ..golden.config import ConfigError
 from ..rtl.core import Core
 from . import multipliers, netlist
 from .memory import place_memories
@@ -20,9 +21,10 @@ __all__ = ["check_memories", "implement", "parse_route", "script", "usage"]
 
 #: What Yosys writes itself: behind ABC, its standard output is gone.
 LOG = "synthesis.log"
-#: Rounds of a router that looks for shorter ways. Where there are some, `digits` on an ECP5-85 took 49, 52 and 142.
-ROUNDS = 300
-ROUND = re.compile(r"^Info:\s+iter=\d+ wires=", re.MULTILINE)
+#: When a router that looks for shorter ways is stopped: after so many rounds (`digits` on an ECP5-85 took 49, 52 and
+#: 142), or after some in which there were always more ways too long than that (there, fewer than 100 were left).
+ROUNDS, TRIAL, MANY = 300, 20, 200
+ROUND = re.compile(r"^Info:\s+iter=\d+ wires=.* tmgfail=(\d+)", re.MULTILINE)
 #: What a router says when a design is too large for the chip; every other error is a failure.
 TOO_LARGE = re.compile(r"no Bels remaining|[Uu]nable to place cell|[Uu]nable to find legal placement|utilisation limit|"
                        r"[Ff]ailed to (place|expand|find)|too many")
@@ -108,19 +110,20 @@ def _pack(path, target, root):
 
 def _route(path, target, seed, root, frequency):
     """One seed: how fast it is, or why it failed; if `frequency` is too much to ask for, as fast as it gets."""
-    def attempt(*options, hopeless=None):
+    def attempt(*options, **limits):
         return run_once(
             root, target.router, files={"netlist.json": path}, accepts=lambda log: bool(TOO_LARGE.search(log)),
-            hopeless=hopeless, arguments=[
+            **limits, arguments=[
                 *target.arguments, *options, "--freq", f"{frequency or target.frequency:g}", "--seed", str(seed),
                 "--timing-allow-fail", "--json", "netlist.json", "--report", "report.json"])
 
-    def rounds_are_over(log):
-        return len(ROUND.findall(log)) > ROUNDS
+    def over(log):
+        left = [int(ways) for ways in ROUND.findall(log)]
+        return len(left) > ROUNDS or (len(left) > TRIAL and min(left) > MANY)
 
     good = False
     if frequency and target.insistent:
-        folder, good = attempt(*target.insistent, hopeless=rounds_are_over)
+        folder, good = attempt(*target.insistent, hopeless=over, limit=(ROUNDS, TRIAL, MANY))
     if not good:
         folder, good = attempt()
     if good:
@@ -209,9 +212,11 @@ def implement(config, target, *, root, seeds=3, frequency=None, step=lambda text
         Seeds of placement, from 1 on.
     frequency : float, optional
         MHz that the core has to reach: on ECP5, the router then tries for up to `ROUNDS` rounds to route what is too
-        slow anew. If it fails, or nothing is asked for, the core is as fast as it gets with the aim of the target.
+        slow anew. A seed for which that is too much is routed without, for the same frequency, and is as fast as it
+        gets. The aim of the target if nothing is asked for.
     step : callable
-        Hears of every step that is done, as a line of text; 2 + `seeds` steps, 2 without a router.
+        Hears of every step that is done, as a line of text; 2 + `seeds` steps, 2 without a router or where the chip is
+        too small.
 
     Returns
     -------
@@ -221,10 +226,12 @@ def implement(config, target, *, root, seeds=3, frequency=None, step=lambda text
     Raises
     ------
     ConfigError
-        If a memory cannot be what the configuration asks for.
+        If a memory cannot be what the configuration asks for, or a frequency is asked for where nothing is routed.
     SynthesisError
         If a tool is missing or fails.
     """
+    if frequency and not target.router:
+        raise ConfigError(f"--frequency must not be given for {target.name}, which is not routed, not {frequency:g}")
     family, placed = target.family, place_memories(config, target)
     tools = tool_versions("yosys", *([target.router] if target.router else []))
     core = Core(config)

@@ -44,7 +44,8 @@ def tool_versions(*names):
     return {f"yowasp-{name}": find_tool(name)[1] for name in names}
 
 
-def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: False, hopeless=None):
+def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: False, hopeless=None,
+             limit=None):
     """Run `tool` in the folder of its content below `root`, unless it did so before.
 
     A run that was interrupted left no mark and is made again. Two processes that want the same wait for each other.
@@ -65,6 +66,8 @@ def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: F
         Takes the log of a run that ended with an error; whether that is a result.
     hopeless : callable, optional
         Takes the log of a run that lasts; whether it can be stopped, which is a result too.
+    limit : optional
+        What `hopeless` hangs on; with another limit, it is another run.
 
     Returns
     -------
@@ -79,7 +82,8 @@ def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: F
     """
     command, installed = find_tool(tool)
     contents = [source.parent.name if isinstance(source, Path) else source for source in files.values()]
-    key = hashlib.sha256("\0".join([tool, installed, *arguments, *files, *contents]).encode()).hexdigest()[:16]
+    words = [tool, installed, *arguments, *files, *contents, str(limit)]
+    key = hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
     folder = Path(root).resolve() / key
     folder.mkdir(parents=True, exist_ok=True)
     log, mark = folder / f"{tool}.log", folder / "done"
@@ -110,7 +114,7 @@ def _run(command, log, hopeless):
                 try:
                     return process.wait(PATIENCE if hopeless else None), False
                 except subprocess.TimeoutExpired:
-                    if hopeless(log.read_text(errors="replace")):
+                    if hopeless(log.read_text(errors="replace")) and process.poll() is None:
                         return 1, True
         finally:
             if process.poll() is None:

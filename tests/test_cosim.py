@@ -39,10 +39,15 @@ EVENTS = small(
         "kind": "events", "shape": [5, 5, 2], "size": None, "bits": 1, "fraction": 0},
     layers=[{"kind": "conv", "channels": 4, "kernel": 3, "stride": 2, "lanes": 2, "dropout": 3},
             {"neurons": 5, "lanes": 2, "gradient": "memory"}], network={"block_length": 2})
+#: A block of a pooling alone: it has no weights, and asks its classifier for no errors.
+POOLED = small(
+    name="pooled", time={"steps": 4, "interval": 2}, input={"shape": [6, 6, 1], "size": None},
+    layers=[{"kind": "conv", "channels": 3, "kernel": 3, "lanes": 2}, {"kind": "avg_pool", "size": 2}],
+    network={"block_length": None, "block_ends": [1, 2]})
 
 
-@pytest.mark.parametrize("config, pause", [(IMAGES, 0), (EVENTS, 0), (EVENTS, 100)], ids=lambda value: getattr(
-    value, "name", value))
+@pytest.mark.parametrize("config, pause", [(IMAGES, 0), (EVENTS, 0), (EVENTS, 100), (POOLED, 0)],
+                         ids=lambda value: getattr(value, "name", value))
 def test_images_and_events(config, pause, models, tmp_path):
     state = initial_state(config)
     state = state._replace(dropout=[lanes[::-1] for lanes in state.dropout])  # other ones than after reset

@@ -190,7 +190,7 @@ def test_a_hopeless_run_is_stopped(tool, monkeypatch):
     assert [tool(hopeless=lambda log: log.count("round") > 3)[1] for _ in range(2)] == [False, False]
     assert tool.count() == 1
     tool.behave("cat in > out\n")
-    assert tool("b", hopeless=lambda log: False)[1]
+    assert tool(hopeless=lambda log: False, limit=5)[1]
 
 
 def test_a_missing_tool_is_named(monkeypatch):
@@ -244,12 +244,15 @@ def test_the_same_core_again_runs_nothing(routed, root, monkeypatch):
 
 
 @needs("yosys", "nextpnr-ecp5")
-def test_a_frequency_is_asked_for(routed, root):
-    """What can be reached is; what cannot is given up, and the core is as fast as without."""
+def test_a_frequency_is_asked_for(routed, root, monkeypatch):
+    """What can be reached is; what cannot is given up, and the core is as fast as it gets. xc7 is not routed."""
     reached = flow.implement(parse(SMALL), TARGETS["ecp5-25"], root=root, seeds=1, frequency=50)
     assert reached["goal_mhz"] == 50 <= reached["frequency_mhz"]
+    monkeypatch.setattr(flow, "TRIAL", 2)
     missed = flow.implement(parse(SMALL), TARGETS["ecp5-25"], root=root, seeds=1, frequency=999)
     assert missed["goal_mhz"] == 999 and missed["fits"] and 20 < missed["frequency_mhz"] < 999
+    with pytest.raises(ConfigError, match=r"^--frequency must not be given for xc7, which is not routed, not 50$"):
+        flow.implement(parse(SMALL), TARGETS["xc7"], root=root, frequency=50)
 
 
 @needs("yosys", "nextpnr-ecp5")
