@@ -192,8 +192,7 @@ def synthesize(
             bar.say(text)
             bar.step()
 
-        report = implement(chosen, chip, root=build_dir / "cache", seeds=seeds, frequency=frequency,
-                           step=step)
+        report = implement(chosen, chip, root=build_dir / "cache", seeds=seeds, frequency=frequency, step=step)
     if found:
         from ..synth.rates import rates
 

@@ -10,7 +10,7 @@ from ..gen.generate import generate_text, sidecar
 from ..golden.checkpoint import write_atomically
 from ..golden.config import ConfigError
 from ..rtl.core import Core
-from . import multipliers, netlist
+from . import multipliers, netlist, targets
 from .memory import place_memories
 from .netlist import amounts, count_cells, memory_cells
 from .pins import pins_text, port_bits
@@ -48,7 +48,7 @@ def script(config, target, top, placed):
         lines.append(f'setattr -set ram_style "{own.kind}" {module}/{full[len(module) + 1:]}.* {module}/t:$mem_v2 %i')
     lines.append(f"{command} -run {target.family.map_memory}: -json netlist.json")
     # What is done to the netlist then is not Yosys' business, but part of what goes in.
-    then = "".join(inspect.getsource(module) for module in (multipliers, netlist))
+    then = "".join(inspect.getsource(own) for own in (_count, multipliers, netlist, targets))
     lines.append(f"# then {hashlib.sha256(then.encode()).hexdigest()}")
     return "\n".join(lines) + "\n"
 

@@ -44,8 +44,7 @@ def tool_versions(*names):
     return {f"yowasp-{name}": find_tool(name)[1] for name in names}
 
 
-def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: False, hopeless=None,
-             limit=None):
+def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: False, hopeless=None, limit=None):
     """Run `tool` in the folder of its content below `root`, unless it did so before.
 
     A run that was interrupted left no mark and is made again. Two processes that want the same wait for each other.
