@@ -94,7 +94,7 @@ def simulate(
     check_driver(driver)
     if driver == "compiled" and not plain:
         raise ConfigError("--driver must be cocotb for cycle level, waveform or pauses, not 'compiled'")
-    from ..golden.checkpoint import load_state
+    from ..golden.checkpoint import load_checkpoint
     from ..golden.data import load_dataset
     from ..golden.training import Progress as Trained
     from ..golden.training import plan
@@ -109,7 +109,7 @@ def simulate(
         (chosen_data.test_frames, chosen_data.test_labels)
     epochs = -(-samples // len(labels))
     order = [int(i) for chunk in plan(len(labels), epochs, seed, Trained()) for i in chunk.order][:samples]
-    state = load_state(checkpoint, chosen)[0] if checkpoint else None
+    state = load_checkpoint(checkpoint, chosen).state if checkpoint else None
     folder = build_dir / f"{chosen.name}-{level}"
     batch = Batch(frames[order], labels[order], train)
     with progress(f"{chosen.name}: build, simulate, compare", samples) as bar:
@@ -128,7 +128,8 @@ def train(
     on: Annotated[str, typer.Option(help="golden: the golden model; rtl: the Verilated core, checked on the way.")]
     = "golden",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of checkpoint.npz.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Order of the samples.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Order of the samples; 0, or that of the checkpoint.")]
+    = None,
     driver: DriverOption = "compiled",
     build_dir: BuildOption = Path("build/sim"),
 ):

@@ -1,18 +1,57 @@
 """States and other arrays on disk: complete, or not there."""
 
 import io
+import json
 import os
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["CheckpointError", "load_state", "save_arrays", "state_arrays", "state_from", "write_atomically"]
+from .config import Config, parse
+from .errors import InputError
+
+__all__ = ["Checkpoint", "CheckpointError", "Progress", "load_checkpoint", "save_arrays", "save_checkpoint",
+           "state_arrays", "state_from", "write_atomically"]
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A checkpoint that cannot be used; the message names the file and the reason."""
+
+
+class Progress(NamedTuple):
+    """How far a training is: the next sample to train, and (epoch, running accuracy, test accuracy) so far.
+
+    `correct` counts right predictions of the unfinished epoch, made while it was training.
+    """
+
+    epoch: int = 0
+    position: int = 0
+    correct: int = 0
+    history: tuple = ()
+
+
+class Checkpoint(NamedTuple):
+    """All that a training goes on from; enough by itself, since the configuration is part of it.
+
+    Attributes
+    ----------
+    config : Config
+    state : State
+    progress : Progress
+    seed : int
+        Of the order of the samples.
+    data : str
+        `Dataset.digest` of what was trained; empty if nothing was, or nobody knows.
+    """
+
+    config: Config
+    state: NamedTuple
+    progress: Progress = Progress()
+    seed: int = 0
+    data: str = ""
 
 
 def write_atomically(path, content):
@@ -62,8 +101,23 @@ def state_from(arrays, config):
     return State(weights, velocities, lfsr, dropout, int(arrays["shift"]), int(arrays["since_decay"]))
 
 
-def load_state(path, config):
-    """The `State` and the other arrays of a checkpoint.
+def save_checkpoint(path, checkpoint):
+    """Write a `Checkpoint`, complete or not at all."""
+    progress = checkpoint.progress
+    save_arrays(path, state_arrays(checkpoint.state) | {
+        "config": checkpoint.config.text, "data": checkpoint.data, "seed": checkpoint.seed, "epoch": progress.epoch,
+        "position": progress.position, "correct": progress.correct,
+        "history": np.array(progress.history, dtype=np.float64).reshape(-1, 3)})
+
+
+def load_checkpoint(path, config=None):
+    """The `Checkpoint` at `path`; no other file is needed.
+
+    Parameters
+    ----------
+    path : Path
+    config : Config, optional
+        What it has to belong to.
 
     Raises
     ------
@@ -73,9 +127,13 @@ def load_state(path, config):
     try:
         with Path(path).open("rb") as file, np.load(file) as archive:
             arrays = dict(archive)
-        if str(arrays["config"]) != config.hash:
-            raise CheckpointError(f"{path}: belongs to configuration {arrays['config']}, not to {config.hash}")
-        return state_from(arrays, config), arrays
+        own = parse(json.loads(str(arrays["config"])))
+        if config is not None and own != config:
+            raise CheckpointError(f"{path}: belongs to configuration {own.name!r}, {own.hash}, not to "
+                                  f"{config.name!r}, {config.hash}")
+        progress = Progress(*(int(arrays[name]) for name in ("epoch", "position", "correct")),
+                            tuple(tuple(row) for row in arrays["history"].tolist()))
+        return Checkpoint(own, state_from(arrays, own), progress, int(arrays["seed"]), str(arrays["data"]))
     except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, CheckpointError):
             raise

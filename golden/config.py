@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 
+from .errors import InputError
 from .keywords import KEYWORDS
 from .sections import (
     Classifier,
@@ -36,7 +37,8 @@ from .units import HISTORY_LIMIT, Block, Unit, build_blocks, output_shape
 
 __all__ = ["Config", "ConfigError", "load", "parse"]
 
-class ConfigError(ValueError):
+
+class ConfigError(InputError):
     """A configuration that cannot be built; the message names field, rule and value."""
 
 
@@ -272,10 +274,14 @@ class Config(Section):
         return int(math.log2(surrogate.width * scale))
 
     @cached_property
+    def text(self):
+        """The configuration as JSON, defaults filled in: equal configurations have the same text."""
+        return json.dumps(self.model_dump(), sort_keys=True)
+
+    @cached_property
     def hash(self):
-        """First 16 hex digits of the SHA-256 of the configuration, defaults filled in."""
-        text = json.dumps(self.model_dump(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """First 16 hex digits of the SHA-256 of the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
     def replace(self, **sections):
         """A validated copy; each keyword is a section, as a dict of the fields that change (a surrogate of

@@ -44,6 +44,11 @@ class EventFrames:
         """(samples, steps, size)."""
         return len(self), self.steps, self.size
 
+    def arrays(self):
+        """All that makes these frames what they are, as arrays: shape, and for each sample its places."""
+        yield np.array(self.shape)
+        yield from self._places
+
     def __getitem__(self, key):
         chosen = np.arange(len(self))[key]  # every kind of index that NumPy knows, and its errors
         dense = np.zeros((chosen.size, self.steps * self.size), np.uint8)

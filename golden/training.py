@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .checkpoint import load_state, save_arrays, state_arrays
+from .checkpoint import Checkpoint, CheckpointError, Progress, load_checkpoint, save_checkpoint
 from .dataset import DataError
 from .model import Golden, initial_state
 
-__all__ = ["CHUNK", "Chunk", "Progress", "plan", "resume", "save", "train"]
+__all__ = ["CHUNK", "Chunk", "Progress", "plan", "resume", "train"]
 
 #: Samples between two checkpoints.
 CHUNK = 480
@@ -26,18 +26,6 @@ class Chunk(NamedTuple):
     last: int
     order: np.ndarray
     ends_epoch: bool
-
-
-class Progress(NamedTuple):
-    """How far a training is: the next sample to train, and (epoch, running accuracy, test accuracy) so far.
-
-    `correct` counts right predictions of the unfinished epoch, made while it was training.
-    """
-
-    epoch: int = 0
-    position: int = 0
-    correct: int = 0
-    history: tuple = ()
 
 
 def plan(samples, epochs, seed, progress, batch=1):
@@ -63,27 +51,22 @@ def plan(samples, epochs, seed, progress, batch=1):
     return chunks
 
 
-def save(path, config, state, progress, seed):
-    """Write a checkpoint, complete or not at all."""
-    save_arrays(path, state_arrays(state) | {
-        "config": config.hash, "seed": seed, "epoch": progress.epoch, "position": progress.position,
-        "correct": progress.correct, "history": np.array(progress.history, dtype=np.float64).reshape(-1, 3)})
-
-
-def resume(path, config, seed):
-    """State and progress of the checkpoint at `path`, or of the start if there is none.
+def resume(path, config, data, seed):
+    """The `Checkpoint` at `path`, or that of the start if there is none.
 
     Raises
     ------
     CheckpointError
-        If the checkpoint is damaged or of another configuration.
+        If the checkpoint is damaged, or of another configuration, other data or another seed.
     """
     if not path.exists():
-        return initial_state(config), Progress(), seed
-    state, arrays = load_state(path, config)
-    progress = Progress(int(arrays["epoch"]), int(arrays["position"]), int(arrays["correct"]),
-                        tuple(tuple(row) for row in arrays["history"].tolist()))
-    return state, progress, int(arrays["seed"])
+        return Checkpoint(config, initial_state(config), seed=seed or 0, data=data.digest)
+    found = load_checkpoint(path, config)
+    if found.data != data.digest:
+        raise CheckpointError(f"{path}: was trained with data {found.data}, not with {data.digest}")
+    if seed not in (None, found.seed):
+        raise CheckpointError(f"{path}: was trained with seed {found.seed}, not with {seed}")
+    return found
 
 
 def advance(progress, chunk, samples, correct, test):
@@ -103,7 +86,7 @@ def accuracy(model, frames, labels, batch=1024):
     return right / len(frames)
 
 
-def train(config, data, epochs, path, *, seed=0, tick=None):
+def train(config, data, epochs, path, *, seed=None, tick=None):
     """Train with the golden model, from the checkpoint at `path` on; writes it after every chunk.
 
     Parameters
@@ -114,8 +97,8 @@ def train(config, data, epochs, path, *, seed=0, tick=None):
         In total, those of the checkpoint included.
     path : Path
         The checkpoint.
-    seed : int
-        Of the order of the samples; that of the checkpoint wins.
+    seed : int, optional
+        Of the order of the samples; by default that of the checkpoint, or 0.
     tick : callable, optional
         Called with the number of samples after every batch.
 
@@ -124,10 +107,10 @@ def train(config, data, epochs, path, *, seed=0, tick=None):
     Progress
         After every chunk.
     """
-    state, progress, seed = resume(path, config, seed)
-    model, batch = Golden(config, state), config.update.batch
+    start = resume(path, config, data, seed)
+    progress, model, batch = start.progress, Golden(config, start.state), config.update.batch
     samples = len(data.train_labels) // batch * batch
-    for chunk in plan(len(data.train_labels), epochs, seed, progress, batch):
+    for chunk in plan(len(data.train_labels), epochs, start.seed, progress, batch):
         correct = 0
         for first in range(0, len(chunk.order), batch):
             own = chunk.order[first:first + batch]
@@ -138,5 +121,5 @@ def train(config, data, epochs, path, *, seed=0, tick=None):
                 tick(len(own))
         progress = advance(progress, chunk, samples, correct,
                            lambda: accuracy(model, data.test_frames, data.test_labels))
-        save(path, config, model.state, progress, seed)
+        save_checkpoint(path, start._replace(state=model.state, progress=progress))
         yield progress

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..golden.checkpoint import state_from
-from ..golden.training import Progress, advance, plan, resume, save
+from ..golden.checkpoint import save_checkpoint, state_from
+from ..golden.training import Progress, advance, plan, resume
 from .cosim import Batch, Checked, cosimulate
 
 __all__ = ["Step", "train_rtl"]
@@ -19,7 +19,7 @@ class Step(NamedTuple):
     trained: int
 
 
-def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, test_first=False, tick=None,
+def train_rtl(config, data, epochs, path, *, root, folder, seed=None, sim_seed=0, test_first=False, tick=None,
               driver="compiled"):
     """Train in the RTL, from the checkpoint at `path` on; every chunk is compared, then written to the checkpoint.
 
@@ -44,9 +44,9 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, t
     Mismatch
         At the first difference.
     """
-    state, progress, seed = resume(path, config, seed)
-    batch = config.update.batch
-    chunks = plan(len(data.train_labels), epochs, seed, progress, batch)
+    start = resume(path, config, data, seed)
+    batch, progress = config.update.batch, start.progress
+    chunks = plan(len(data.train_labels), epochs, start.seed, progress, batch)
     samples = len(data.train_labels) // batch * batch
     # The core takes whole batches: the last sample once more, as often as needed, and not counted.
     tests = len(data.test_labels)
@@ -59,7 +59,7 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, t
             batches.append(test)
     if not chunks:
         return
-    checks = cosimulate(config, batches, root=root, folder=folder, state=state, seed=sim_seed, tick=tick,
+    checks = cosimulate(config, batches, root=root, folder=folder, state=start.state, seed=sim_seed, tick=tick,
                         driver=driver)
     trained = 0
     if test_first:
@@ -72,7 +72,7 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=0, sim_seed=0, t
             checked = next(checks)
             right = checked.correct(data.test_labels)
         progress = advance(progress, chunk, samples, correct, lambda: right / len(data.test_labels))  # noqa: B023
-        save(path, config, state_from(checked.arrays, config), progress, seed)
+        save_checkpoint(path, start._replace(state=state_from(checked.arrays, config), progress=progress))
         yield Step(progress, checked, trained)
     for _ in checks:  # lets the simulation end in order
         pass

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from serial_line import Line
 from spikeloom.board.host import Host, LinkError, Result, decode, encode_batch, encode_request
 from spikeloom.gen.generate import generate_text
-from spikeloom.golden.checkpoint import load_state, save_arrays, state_arrays
+from spikeloom.golden.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, state_arrays, state_from
 from spikeloom.golden.model import initial_state
 from spikeloom.rtl.host import Answer, HostedCore, HostPort, Packets
 from spikeloom.rtl.registers import MAGIC, RegisterMap
@@ -299,8 +299,8 @@ def test_train_frames(tmp_path):
     # Later ones may have had to wait until the result before was out on the line.
     assert results[0].cycles == prediction.results[0]["cycle count"]
 
-    save_arrays(tmp_path / "trained.npz", host.state() | {"config": config.hash})
-    state, _ = load_state(tmp_path / "trained.npz", config)
+    save_checkpoint(tmp_path / "trained.npz", Checkpoint(config, state_from(host.state(), config)))
+    state = load_checkpoint(tmp_path / "trained.npz").state
     assert all(map(torch.equal, state.weights, prediction.model.state.weights))
 
     host.reset()

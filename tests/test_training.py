@@ -7,7 +7,7 @@ import pytest
 
 from spikeloom.gen import presets
 from spikeloom.golden import training
-from spikeloom.golden.checkpoint import CheckpointError, load_state
+from spikeloom.golden.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from spikeloom.golden.data import DataError, Dataset, load_dataset
 
 
@@ -24,8 +24,8 @@ def test_interrupted_training_resumes(small, tmp_path):
     config, data = small
     list(training.train(config, data, 2, tmp_path / "through.npz", seed=7))
     list(itertools.islice(training.train(config, data, 2, tmp_path / "broken.npz", seed=7), 3))
-    # The order of the samples is that of the checkpoint, whatever seed is given now.
-    list(training.train(config, data, 2, tmp_path / "broken.npz", seed=1))
+    # The order of the samples is that of the checkpoint.
+    list(training.train(config, data, 2, tmp_path / "broken.npz"))
     with np.load(tmp_path / "through.npz") as through, np.load(tmp_path / "broken.npz") as broken:
         assert through.files == broken.files
         for name in through.files:
@@ -52,7 +52,7 @@ def test_damaged_checkpoint(content, small, tmp_path):
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"checkpoint\.npz: not a checkpoint"):
-        load_state(path, small[0])
+        load_checkpoint(path)
     assert path.read_bytes() == content
 
 
@@ -60,7 +60,7 @@ def test_checkpoint_of_another_configuration(small, tmp_path):
     config, data = small
     next(training.train(config, data, 1, tmp_path / "c.npz"))
     with pytest.raises(CheckpointError, match="belongs to configuration"):
-        load_state(tmp_path / "c.npz", presets.find("digits"))
+        load_checkpoint(tmp_path / "c.npz", presets.find("digits"))
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -72,3 +72,31 @@ def test_data_must_fit(changes, message):
     with pytest.raises(DataError) as error:
         load_dataset("digits", presets.find("tiny").replace(**changes))
     assert str(error.value) == message
+
+
+def test_checkpoint_is_enough_by_itself(small, tmp_path):
+    config, data = small
+    *_, progress = training.train(config, data, 1, tmp_path / "c.npz", seed=3)
+    found = load_checkpoint(tmp_path / "c.npz")
+    assert found.config == config and (found.progress, found.seed, found.data) == (progress, 3, data.digest)
+    save_checkpoint(tmp_path / "again.npz", found)
+    with np.load(tmp_path / "c.npz") as first, np.load(tmp_path / "again.npz") as again:
+        assert first.files == again.files
+        for name in first.files:
+            assert np.array_equal(first[name], again[name]), name
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda config, data: (config, data, 4), "was trained with seed 0, not with 4"),
+    (lambda config, data: (config, data._replace(test_labels=data.test_labels[::-1]), None),
+     "was trained with data [0-9a-f]{16}, not with [0-9a-f]{16}"),
+    (lambda config, data: (config.replace(update={"seed": 2}), data, None), "belongs to configuration 'tiny', "),
+])
+def test_used_folder(change, message, small, tmp_path):
+    path = tmp_path / "c.npz"
+    save_checkpoint(path, Checkpoint(small[0], training.initial_state(small[0]), data=small[1].digest))
+    config, data, seed = change(*small)
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match=message):
+        next(training.train(config, data, 1, path, seed=seed))
+    assert path.read_bytes() == before
