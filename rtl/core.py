@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from ..golden.lfsr import lane_seeds
 from .arithmetic import register
 from .block import BlockCore
+from .bus import RegisterPort
 from .events import input_layout
-from .registers import RegisterMap, RegisterPort, request_layout
+from .registers import RegisterMap, request_layout
 from .result import CYCLE_BITS, result_layout
 
 __all__ = ["Core"]

@@ -1,0 +1,60 @@
+"""What the sidecar says of registers and streams: fields for programs that write drivers, not prose."""
+
+__all__ = ["HANDSHAKE", "SCHEMA", "addressing", "batches", "register", "requests", "results"]
+
+#: Changes whenever a field of the sidecar changes its name or its meaning.
+SCHEMA = 1
+
+#: Rules of every stream with valid, ready and payload.
+HANDSHAKE = {
+    "transfer": "each rising edge of the clock with valid and ready",
+    "valid_may_wait_for_ready": False,
+    "ready_may_wait_for_valid": True,
+    "valid_falls_without_transfer": False,
+    "payload_changes_without_transfer": False,
+}
+
+
+def addressing(registers):
+    """How a `RegisterMap` is addressed."""
+    return {"unit": "word", "bits": registers.address_bits, "bytes_per_address": 4, "register_bits": 32,
+            "without_register": {"read": 0, "write": "ignored"}}
+
+
+def register(region):
+    """One `Region`."""
+    values = region.values
+    return {
+        "name": region.name, "kind": region.kind, "address": region.base, "count": region.size,
+        "backed": region.backed, "access": region.access, "held": region.held, "width": 32,
+        "values": {"width": values.width, "signed": values.signed, "fraction": values.fraction,
+                   "minimum": values.minimum, "maximum": values.maximum},
+        "reset": None if region.reset is None else list(region.reset),
+        "fields": [field._asdict() for field in region.fields],
+        "array": region.array and region.array._asdict(),
+        "meaning": region.meaning,
+    }
+
+
+def requests(registers):
+    """Of the stream `request` of a `RegisterMap`."""
+    return {"handshake": HANDSHAKE, "responses_per_request": 1, "in_flight": 1}
+
+
+def batches(config):
+    """Samples that are computed together."""
+    batch = config.update.batch
+    return {"samples": batch, "mode": "that of the first sample of a batch, for all of them",
+            "results": "of a batch one after the other, each when its last interval is computed",
+            "incomplete": "waits: no result comes before the batch is whole"}
+
+
+def results(config):
+    """Of the stream `results`."""
+    return {"handshake": HANDSHAKE, "per_sample": 1, "order": "that of the samples",
+            "counts": {"elements": config.network.classes, "width": config.time.steps.bit_length(),
+                       "order": "class 0 lowest"},
+            "cycles": {"from": "the first cycle in which the first block computes the sample",
+                       "to": "the cycle in which the result is complete, modulo 2**32",
+                       "contains": "waits between blocks, and for a result that was not taken",
+                       "without": "waits for input before the first interval"}}

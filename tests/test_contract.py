@@ -1,0 +1,76 @@
+"""The sidecar's registers, as somebody uses them who has nothing but the JSON."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeloom.gen.contract import register
+from spikeloom.gen.state import to_memory
+from spikeloom.golden.lfsr import lane_seeds
+from spikeloom.rtl.registers import RegisterMap
+from strategies import configs, small, spatial_configs
+
+
+def regions(config):
+    """Registers of the sidecar by name."""
+    return {region["name"]: region for region in json.loads(json.dumps(
+        [register(region) for region in RegisterMap(config).regions.values()]))}
+
+
+@given(st.one_of(configs(), spatial_configs()))
+def test_weights_are_where_the_fields_say(config):
+    """Every weight at the address that the array gives; what lies elsewhere in it is no weight."""
+    registers, found = RegisterMap(config), regions(config)
+    for unit in filter(lambda unit: unit.stored, config.units):
+        region = found[f"{unit.path}.weight"]
+        array = region["array"]
+        assert array["taps"] * array["input_channels"] == unit.fan_in
+        used = set()
+        for tap in range(array["taps"]):
+            for channel in range(array["input_channels"]):
+                for output in (0, array["channels"] - 1):
+                    word, lane = divmod(output, array["lanes"])
+                    row = tap * array["tap_pitch"] + channel
+                    place = region["address"] + (((word * array["rows"] + row) << array["lane_shift"]) | lane)
+                    assert place == registers.weight(unit, tap * array["input_channels"] + channel, output)
+                    used.add(place)
+        assert all(region["address"] <= place < region["address"] + region["count"] for place in used)
+        words = to_memory(unit, np.ones((unit.fan_in, unit.channels), dtype=int))
+        assert len(words) == array["channel_words"] * array["rows"] << array["lane_shift"]
+        assert region["backed"] == array["channel_words"] * array["rows"] * array["lanes"] <= len(words)
+        assert sum(words) == unit.fan_in * unit.channels
+
+
+@pytest.mark.parametrize("name, values", [
+    ("block0.layer0.weight", {"width": 10, "signed": True, "fraction": 6, "minimum": -512, "maximum": 511}),
+    # A gradient is a sum of errors times values of the frame, or times spikes.
+    ("block0.layer0.velocity", {"width": 15, "signed": True, "fraction": 4 + 1, "minimum": -16384, "maximum": 16383}),
+    ("block1.layer0.velocity", {"width": 15, "signed": True, "fraction": 4, "minimum": -16384, "maximum": 16383}),
+    ("block0.layer0.lfsr", {"width": 16, "signed": False, "fraction": 0, "minimum": 1, "maximum": 65535}),
+    ("block1.decays", {"width": 2, "signed": False, "fraction": 0, "minimum": 0, "maximum": 3}),
+    ("block1.since_decay", {"width": 2, "signed": False, "fraction": 0, "minimum": 0, "maximum": 3}),
+])
+def test_values(name, values):
+    config = small(update={"rounding": "stochastic", "momentum": {"multiplier": 3, "shift": 2, "width": 15},
+                           "decay_samples": 4, "decay_limit": 3})
+    assert regions(config)[name]["values"] == values
+
+
+def test_what_reset_leaves():
+    config = small(update={"rounding": "stochastic"})
+    found = regions(config)
+    assert found["identification"]["reset"] == [0x53504C31]
+    assert found["configuration"]["reset"] == [int(config.hash[:8], 16)]
+    assert found["block1.classifier.lfsr"]["reset"] == lane_seeds(config.update.seed, 2, 3)
+    assert found["block1.classifier.weight"]["reset"] is None
+
+
+@given(configs())
+def test_fields_do_not_overlap(config):
+    for region in regions(config).values():
+        bits = [bit for field in region["fields"] for bit in range(field["lsb"], field["lsb"] + field["width"])]
+        assert len(bits) == len(set(bits)) and all(bit < region["width"] for bit in bits)
+        assert 0 < region["backed"] <= region["count"]
