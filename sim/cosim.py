@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..golden.checkpoint import save_arrays, state_arrays
+from ..golden.errors import SpikeloomError
 from ..golden.model import initial_state
 from .build import build, build_driver
 from .compare import compare_counters, compare_results, compare_state, compare_trace
@@ -15,11 +16,13 @@ from .run import Simulation
 __all__ = ["Batch", "Checked", "Mismatch", "cosimulate"]
 
 
-class Mismatch(RuntimeError):
+class Mismatch(SpikeloomError):
     """RTL and golden model differ; `difference` says where."""
 
+    repeatable = True
+
     def __init__(self, difference):
-        super().__init__(str(difference))
+        super().__init__(difference)
         self.difference = difference
 
 

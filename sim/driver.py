@@ -18,7 +18,7 @@ import numpy as np
 
 from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
-from ..golden.checkpoint import write_atomically
+from ..golden.files import write_atomically
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .build import SimulationError, random_memories

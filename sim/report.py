@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import jinja2
 
-from ..golden.checkpoint import write_atomically
 from ..golden.config import Config
+from ..golden.files import write_atomically
 from .figures import draw_figures
 from .words import (
     PHASES,

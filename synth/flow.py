@@ -7,8 +7,8 @@ import re
 import statistics
 
 from ..gen.generate import generate_text, sidecar
-from ..golden.checkpoint import write_atomically
 from ..golden.config import ConfigError
+from ..golden.files import write_atomically
 from ..rtl.core import Core
 from . import multipliers, netlist, targets
 from .memory import place_memories

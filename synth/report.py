@@ -7,7 +7,7 @@ import json
 
 import jinja2
 
-from ..golden.checkpoint import write_atomically
+from ..golden.files import write_atomically
 from ..sim.figures import draw_bars
 from ..sim.words import number
 from .targets import RESOURCES

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..golden.errors import SpikeloomError
+
 __all__ = ["SynthesisError", "find_tool", "run_once", "tool_versions"]
 
 #: Seconds between two looks at the log of a tool that may have to be stopped.
 PATIENCE = 1.0
 
 
-class SynthesisError(RuntimeError):
+class SynthesisError(SpikeloomError):
     """A tool is missing or failed; the message names the tool and its log."""
 
 
