@@ -214,14 +214,14 @@ class Golden:
         random[rows] = drawn.reshape(len(rows), words * unit.lanes)[:, :unit.channels]
         return random
 
-    def _backward(self, block, first, target, history):
+    def _backward(self, block, first, target, taught, history):
         """Errors (steps, samples, n_out) of every unit of `block` that has any, for one interval, by its place."""
         config, errors, delta = self.config, {}, None
         for unit in reversed([unit for unit in block.units if unit.learns]):
             codes, fired, dropped = history[first + unit.index]
             if unit.classifier:
                 # Equation (3): the same error in every step of the interval, in units of one spike.
-                delta = fired.sum(0, dtype=torch.int64).sub_(target)
+                delta = fired.sum(0, dtype=torch.int64).sub_(target).mul_(taught)
                 delta = (delta << config.numbers.error.fraction).unsqueeze(0).to(self._integer)
             elif dropped is not None:
                 delta.masked_fill_(dropped, 0)
@@ -232,7 +232,7 @@ class Golden:
 
     def run(self, frame, label=None, *, train=False, record=False):
         """One sample on its own: `run_batch` with a batch of one."""
-        trace, = self.run_batch(frame.unsqueeze(0), [0 if label is None else label], train=train, record=record)
+        trace, = self.run_batch(frame.unsqueeze(0), [label], train=train, record=record)
         return trace
 
     @torch.inference_mode()  # no bookkeeping of gradients: with small tensors it is a quarter of the time
@@ -244,8 +244,9 @@ class Golden:
         frames : torch.Tensor
             Input values, integers, shape (samples, input.size); with events, the bits of every step, shape (samples, T,
             input.size).
-        labels : sequence of int
-            Class of each sample; looked at to train.
+        labels : sequence of int or None
+            Class of each sample; looked at to train. A sample of no class (None) has no error, and adds nothing to any
+            gradient.
         train : bool
             Whether the weights learn from them.
         record : bool
@@ -269,10 +270,14 @@ class Golden:
         samples = len(frames)
         frames = frames.to(torch.int64) if config.units[0].static else frames.ne(0).transpose(0, 1)
         target = torch.zeros(samples, config.network.classes, dtype=torch.int64)
-        for own, label in zip(target, labels):
-            own[label] = config.time.interval
+        taught = torch.ones(samples, 1, dtype=torch.int64)
+        for own, known, label in zip(target, taught, labels):
+            if label is None:
+                known[0] = 0
+            else:
+                own[label] = config.time.interval
         if samples == 1:  # an axis less is faster
-            frames, target = frames.squeeze(-2), target[0]
+            frames, target, taught = frames.squeeze(-2), target[0], taught[0]
         u = [torch.zeros(*target.shape[:-1], unit.n_out, dtype=self._integer) for unit in units]
         counts = torch.zeros_like(target)
         traces = [([], [], [], [], [], [], []) for _ in units]  # the fields of `UnitTrace` behind its inputs
@@ -295,7 +300,7 @@ class Golden:
                 continue
             for block in config.blocks:
                 first = units.index(block.units[0])
-                for place, errors in self._backward(block, first, target, history).items():
+                for place, errors in self._backward(block, first, target, taught, history).items():
                     traces[first + place][3].append(errors)
             if (interval + 1) % period == 0:
                 self._update_all(frames, traces, period, interval, traced)

@@ -9,6 +9,7 @@ from .arithmetic import register, times
 from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, spike_layout
 from .counting import count_block
 from .events import EventBuffer
+from .faults import fault_layout
 from .result import CYCLE_BITS, ResultUnit, result_layout
 from .sequencer import Context, sequence
 from .unit import UnitCore
@@ -46,8 +47,8 @@ class BlockCore(wiring.Component):
         The result of a sample is complete (last block).
     cycles : In
         Age of that sample.
-    fault : Out(1)
-        Framing error of the sample stream (first block).
+    faults : Out(fault_layout(config))
+        What is wrong on the sample stream (first block).
     select : In
         Which unit the access below means; the number of units for the sequencer's counters.
     access_en, access_velocity, access_write, access_address, access_lane, access_data, access_read
@@ -83,7 +84,6 @@ class BlockCore(wiring.Component):
             "begins":         Out(1),
             "reported":       Out(1),
             "cycles":         In(CYCLE_BITS),
-            "fault":          Out(1),
             "select":         In(range(len(self.units) + 1)),
             "access_en":      In(1),
             "access_velocity": In(1),
@@ -101,7 +101,8 @@ class BlockCore(wiring.Component):
             "counter_read":   In(1),
             "counter_index":  In(range(max(2, most))),
             "counter_value":  Out(config.hardware.counter_bits),
-        } | ({"dropout_load": In(1), "dropout_read": Out(16)} if any(unit.dropout for unit in block.units) else {}))
+        } | ({"dropout_load": In(1), "dropout_read": Out(16)} if any(unit.dropout for unit in block.units) else {})
+            | ({"faults": Out(fault_layout(config))} if block.index == 0 else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -112,7 +113,7 @@ class BlockCore(wiring.Component):
             m.submodules[f"{core.unit.name}_input"] = store
         wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
         if self.block.index == 0:
-            m.d.comb += self.fault.eq(self.buffer.fault)
+            m.d.comb += self.faults.eq(self.buffer.faults)
 
         context = Context(self.config)
         # What is asked long after it changes comes from registers.

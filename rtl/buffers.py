@@ -8,18 +8,19 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import register, times
+from .faults import fault_layout
 from .store import Store
 
 __all__ = ["FrameBuffer", "SpikeBuffer", "SpikeStore", "sample_layout", "spike_layout"]
 
 
 def sample_layout(config):
-    """One value of a sample, in order; label and mode are those of the sample and may be given with every value.
+    """One value of a sample, in order; label and mode are those given with the last value.
 
     Fields
     ------
     value : unsigned(input.bits)
-    label : class of the sample, ignored without training
+    label : class of the sample
     train : whether the weights learn from it
     first, last : first and last value of the sample; `first` begins a sample anew whatever came before
     """
@@ -46,8 +47,8 @@ class FrameBuffer(wiring.Component):
     """Ring of whole samples. Accepts one value per cycle while a slot is free.
 
     A sample is available in the cycle after its last value was accepted, until `release`; in that cycle, the last value
-    is still being written. `fault` is set, until
-    reset, if `first` or `last` came in a wrong place.
+    is still being written. Values between `first` and `last` are a sample if they are as many as it has; all others are
+    dropped (docs/samples.md).
 
     Members
     -------
@@ -64,7 +65,8 @@ class FrameBuffer(wiring.Component):
     value_en, value_address, value : read port of the values; a value lies at the place of its bit in the bitmaps.
     bits_written, value_written : Out(1)
         Memory writes, for the counters.
-    fault : Out(1)
+    faults : Out(fault_layout(config))
+        What was dropped, or had a label beyond the classes, two cycles before.
     """
 
     def __init__(self, config, unit):
@@ -87,7 +89,7 @@ class FrameBuffer(wiring.Component):
             "value":         Out(unit.input_bits),
             "bits_written":  Out(1),
             "value_written": Out(1),
-            "fault":         Out(1),
+            "faults":        Out(fault_layout(config)),
         })
 
     def elaborate(self, platform):
@@ -109,12 +111,13 @@ class FrameBuffer(wiring.Component):
         counters = [Signal(range(max(2, length)), name=name) for name, length in (
             ("group", layout.words), ("bit", layout.scan_width), ("place", run), ("run", -(-unit.n_in // run)))]
 
-        # A `first` in a wrong place restarts the sample: the counters below are those of the value on the stream.
+        # `first` begins a sample wherever it comes: the counters below are those of the value on the stream.
         now = [Signal.like(counter, name=f"now_{counter.name}") for counter in counters]
         (group, bit, place, runs), (now_group, now_bit, now_place, now_run) = counters, now
         take, complete, word_last, run_last, row_last = Signal(), Signal(), Signal(), Signal(), Signal()
+        begun, own, lone = Signal(), Signal(), Signal()  # a sample; this value is part of one; it is all there is
         slot_base = Signal(range(max(2, self.depth)))
-        first = self.i.payload.first
+        first, last = self.i.payload.first, self.i.payload.last
         m.d.comb += [
             self.i.ready.eq(used != slots),
             take.eq(self.i.valid & self.i.ready),
@@ -123,33 +126,35 @@ class FrameBuffer(wiring.Component):
             run_last.eq(now_place == run - 1),
             row_last.eq(run_last & (now_run == unit.n_in // run - 1)),
             word_last.eq(run_last | (now_bit == layout.scan_width - 1)),
-            complete.eq(take & row_last),
+            lone.eq(first & last & ~row_last),
+            own.eq(take & (first | begun) & ~lone),
+            complete.eq(own & last & row_last),
         ]
         # The value and its bit are written a cycle later: no block reads as soon as that.
-        word, collected, own_bit, own = Signal(layout.scan_width), Signal(layout.scan_width), Signal.like(bit), Signal()
+        word, collected = Signal(layout.scan_width), Signal(layout.scan_width)
+        written_bit, is_set = Signal.like(bit), Signal()
         m.d.sync += [
-            values.write_en.eq(take),
+            values.write_en.eq(own),
             values.write_address.eq(times(slot_base + now_group, layout.scan_width) + now_bit),
             values.write.eq(self.i.payload.value),
-            bitmaps.write_en.eq(take & word_last), bitmaps.write_address.eq(slot_base + now_group),
-            own.eq(self.i.payload.value != 0), own_bit.eq(now_bit),
+            bitmaps.write_en.eq(own & word_last), bitmaps.write_address.eq(slot_base + now_group),
+            is_set.eq(self.i.payload.value != 0), written_bit.eq(now_bit),
         ]
         with m.If(values.write_en):
             m.d.sync += collected.eq(word)
         m.d.comb += [
-            word.eq(Mux(own_bit == 0, 0, collected) | (own << own_bit)), bitmaps.write.eq(word),
+            word.eq(Mux(written_bit == 0, 0, collected) | (is_set << written_bit)), bitmaps.write.eq(word),
             self.bits_written.eq(bitmaps.write_en), self.value_written.eq(values.write_en),
         ]
         with m.If(take):
             m.d.sync += [
                 bit.eq(Mux(word_last, 0, now_bit + 1)), group.eq(now_group + word_last),
                 place.eq(Mux(run_last, 0, now_place + 1)), runs.eq(now_run + run_last),
+                begun.eq(own & ~last & ~row_last),
             ]
-            with m.If((first != ((runs == 0) & (place == 0))) | (self.i.payload.last != row_last)):
-                m.d.sync += self.fault.eq(1)
         with m.If(complete):
-            m.d.sync += [counter.eq(0) for counter in counters]
             _advance(m, fill, slots)
+        self._faults(m, take=take, own=own, begun=begun, row_last=row_last, complete=complete)
         # Label and flag are taken over a cycle later: no block asks for them as soon as that.
         completed = register(m, complete, name="completed")
         slot_q, label_q, train_q = (register(m, signal, name=f"completed_{name}", reset=False) for name, signal in (
@@ -174,6 +179,18 @@ class FrameBuffer(wiring.Component):
             self.value.eq(values.read),
         ]
         return m
+
+    def _faults(self, m, *, take, own, begun, row_last, complete):
+        """What is wrong with the value on the stream; known two cycles later, since nobody waits for it."""
+        item = self.i.payload
+        found = Signal(fault_layout(self.config))
+        m.d.sync += [
+            found.short.eq((take & item.first & begun) | (own & item.last & ~row_last)),
+            found.long.eq(own & ~item.last & row_last),
+            found.stray.eq(take & ~own),
+            found.label.eq(complete & (item.label >= self.config.network.classes)),
+            self.faults.eq(found),
+        ]
 
 
 class SpikeStore(wiring.Component):

@@ -68,12 +68,15 @@ class Core(wiring.Component):
         m.d.sync += now.eq(now + 1)
         in_flight = self.config.update.batch + len(blocks) + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
         m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight + 1)
+        wrong = Signal()
+        with m.If(blocks[0].faults.as_value().any()):
+            m.d.sync += wrong.eq(1)
         m.d.comb += [
             begun.w_data.eq(register(m, now, name="began")),
             begun.w_en.eq(blocks[0].begins),
             begun.r_en.eq(register(m, blocks[-1].reported, name="reported")),
             blocks[-1].cycles.eq((now - begun.r_data)[:CYCLE_BITS]),
-            registers.now.eq(now), registers.fault.eq(blocks[0].fault),
+            registers.now.eq(now), registers.fault.eq(wrong),
             registers.quiet.eq(Cat(block.idle for block in blocks).all()),
         ]
         return m

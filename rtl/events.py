@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out
 from ..golden.units import clog2
 from .arithmetic import times
 from .buffers import ring_members, sample_layout
+from .faults import fault_layout
 from .store import Store
 from .taps import lookup
 
@@ -14,15 +15,15 @@ __all__ = ["EventBuffer", "event_layout", "input_layout"]
 
 
 def event_layout(config):
-    """One event, or the end of a time step; label and mode are those of the sample and may be given with every item.
+    """One event, or the end of a time step; label and mode of an interval are those given with its last item.
 
     Fields
     ------
     y, x, channel : place of the event (channel: its polarity); an event that comes twice counts once
     end : no event, but the end of a step; as many as there are steps make a sample
-    label : class of the sample, ignored without training
+    label : class of the sample
     train : whether the weights learn from it
-    first : the first item of a sample
+    first : the first item of a sample; it begins one anew whatever came before
     """
     height, width, channels = config.input.shape
     return data.StructLayout({
@@ -40,7 +41,8 @@ class EventBuffer(wiring.Component):
 
     Clears a free slot, one word per cycle, then accepts one item per cycle. An interval is available in the cycle after
     the end of its last step was accepted; its slot stays taken until `release`. With batches, items come interval by
-    interval of one sample after another. `fault` is set, until reset, if `first` came in a wrong place.
+    interval of one sample after another. A `first` that comes too early waits until the missing steps are taken as
+    empty, one per cycle; what comes where a sample must begin, but without `first`, is dropped (docs/samples.md).
 
     Members
     -------
@@ -48,14 +50,16 @@ class EventBuffer(wiring.Component):
     available, label, train, take, release, base, read_en, read_address, bits : as `SpikeBuffer`
     written : Out(1)
         An event is written.
-    fault : Out(1)
+    faults : Out(fault_layout(config))
+        What was wrong with an item, or with a label, two cycles before.
     """
 
     def __init__(self, config, unit):
         self.config, self.unit = config, unit
         self.slots = config.hardware.spike_slots
         self.depth = self.slots * unit.frames * unit.bitmap.words
-        super().__init__({**ring_members(config, unit, event_layout(config), self.depth), "fault": Out(1)})
+        super().__init__({**ring_members(config, unit, event_layout(config), self.depth),
+                          "faults": Out(fault_layout(config))})
 
     def elaborate(self, platform):
         m = Module()
@@ -71,15 +75,19 @@ class EventBuffer(wiring.Component):
         clearing, sweep = Signal(init=1), Signal(range(max(2, length)))
         step, within = Signal(range(max(2, unit.frames))), Signal(range(max(2, unit.steps)))
         intervals = Signal(range(slots * (unit.frames // unit.steps) + 1))
-        begun = Signal()  # an item of this sample was accepted
-        total = Signal(range(max(2, self.config.time.steps)))
-        accept, ends, interval_ends, slot_ends = Signal(), Signal(), Signal(), Signal()
+        # `begins`: the next item must say `first`. `fills`: a step is taken as empty, since an item says so too early.
+        accept, fills, ends, interval_ends, slot_ends, inside = (Signal(name=name) for name in (
+            "accept", "fills", "ends", "interval_ends", "slot_ends", "inside"))
+        begins = self._begins(m, accept | fills, interval_ends)
         m.d.comb += [
-            self.i.ready.eq(~clearing),
-            accept.eq(self.i.valid & self.i.ready), ends.eq(accept & item.end),
+            self.i.ready.eq(~clearing & (begins | ~item.first)),
+            fills.eq(self.i.valid & item.first & ~begins & ~clearing),
+            accept.eq(self.i.valid & self.i.ready & (item.first | ~begins)),
+            ends.eq(accept & item.end | fills),
             interval_ends.eq(ends & (within == unit.steps - 1)),
             slot_ends.eq(ends & (step == unit.frames - 1)),
-            self.written.eq(accept & ~item.end),
+            inside.eq(Cat(place < size for place, size in zip((item.y, item.x, item.channel), unit.shape_in)).all()),
+            self.written.eq(accept & ~item.end & inside),
         ]
 
         # Clear, then set bits.
@@ -98,15 +106,16 @@ class EventBuffer(wiring.Component):
             with m.If(sweep == length - 1):
                 m.d.sync += [sweep.eq(0), clearing.eq(0)]
 
-        with m.If(accept):
+        # A step that is taken as empty may begin an interval: it has the label of the items before.
+        label, last_label = (Signal.like(item.label, name=name) for name in ("label", "last_label"))
+        train, last_train = Signal(), Signal()
+        m.d.comb += [label.eq(Mux(fills, last_label, item.label)), train.eq(Mux(fills, last_train, item.train))]
+        with m.If(accept | fills):
             m.d.sync += [
-                begun.eq(1), labels[fill].eq(item.label), trains.bit_select(fill, 1).eq(item.train)]
-            with m.If(item.first == begun):
-                m.d.sync += self.fault.eq(1)
+                last_label.eq(label), last_train.eq(train), labels[fill].eq(label),
+                trains.bit_select(fill, 1).eq(train)]
         with m.If(ends):
-            m.d.sync += [step.eq(step + 1), within.eq(within + 1), total.eq(total + 1)]
-            with m.If(total == self.config.time.steps - 1):
-                m.d.sync += [total.eq(0), begun.eq(0)]
+            m.d.sync += [step.eq(step + 1), within.eq(within + 1)]
         with m.If(interval_ends):
             m.d.sync += within.eq(0)
         with m.If(slot_ends):
@@ -116,6 +125,17 @@ class EventBuffer(wiring.Component):
         m.d.sync += [
             used.eq(used + slot_ends - self.release), intervals.eq(intervals + interval_ends - self.take)]
 
+        filling = Signal()  # of a sample that is short already
+        found = Signal(fault_layout(self.config))
+        m.d.sync += [
+            filling.eq(Mux(clearing, filling, fills)),
+            found.short.eq(fills & ~filling),
+            found.stray.eq(self.i.valid & self.i.ready & ~accept),
+            found.place.eq(accept & ~item.end & ~inside),
+            found.label.eq(interval_ends & (label >= self.config.network.classes)),
+            self.faults.eq(found),
+        ]
+
         m.d.comb += [
             self.available.eq(intervals != 0),
             self.label.eq(labels[drain]), self.train.eq(trains.bit_select(drain, 1)),
@@ -123,6 +143,20 @@ class EventBuffer(wiring.Component):
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address), self.bits.eq(bitmaps.read),
         ]
         return m
+
+    def _begins(self, m, moves, interval_ends):
+        """Whether the next item must be the first of a sample: nothing of a first interval is there yet."""
+        config, fresh = self.config, Signal(init=1)
+        sample, interval = Signal(range(max(2, config.update.batch))), Signal(range(max(2, config.intervals)))
+        with m.If(moves):
+            m.d.sync += fresh.eq(0)
+        with m.If(interval_ends):
+            m.d.sync += [fresh.eq(1), sample.eq(sample + 1)]
+            with m.If(sample == config.update.batch - 1):
+                m.d.sync += [sample.eq(0), interval.eq(interval + 1)]
+                with m.If(interval == config.intervals - 1):
+                    m.d.sync += interval.eq(0)
+        return fresh & (interval == 0)
 
     def _place(self, m):
         """Bit of the event in the bitmap words of a step; a word has a power of two of them, or less are used."""

@@ -38,6 +38,8 @@ def keep_counts(m, core, forward, backward):
         store.write.eq(write.as_value()),
         core.counts.eq(read.total.as_value()),
     ]
+    # A sample of no class teaches nothing.
+    taught = register(m, core.label < unit.n_out, name="taught")
     for lane in range(unit.lanes):
         # Before the reading of the next word, the total of this one moves into the lane.
         recent = Signal(steps.bit_length(), name=f"recent_{lane}")
@@ -58,6 +60,6 @@ def keep_counts(m, core, forward, backward):
         m.d.comb += [
             place.eq(register(m, backward.own_word, name=f"own_word_{lane}")),
             target.eq(times(place, unit.lanes) + lane == core.label),
-            backward.own[lane].eq(read.recent[lane] - Mux(target, steps, 0)),
+            backward.own[lane].eq(Mux(taught, read.recent[lane] - Mux(target, steps, 0), 0)),
         ]
     return store

@@ -1,6 +1,7 @@
 """Small configurations, stimuli, and the simulator as a function."""
 
 import copy
+from collections import Counter
 
 import torch
 from amaranth.hdl import Module
@@ -13,8 +14,8 @@ from spikeloom.golden.sections import AvgPool, Conv, Dense
 from spikeloom.golden.units import output_shape
 from spikeloom.rtl.store import Store
 
-__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "dropping", "frames", "load", "patterns",
-           "scan_memory", "simulate", "small", "spatial_configs", "spatial_units"]
+__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "dropping", "fault_counts", "frames", "load",
+           "patterns", "scan_memory", "simulate", "small", "spatial_configs", "spatial_units"]
 
 #: Two blocks of one layer; layer and classifier words that are not full; a frame in one bitmap word.
 BASE = {
@@ -209,14 +210,27 @@ def frames(config, count, seed=0):
 patterns = st.text("01", min_size=1, max_size=7).filter(lambda text: "1" in text)
 
 
-def simulate(dut, *testbenches, clocked=True):
-    """Run asynchronous testbenches on a component until the last has ended."""
+def simulate(dut, *testbenches, clocked=True, watching=()):
+    """Run asynchronous testbenches on a component until the last has ended; nobody waits for those `watching`."""
     sim = Simulator(dut)
     if clocked:
         sim.add_clock(1e-6)
     for bench in testbenches:
         sim.add_testbench(bench)
+    for bench in watching:
+        sim.add_testbench(bench, background=True)
     sim.run()
+
+
+def fault_counts(dut):
+    """A testbench that counts the faults of an input buffer, and the counts: by kind, those that came."""
+    counts = Counter()
+
+    async def bench(ctx):
+        async for _, _, found in ctx.tick().sample(dut.faults):
+            counts.update(name for name in dut.faults.shape().members if found[name])
+
+    return bench, counts
 
 
 async def load(ctx, store, memory):

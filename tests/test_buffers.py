@@ -2,6 +2,7 @@
 """Input buffers: what was sent is what is read, whatever the two sides of the stream do."""
 
 import random
+from collections import Counter
 from typing import NamedTuple
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.rtl.buffers import FrameBuffer, SpikeBuffer, SpikeStore
-from strategies import patterns, simulate, small
+from strategies import fault_counts, patterns, simulate, small
 
 IDLE = 1000  # cycles after which a testbench that sees nothing happen gives up
 CONV = {"kind": "conv", "channels": 2, "kernel": 1, "lanes": 1}
@@ -100,11 +101,13 @@ def frame_buffer(shape, slots):
 
 
 def rtl_frames(dut, payloads, count, pattern="1", consumer="1"):
-    """The first `count` samples as the block reads them: (values, bitmap, label, train), and the fault bit."""
+    """The first `count` samples as the block reads them: (values, bitmap, label, train), and the counts of faults."""
     unit, seen = dut.unit, []
+    watch, faults = fault_counts(dut)
 
     async def source(ctx):
         await send(ctx, dut.i, payloads, pattern)
+        await ctx.tick().repeat(3)  # faults are known later
 
     async def sink(ctx):
         turn = willing(consumer)
@@ -119,14 +122,15 @@ def rtl_frames(dut, payloads, count, pattern="1", consumer="1"):
                                 [base * unit.bitmap.scan_width + place for place in places(unit)])
             seen.append((values, picked(unit, words), ctx.get(dut.label), ctx.get(dut.train)))
             await pulse(ctx, dut.release)
-        seen.append(ctx.get(dut.fault))
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.available)
 
-    simulate(dut, source, sink)
-    return seen
+    simulate(dut, source, sink, watching=[watch])
+    return [*seen, dict(faults)]
 
 
-def expected_frames(samples, fault=0):
-    return [(s.values, [int(v != 0) for v in s.values], s.label, s.train) for s in samples] + [fault]
+def expected_frames(samples, **faults):
+    return [(s.values, [int(v != 0) for v in s.values], s.label, s.train) for s in samples] + [faults]
 
 
 #: One bitmap word and several; images whose pixels share words, and whose pixels have words of their own.
@@ -190,20 +194,69 @@ def without(payloads, place, **flags):
     return [{**beat, **flags} if at == place else beat for at, beat in enumerate(payloads)]
 
 
-@pytest.mark.parametrize("payloads, expected", [
+@pytest.mark.parametrize("payloads, expected, faults", [
     # A sample that breaks off: `first` begins anew, nothing of the old one is left in values or bits.
-    (beats(OTHER)[:1] + beats(GOOD), [GOOD]),
-    (beats(OTHER)[:4] + beats(GOOD) + beats(OTHER), [GOOD, OTHER]),
-    (beats(OTHER)[:2] + beats(OTHER)[:5] + beats(GOOD), [GOOD]),
-    # A sample that is too long: its first values are it, what follows is dropped by the next `first`.
-    (beats(GOOD) + beats(OTHER)[2:4] + beats(OTHER), [GOOD, OTHER]),
+    (beats(OTHER)[:1] + beats(GOOD), [GOOD], {"short": 1}),
+    (beats(OTHER)[:4] + beats(GOOD) + beats(OTHER), [GOOD, OTHER], {"short": 1}),
+    (beats(OTHER)[:2] + beats(OTHER)[:5] + beats(GOOD), [GOOD], {"short": 2}),
+    (beats(OTHER)[:4] + beats(OTHER)[-1:] + beats(GOOD), [GOOD], {"short": 1}),
+    # One value is lost: neither that sample nor the next one has a value of the other.
+    *[(beats(OTHER)[:lost] + beats(OTHER)[lost + 1:] + beats(GOOD), [GOOD], faults) for lost, faults in (
+        (0, {"stray": 5}), (3, {"short": 1}), (5, {"short": 1}))],
+    # One value comes twice.
+    (beats(OTHER)[:1] + beats(OTHER) + beats(GOOD), [OTHER, GOOD], {"short": 1}),
+    (beats(OTHER)[:3] + beats(OTHER)[2:] + beats(GOOD), [GOOD], {"long": 1, "stray": 1}),
+    (beats(OTHER) + beats(OTHER)[-1:] + beats(GOOD), [OTHER, GOOD], {"stray": 1}),
+    # A sample that goes on is no sample.
+    (beats(GOOD)[:-1] + [beats(GOOD)[-2]] * 3 + beats(OTHER), [OTHER], {"long": 1, "stray": 2}),
+    (beats(GOOD) + beats(OTHER)[2:4] + beats(OTHER), [GOOD, OTHER], {"stray": 2}),
     # Flags in a wrong place, values in the right one.
-    (without(beats(GOOD), 0, first=0) + beats(OTHER), [GOOD, OTHER]),
-    (without(beats(GOOD), 5, last=0) + beats(OTHER), [GOOD, OTHER]),
-    (without(beats(GOOD), 2, last=1) + beats(OTHER), [GOOD, OTHER]),
+    (without(beats(GOOD), 0, first=0) + beats(OTHER), [OTHER], {"stray": 6}),
+    (without(beats(GOOD), 5, last=0) + beats(OTHER), [OTHER], {"long": 1}),
+    (without(beats(GOOD), 2, last=1) + beats(OTHER), [OTHER], {"short": 1, "stray": 3}),
+    (without(beats(GOOD), 2, first=1) + beats(OTHER), [OTHER], {"short": 2}),
+    (beats(GOOD)[:2] + without(beats(GOOD)[:1], 0, last=1) + beats(OTHER), [OTHER], {"short": 1, "stray": 1}),
+    # A label beyond the five classes.
+    (beats(GOOD._replace(label=5)) + beats(OTHER), [GOOD._replace(label=5), OTHER], {"label": 1}),
+    (without(beats(GOOD), 2, label=7) + beats(OTHER), [GOOD, OTHER], {}),
 ])
-def test_wrong_framing_is_reported_and_survived(payloads, expected):
-    assert rtl_frames(frame_buffer(6, 2), payloads, len(expected)) == expected_frames(expected, fault=1)
+def test_malformed_samples(payloads, expected, faults):
+    assert rtl_frames(frame_buffer(6, 2), payloads, len(expected)) == expected_frames(expected, **faults)
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 9999), size=st.sampled_from([1, 2, 6, 33]))
+def test_whatever_comes_whole_samples_arrive_and_the_rest_is_counted(seed, size):
+    """Random flags between whole samples; a plain reading of docs/samples.md says what arrives."""
+    source, dut, payloads = random.Random(seed), frame_buffer(size, 2), []
+    for _ in range(12):
+        sample = Sample([source.randrange(8) for _ in range(size)], source.randrange(8), source.randrange(2))
+        own = beats(sample)
+        if source.random() < 0.5:
+            place = source.randrange(size)
+            own = source.choice([
+                own[:place] + own[place + 1:], own[:place] + own[place:place + 1] + own[place:],
+                without(own, place, first=1 - own[place]["first"]), without(own, place, last=1 - own[place]["last"])])
+        payloads += own
+    expected, faults, under_way = [], Counter(), None
+    for beat in payloads:
+        if beat["first"]:
+            faults["short"] += under_way is not None
+            under_way = None if beat["last"] and size > 1 else []
+        if under_way is None:
+            faults["stray"] += 1
+            continue
+        under_way.append(beat["value"])
+        if beat["last"] or len(under_way) == size:
+            whole = beat["last"] and len(under_way) == size
+            if whole:
+                expected.append(Sample(under_way, beat["label"], beat["train"]))
+                faults["label"] += beat["label"] >= 5
+            else:
+                faults["short" if beat["last"] else "long"] += 1
+            under_way = None
+    assert rtl_frames(dut, payloads, len(expected)) == expected_frames(
+        expected, **{name: count for name, count in faults.items() if count})
 
 
 @pytest.mark.parametrize("shape, reached", [
@@ -216,7 +269,7 @@ def test_recovery_in_a_later_bitmap_word(shape, reached):
     dut = frame_buffer(shape, 2)
     long = Sample([7] * dut.unit.n_in, 1, 0)
     good = Sample([place % 2 for place in range(dut.unit.n_in)], 3, 1)
-    assert rtl_frames(dut, beats(long)[:reached] + beats(good), 1) == expected_frames([good], fault=1)
+    assert rtl_frames(dut, beats(long)[:reached] + beats(good), 1) == expected_frames([good], short=1)
 
 
 def spike_config(neurons, lanes, steps, period, slots, *, pixels=None, kind="dense"):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.rtl.events import EventBuffer
-from strategies import simulate, small
+from strategies import fault_counts, simulate, small
 
 LAYERS = {
     "dense": {"kind": "dense", "neurons": 3, "lanes": 1},
@@ -50,11 +50,11 @@ def expected_words(unit, events):
     return words
 
 
-def run(config, dut, samples, pattern="1", wait=0):
-    """Words of every step as the block reads them, by interval, with label and mode; cycles of accepted items."""
+def run(config, dut, items, total, pattern="1", wait=0):
+    """Words of every step as the block reads them, for `total` intervals, with label and mode, then the counts of
+    faults; and the cycles of accepted items."""
     unit, seen, taken = dut.unit, [], []
-    total = len(samples) * config.intervals
-    items = [item for sample, label, train in samples for item in items_of(config, sample, label, train)]
+    watch, faults = fault_counts(dut)
 
     async def source(ctx):
         cycle = 0
@@ -91,18 +91,24 @@ def run(config, dut, samples, pattern="1", wait=0):
             await ctx.tick()
             ctx.set(dut.take, 0)
             ctx.set(dut.release, 0)
-        seen.append(ctx.get(dut.fault))
+        await ctx.tick().repeat(3)
+        assert not ctx.get(dut.available)
 
-    simulate(dut, source, block)
-    return seen, taken
+    simulate(dut, source, block, watching=[watch])
+    return [*seen, dict(faults)], taken
+
+
+def expected_of(config, dut, samples):
+    """What the block reads of `samples` one after the other, as `run` gives it."""
+    unit, k = dut.unit, config.time.interval
+    return [([word for events in sample[first:first + k] for word in expected_words(unit, events)], label, train)
+            for sample, label, train in samples for first in range(0, config.time.steps, k)]
 
 
 def check(config, dut, samples, **options):
-    unit, k = dut.unit, config.time.interval
-    expected = [([word for events in sample[first:first + k] for word in expected_words(unit, events)], label, train)
-                for sample, label, train in samples for first in range(0, config.time.steps, k)]
-    seen, taken = run(config, dut, samples, **options)
-    assert seen == [*expected, 0]
+    items = [item for sample, label, train in samples for item in items_of(config, sample, label, train)]
+    seen, taken = run(config, dut, items, len(samples) * config.intervals, **options)
+    assert seen == [*expected_of(config, dut, samples), {}]
     return taken
 
 
@@ -127,22 +133,89 @@ def test_a_slot_is_cleared_before_it_takes_events():
     assert check(config, dut, [(sample, 1, 1)]) == [4, 5, 6, 7 + 4, 8 + 4, 9 + 4]
 
 
-@pytest.mark.parametrize("changes", [{0: 0}, {1: 1}, {4: 1}])
-def test_first_in_a_wrong_place_is_a_fault(changes):
-    config, dut = buffer_of("dense", (2, 3, 1))
-    sample, faults = [[(0, 0, 0)], [(1, 2, 0)], [], []], []
-    items = items_of(config, sample, 0, 1)
-    for place, first in changes.items():
-        items[place]["first"] = first
+#: Four steps, of which the first one has two events; and another sample.
+GOOD, OTHER = ([[(0, 0, 0), (1, 1, 0)], [(1, 2, 0)], [], [(0, 1, 0)]], 2, 1), ([[], [(0, 2, 0)], [(1, 0, 0)], []], 4, 0)
 
-    async def bench(ctx):
-        ctx.set(dut.i.valid, 1)
-        for item in items:
-            ctx.set(dut.i.payload, item)
-            while not ctx.get(dut.i.ready):
-                await ctx.tick()
-            await ctx.tick()
-        faults.append(ctx.get(dut.fault))
 
-    simulate(dut, bench)
-    assert faults == [1]
+def malformed(sample, *, drop=(), **changes):
+    """Items of a sample, without those at the places `drop`; fields of others as ``place_<n>`` says."""
+    items = items_of(None, *sample)
+    for place, fields in changes.items():
+        items[int(place.removeprefix("place_"))] |= fields
+    return [item for place, item in enumerate(items) if place not in drop]
+
+
+def good(sample):
+    return malformed(sample)
+
+
+@pytest.mark.parametrize("items, expected, faults", [
+    # Ends are missing: the last, the first, all items but the first. The missing steps are the last ones.
+    (malformed(GOOD, drop=[7]) + good(OTHER), [GOOD, OTHER], {"short": 1}),
+    (malformed(GOOD, drop=[2]) + good(OTHER), [([GOOD[0][0] + GOOD[0][1], [], [(0, 1, 0)], []], 2, 1), OTHER],
+     {"short": 1}),
+    (good(GOOD)[:1] + good(OTHER), [([[(0, 0, 0)], [], [], []], 2, 1), OTHER], {"short": 1}),
+    (good(GOOD)[:1] + good(OTHER)[:1] + good(GOOD),
+     [([[(0, 0, 0)], [], [], []], 2, 1), ([[], [], [], []], 4, 0), GOOD], {"short": 2}),
+    # One end more: what follows belongs to no sample.
+    (good(GOOD)[:3] + good(GOOD)[2:] + good(OTHER), [([GOOD[0][0], [], GOOD[0][1], []], 2, 1), OTHER], {"stray": 2}),
+    (good(GOOD) + good(GOOD)[-1:] + good(OTHER), [GOOD, OTHER], {"stray": 1}),
+    # `first` is missing, or comes in the middle: a sample of its own begins there, and lacks steps.
+    (malformed(GOOD, place_0={"first": 0}) + good(OTHER), [OTHER], {"stray": 8}),
+    (malformed(GOOD, place_4={"first": 1}) + good(OTHER),
+     [([*GOOD[0][:2], [], []], 2, 1), ([[], [], [(0, 1, 0)], []], 2, 1), OTHER], {"short": 2}),
+    # Events beyond the image of 2 x 3.
+    (malformed(GOOD, place_1={"x": 3}) + good(OTHER), [([[(0, 0, 0)], *GOOD[0][1:]], 2, 1), OTHER], {"place": 1}),
+    (malformed(GOOD, place_0={"x": 3}, place_3={"x": 3}) + good(OTHER),
+     [([[(1, 1, 0)], [], [], [(0, 1, 0)]], 2, 1), OTHER], {"place": 2}),
+    (malformed(GOOD, place_0={"channel": 1}, place_2={"x": 3, "channel": 1}) + good(OTHER),
+     [([[(1, 1, 0)], *GOOD[0][1:]], 2, 1), OTHER], {"place": 1}),
+    # A label beyond the five classes, once for every interval; one that is corrected in time is none.
+    (good((GOOD[0], 5, 1)) + good(OTHER), [(GOOD[0], 5, 1), OTHER], {"label": 2}),
+    (malformed(GOOD, place_0={"label": 7}) + good(OTHER), [GOOD, OTHER], {}),
+])
+@pytest.mark.parametrize("slots", [1, 2])
+def test_malformed_samples(items, expected, faults, slots):
+    config, dut = buffer_of("dense", (2, 3, 1), slots=slots)
+    seen, _ = run(config, dut, items, len(expected) * config.intervals)
+    assert seen == [*expected_of(config, dut, expected), faults]
+
+
+def test_events_in_rows_that_an_image_does_not_have():
+    config, dut = buffer_of("conv", (3, 20, 1))
+    sample = [[(2, 19, 0)], [(1, 0, 0)], [], []]
+    items = items_of(config, [[(3, 0, 0), (2, 19, 0), (2, 20, 0)], [(1, 0, 0), (0, 31, 0)], [], []], 1, 1)
+    assert run(config, dut, items, config.intervals)[0] == [*expected_of(config, dut, [(sample, 1, 1)]), {"place": 3}]
+
+
+def batch_items(samples, steps):
+    """Items of a batch: an interval of each sample, then the next interval of each."""
+    parts = [[] for _ in samples]
+    for own, sample in zip(parts, samples):
+        count = 0
+        for item in items_of(None, *sample):
+            if count % steps == 0 and (not own or own[-1][-1]["end"]):
+                own.append([])
+            own[-1].append(item)
+            count += item["end"]
+    return [item for interval in zip(*parts) for part in interval for item in part]
+
+
+@pytest.mark.parametrize("lost, expected, count", [
+    (None, [(GOOD, 0), (OTHER, 0), (GOOD, 1), (OTHER, 1)], {}),
+    # The end of the first step of the first sample: its second step is empty, nothing else changes.
+    (2, [(([GOOD[0][0] + GOOD[0][1], [], *GOOD[0][2:]], 2, 1), 0), (OTHER, 0), (GOOD, 1), (OTHER, 1)], {"short": 1}),
+    # The very last end: the last step is empty, as it was.
+    (-1, [(GOOD, 0), (OTHER, 0), (GOOD, 1), (OTHER, 1)], {"short": 1}),
+])
+def test_a_batch_that_lacks_an_end_is_completed(lost, expected, count):
+    config = small(time={"steps": 4, "interval": 2}, input={"kind": "events", "shape": (2, 3, 1), "size": None,
+                   "bits": 1, "fraction": 0}, layers=[LAYERS["dense"]], network={"classes": 5}, update={"batch": 2})
+    dut = EventBuffer(config, config.units[0])
+    items = batch_items([GOOD, OTHER], 2)
+    if lost is not None:
+        del items[lost]
+    seen, _ = run(config, dut, items + batch_items([OTHER, GOOD], 2), 8)
+    whole = [expected_of(config, dut, [sample])[interval] for sample, interval in
+             [*expected, (OTHER, 0), (GOOD, 0), (OTHER, 1), (GOOD, 1)]]
+    assert seen == [*whole, count]
