@@ -46,7 +46,7 @@ class Prediction:
         return {name: min(value, top) for name, value in found.items()}
 
     def sample(self, frame, label, train, *, arrival=None, accepted=None):
-        """Take one sample; with the last of a batch, compute and schedule the batch.
+        """Take one sample, perhaps of no class; with the last of a batch, compute and schedule the batch.
 
         `arrival` and `accepted` as in `Schedule.batch`; the mode of the first sample counts for its batch.
         """
@@ -58,7 +58,8 @@ class Prediction:
         if self.config.input.kind == "events":
             items = [interval_items(self.config, frame) for frame in frames]
         self._batch = []
-        traces = self.model.run_batch(torch.stack(frames), labels, train=trains[0], record=self.keep)
+        classes = [label if label < self.config.network.classes else None for label in labels]
+        traces = self.model.run_batch(torch.stack(frames), classes, train=trains[0], record=self.keep)
         passes, counters = batch_passes_and_counters(self.config, traces)
         for name, amount in counters.items():
             self._counters[name] = self._counters.get(name, 0) + amount

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from ..golden.units import clog2
 from .cosim import Batch, cosimulate
 from .draw import draw
 
@@ -16,7 +17,8 @@ __all__ = ["check", "stimulus"]
 
 
 def stimulus(config, seed, samples=4):
-    """Random batches: training, inference, training; frames of any density, labels of any class."""
+    """Random batches: training, inference, and both; frames of any density. Labels in the last one may be of no class.
+    """
     random = np.random.default_rng(seed)
     batches = []
     batch = config.update.batch
@@ -27,7 +29,8 @@ def stimulus(config, seed, samples=4):
         shape = (samples, config.input.size) if config.input.kind == "frame" else \
             (samples, config.time.steps, config.input.size)
         frames = random.integers(0, 1 << config.input.bits, shape) * (random.random(shape) < random.random())
-        batches.append(Batch(frames, random.integers(0, config.network.classes, samples), train))
+        top = config.network.classes if np.size(train) == 1 else 1 << clog2(config.network.classes)
+        batches.append(Batch(frames, random.integers(0, top, samples), train))
     return batches
 
 
