@@ -18,9 +18,9 @@ from spikeloom.gen.generate import generate
 from spikeloom.golden.checkpoint import save_arrays, state_arrays
 from spikeloom.golden.data import load_dataset
 from spikeloom.golden.model import Golden, initial_state
+from spikeloom.golden.prediction import Prediction
 from spikeloom.sim.build import build, build_driver
 from spikeloom.sim.driver import Driver
-from spikeloom.sim.predict import Prediction
 from spikeloom.sim.run import Simulation
 
 TARGETS = {"generate": "< 10 s", "digits, compiled": ">= 300,000", "tiny, compiled": ">= 1,000,000",

@@ -45,18 +45,36 @@ def new(path: Path):
 @app.command()
 def generate(
     config: Annotated[str, typer.Argument(metavar="[CONFIG|PRESET]")] = presets.DEFAULT,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the two files.")] = Path("build/rtl"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the files.")] = Path("build/rtl"),
+    testbench: Annotated[bool, typer.Option("--testbench", help="Also a bench that checks the core by itself, in any "
+                                            "simulator.")] = False,
+    data: Annotated[str | None, typer.Option(help="For the bench, as for train; random samples by default.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Of the bench, rounded up to whole batches.")] = 8,
+    mode: Annotated[str, typer.Option(help="Of its samples: train, infer or mixed.")] = "mixed",
+    pause: Annotated[int, typer.Option(min=0, max=255, help="Random back-pressure in the second half of its samples: "
+                                       "pauses in 256 cycles.")] = 80,
+    seed: Annotated[int, typer.Option(min=0, help="Of samples, modes and pauses.")] = 0,
 ):
-    """Write Verilog and its JSON sidecar."""
+    """Write Verilog and its JSON sidecar, and a bench."""
     from ..gen.generate import generate as write  # only commands that need it load Amaranth
     from ..golden.memories import memories
     from .show import memory_table, waiting
 
+    if mode not in ("train", "infer", "mixed"):
+        raise ConfigError(f"--mode must be train, infer or mixed, not {mode!r}")
     chosen = presets.find(config)
     check_folder(output)
+    stimulus = None
+    if testbench:
+        from ..gen.testbench import make_stimulus, write_testbench
+
+        stimulus = make_stimulus(chosen, data, samples, mode, seed)
     memory_table(chosen, memories(chosen))
     with waiting(f"generating {chosen.name}"):
-        paths = write(chosen, output)
+        paths = [*write(chosen, output)]
+    if testbench:
+        with waiting(f"predicting {len(stimulus.labels)} samples"):
+            paths += write_testbench(chosen, paths[1], stimulus, pause=pause, seed=seed)
     for path in paths:
         typer.echo(path)
 

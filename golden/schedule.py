@@ -230,7 +230,7 @@ class Schedule:
         train : bool
         arrivals : list of int or None, optional
             Cycles in which the last value of each sample was accepted; None for `next_arrival`. With events, a list of
-            the last cycles of its intervals for each sample.
+            the last cycles of its intervals for each sample, each of them or all may be None.
         accepted : list of int or None, optional
             Cycles in which each result was taken; None for at once.
         items : list of list of int, optional
@@ -251,9 +251,8 @@ class Schedule:
         for interval in range(config.intervals):
             for sample, passes in enumerate(batch):
                 if items is not None:
-                    own = arrivals[sample]
-                    ready = 1 + self._arrive(
-                        self._event_arrival(items[sample][interval]) if own is None else own[interval])
+                    own = arrivals[sample] and arrivals[sample][interval]
+                    ready = 1 + self._arrive(self._event_arrival(items[sample][interval]) if own is None else own)
                 else:
                     ready = arrivals[sample] + 1 if interval == 0 else 0
                 period_ends = (interval + 1) % period == 0 and sample == samples - 1

@@ -7,10 +7,10 @@ import numpy as np
 from ..golden.checkpoint import save_arrays, state_arrays
 from ..golden.errors import SpikeloomError
 from ..golden.model import initial_state
+from ..golden.prediction import Prediction
 from .build import build, build_driver
 from .compare import compare_counters, compare_results, compare_state, compare_trace
 from .driver import Driver
-from .predict import Prediction
 from .run import Simulation
 
 __all__ = ["Batch", "Checked", "Mismatch", "cosimulate"]

@@ -7,11 +7,11 @@ from spikeloom.gen import presets
 from spikeloom.golden.checkpoint import save_arrays, state_arrays, state_from
 from spikeloom.golden.data import Dataset, load_dataset
 from spikeloom.golden.model import initial_state
+from spikeloom.golden.prediction import Prediction
 from spikeloom.golden.training import train
 from spikeloom.sim.build import build
 from spikeloom.sim.compare import compare_counters, compare_results, compare_state
 from spikeloom.sim.cosim import Batch, cosimulate
-from spikeloom.sim.predict import Prediction
 from spikeloom.sim.run import Simulation
 from spikeloom.sim.sweep import check, stimulus
 from spikeloom.sim.training import train_rtl

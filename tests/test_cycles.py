@@ -13,8 +13,8 @@ from spikeloom.golden.balance import settings as lane_settings
 from spikeloom.golden.config import ConfigError
 from spikeloom.golden.cycles import Workload, lanes_matter
 from spikeloom.golden.model import Golden
+from spikeloom.golden.prediction import Prediction
 from spikeloom.golden.schedule import backward_cycles, forward_cycles, report_cycles, update_cycles
-from spikeloom.sim.predict import Prediction
 from strategies import configs, dropping, frames, small, spatial_configs
 
 EVENTS = small(time={"steps": 6, "interval": 3}, input={"size": 40, "kind": "events", "bits": 1, "fraction": 0},

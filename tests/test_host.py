@@ -14,9 +14,9 @@ from spikeloom.board.host import Host, LinkError, Result, decode, encode_batch, 
 from spikeloom.gen.generate import generate_text
 from spikeloom.golden.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, state_arrays, state_from
 from spikeloom.golden.model import initial_state
+from spikeloom.golden.prediction import Prediction
 from spikeloom.rtl.host import Answer, HostedCore, HostPort, Packets
 from spikeloom.rtl.registers import MAGIC, RegisterMap
-from spikeloom.sim.predict import Prediction
 from strategies import configs, frames, small, spatial_configs
 
 DIVISOR = 4

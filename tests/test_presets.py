@@ -18,9 +18,9 @@ from spikeloom.golden.config import Config, ConfigError
 from spikeloom.golden.data import load_dataset
 from spikeloom.golden.memories import CHIPS, memories, verdict
 from spikeloom.golden.model import initial_state
+from spikeloom.golden.prediction import Prediction
 from spikeloom.golden.training import train
 from spikeloom.sim.cosim import Batch, cosimulate
-from spikeloom.sim.predict import Prediction
 from spikeloom.sim.sweep import stimulus
 
 #: Height and channels (neurons) behind every layer, and what is fixed of time: T and, of recordings, the window in us.

@@ -2,10 +2,10 @@
 
 import torch
 
-from ..golden.activity import batch_passes_and_counters, interval_items
-from ..golden.counters import block_counters, unit_counters
-from ..golden.model import Golden
-from ..golden.schedule import Schedule
+from .activity import batch_passes_and_counters, interval_items
+from .counters import block_counters, unit_counters
+from .model import Golden
+from .schedule import Schedule
 
 __all__ = ["Prediction"]
 
