@@ -72,14 +72,14 @@ class RegisterPort(wiring.Component):
         m.d.comb += held.eq(Cat(hits[name] for name, region in regions.items() if region.held).any())
 
         with m.FSM():
-            # Idle -- whatever is offered is taken in; it is kept while an access lasts.
+            # Idle -- a request is taken in and kept while its access lasts; what is there without one may be unknown.
             with m.State("Idle"):
                 m.d.comb += self.request.ready.eq(1)
-                m.d.sync += [
-                    address.eq(self.request.payload.address), write.eq(self.request.payload.write),
-                    value.eq(self.request.payload.data),
-                ]
                 with m.If(self.request.valid):
+                    m.d.sync += [
+                        address.eq(self.request.payload.address), write.eq(self.request.payload.write),
+                        value.eq(self.request.payload.data),
+                    ]
                     m.next = "Decode"
 
             with m.State("Decode"):
