@@ -26,6 +26,7 @@ from ..rtl.counters import CounterBank
 from ..rtl.events import input_layout
 from ..rtl.registers import request_layout
 from ..rtl.result import result_layout
+from ..rtl.violations import violations
 from . import process
 from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, results
 from .platform import MemoryPlatform
@@ -93,7 +94,7 @@ def sidecar(core: Core) -> dict:
         "streams": {
             "samples": {
                 "direction": "in", "fields": _fields(input_layout(config)),
-                "handshake": HANDSHAKE, "rule": _input_rule(config)},
+                "handshake": HANDSHAKE, "rule": _input_rule(config), "violations": violations(config)},
             "results": {
                 "direction": "out", "fields": _fields(result_layout(config)),
                 **results(config)},

@@ -9,10 +9,10 @@ from .arithmetic import register, times
 from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, spike_layout
 from .counting import count_block
 from .events import EventBuffer
-from .faults import fault_layout
 from .result import CYCLE_BITS, ResultUnit, result_layout
 from .sequencer import Context, sequence
 from .unit import UnitCore
+from .violations import violation_layout
 
 __all__ = ["BlockCore"]
 
@@ -47,7 +47,7 @@ class BlockCore(wiring.Component):
         The result of a sample is complete (last block).
     cycles : In
         Age of that sample.
-    faults : Out(fault_layout(config))
+    violations : Out(violation_layout(config))
         What is wrong on the sample stream (first block).
     select : In
         Which unit the access below means; the number of units for the sequencer's counters.
@@ -102,7 +102,7 @@ class BlockCore(wiring.Component):
             "counter_index":  In(range(max(2, most))),
             "counter_value":  Out(config.hardware.counter_bits),
         } | ({"dropout_load": In(1), "dropout_read": Out(16)} if any(unit.dropout for unit in block.units) else {})
-            | ({"faults": Out(fault_layout(config))} if block.index == 0 else {}))
+            | ({"violations": Out(violation_layout(config))} if block.index == 0 else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -113,7 +113,7 @@ class BlockCore(wiring.Component):
             m.submodules[f"{core.unit.name}_input"] = store
         wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
         if self.block.index == 0:
-            m.d.comb += self.faults.eq(self.buffer.faults)
+            m.d.comb += self.violations.eq(self.buffer.violations)
 
         context = Context(self.config)
         # What is asked long after it changes comes from registers.

@@ -8,8 +8,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import register, times
-from .faults import fault_layout
 from .store import Store
+from .violations import violation_layout
 
 __all__ = ["FrameBuffer", "SpikeBuffer", "SpikeStore", "sample_layout", "spike_layout"]
 
@@ -65,7 +65,7 @@ class FrameBuffer(wiring.Component):
     value_en, value_address, value : read port of the values; a value lies at the place of its bit in the bitmaps.
     bits_written, value_written : Out(1)
         Memory writes, for the counters.
-    faults : Out(fault_layout(config))
+    violations : Out(violation_layout(config))
         What was dropped, or had a label beyond the classes, two cycles before.
     """
 
@@ -89,7 +89,7 @@ class FrameBuffer(wiring.Component):
             "value":         Out(unit.input_bits),
             "bits_written":  Out(1),
             "value_written": Out(1),
-            "faults":        Out(fault_layout(config)),
+            "violations":        Out(violation_layout(config)),
         })
 
     def elaborate(self, platform):
@@ -154,7 +154,7 @@ class FrameBuffer(wiring.Component):
             ]
         with m.If(complete):
             _advance(m, fill, slots)
-        self._faults(m, take=take, own=own, begun=begun, row_last=row_last, complete=complete)
+        self._violations(m, take=take, own=own, begun=begun, row_last=row_last, complete=complete)
         # Label and flag are taken over a cycle later: no block asks for them as soon as that.
         completed = register(m, complete, name="completed")
         slot_q, label_q, train_q = (register(m, signal, name=f"completed_{name}", reset=False) for name, signal in (
@@ -180,16 +180,16 @@ class FrameBuffer(wiring.Component):
         ]
         return m
 
-    def _faults(self, m, *, take, own, begun, row_last, complete):
+    def _violations(self, m, *, take, own, begun, row_last, complete):
         """What is wrong with the value on the stream; known two cycles later, since nobody waits for it."""
         item = self.i.payload
-        found = Signal(fault_layout(self.config))
+        found = Signal(violation_layout(self.config))
         m.d.sync += [
             found.short.eq((take & item.first & begun) | (own & item.last & ~row_last)),
             found.long.eq(own & ~item.last & row_last),
             found.stray.eq(take & ~own),
             found.label.eq(complete & (item.label >= self.config.network.classes)),
-            self.faults.eq(found),
+            self.violations.eq(found),
         ]
 
 

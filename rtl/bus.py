@@ -4,13 +4,14 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.units import clog2
 from .arithmetic import register
 from .counters import CounterBank
 from .registers import MAGIC, STATUS, RegisterMap, request_layout
+from .violations import COUNT_BITS, violations
 
 __all__ = ["RegisterPort"]
 
@@ -34,16 +35,20 @@ class RegisterPort(wiring.Component):
     hold : Out(1), quiet : In(1)
     now : In(64)
         Cycles since reset.
+    violations, violation_counts, violation_clear : flags, counts and clears of a `ViolationBank`.
     """
 
     def __init__(self, config, blocks):
         self.config, self.map, self.blocks = config, RegisterMap(config), blocks
+        kinds = violations(config)
         super().__init__({
             "request":  In(stream.Signature(request_layout(self.map.address_bits))),
             "response": Out(stream.Signature(32)),
             "hold":     Out(1),
             "quiet":    In(1),
-            "fault":    In(1),
+            "violations":   In(len(kinds)),
+            "violation_counts": In(data.ArrayLayout(COUNT_BITS, len(kinds))),
+            "violation_clear": Out(len(kinds)),
             "now":      In(64),
         })
 
@@ -118,11 +123,14 @@ class RegisterPort(wiring.Component):
         common, answers = [
             (hits["identification"], Const(MAGIC)),
             (hits["configuration"], Const(int(config.hash[:8], 16))),
-            (hits["status"], Cat({"idle": quiet, "misplaced": self.fault}[field.name] for field in STATUS)),
+            (hits["status"], Cat({"idle": quiet, "error": self.violations.any()}[field.name] for field in STATUS)),
+            (hits["violations"], self.violations),
+            (hits["violation_counts"], self.violation_counts[offset(regions["violation_counts"])]),
             (hits["time"], Mux(address[0], high, self.now[:32])),
         ], [[] for _ in self.blocks]
         with m.If(hits["time"] & ends & ~address[0]):
             m.d.sync += high.eq(self.now[32:])
+        m.d.sync += self.violation_clear.eq(Mux(hits["violations"] & access & write, value[:len(self.violations)], 0))
         clear = Signal()
         m.d.sync += clear.eq(hits["control"] & access & write & value[0])
         for block, own_answers in zip(self.blocks, answers):

@@ -11,6 +11,7 @@ from .bus import RegisterPort
 from .events import input_layout
 from .registers import RegisterMap, request_layout
 from .result import CYCLE_BITS, result_layout
+from .violations import ViolationBank, violations
 
 __all__ = ["Core"]
 
@@ -32,6 +33,8 @@ class Core(wiring.Component):
     results : Out(stream.Signature(result_layout(config)))
     request : In(stream.Signature(request_layout(...)))
     response : Out(stream.Signature(32))
+    error : Out(1)
+        Something was wrong with what came from outside; until the host clears the register `violations`.
     """
 
     def __init__(self, config):
@@ -47,6 +50,7 @@ class Core(wiring.Component):
             "results":  Out(stream.Signature(result_layout(config))),
             "request":  In(stream.Signature(request_layout(self.map.address_bits))),
             "response": Out(stream.Signature(32)),
+            "error":    Out(1),
         })
 
     def elaborate(self, platform):
@@ -68,15 +72,14 @@ class Core(wiring.Component):
         m.d.sync += now.eq(now + 1)
         in_flight = self.config.update.batch + len(blocks) + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
         m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight + 1)
-        wrong = Signal()
-        with m.If(blocks[0].faults.as_value().any()):
-            m.d.sync += wrong.eq(1)
+        m.submodules.violations = bank = ViolationBank(len(violations(self.config)))
         m.d.comb += [
             begun.w_data.eq(register(m, now, name="began")),
             begun.w_en.eq(blocks[0].begins),
             begun.r_en.eq(register(m, blocks[-1].reported, name="reported")),
             blocks[-1].cycles.eq((now - begun.r_data)[:CYCLE_BITS]),
-            registers.now.eq(now), registers.fault.eq(wrong),
+            registers.now.eq(now), bank.found.eq(blocks[0].violations), bank.clear.eq(registers.violation_clear),
+            registers.violations.eq(bank.flags), registers.violation_counts.eq(bank.counts), self.error.eq(bank.error),
             registers.quiet.eq(Cat(block.idle for block in blocks).all()),
         ]
         return m

@@ -7,9 +7,9 @@ from amaranth.lib.wiring import Out
 from ..golden.units import clog2
 from .arithmetic import times
 from .buffers import ring_members, sample_layout
-from .faults import fault_layout
 from .store import Store
 from .taps import lookup
+from .violations import violation_layout
 
 __all__ = ["EventBuffer", "event_layout", "input_layout"]
 
@@ -50,7 +50,7 @@ class EventBuffer(wiring.Component):
     available, label, train, take, release, base, read_en, read_address, bits : as `SpikeBuffer`
     written : Out(1)
         An event is written.
-    faults : Out(fault_layout(config))
+    violations : Out(violation_layout(config))
         What was wrong with an item, or with a label, two cycles before.
     """
 
@@ -59,7 +59,7 @@ class EventBuffer(wiring.Component):
         self.slots = config.hardware.spike_slots
         self.depth = self.slots * unit.frames * unit.bitmap.words
         super().__init__({**ring_members(config, unit, event_layout(config), self.depth),
-                          "faults": Out(fault_layout(config))})
+                          "violations": Out(violation_layout(config))})
 
     def elaborate(self, platform):
         m = Module()
@@ -126,14 +126,14 @@ class EventBuffer(wiring.Component):
             used.eq(used + slot_ends - self.release), intervals.eq(intervals + interval_ends - self.take)]
 
         filling = Signal()  # of a sample that is short already
-        found = Signal(fault_layout(self.config))
+        found = Signal(violation_layout(self.config))
         m.d.sync += [
             filling.eq(Mux(clearing, filling, fills)),
             found.short.eq(fills & ~filling),
             found.stray.eq(self.i.valid & self.i.ready & ~accept),
             found.place.eq(accept & ~item.end & ~inside),
             found.label.eq(interval_ends & (label >= self.config.network.classes)),
-            self.faults.eq(found),
+            self.violations.eq(found),
         ]
 
         m.d.comb += [

@@ -9,6 +9,7 @@ from ..golden.counters import block_counters, unit_counters
 from ..golden.dropout import dropout_seeds
 from ..golden.lfsr import PERIOD, lane_seeds
 from ..golden.units import clog2
+from .violations import COUNT_BITS, violations
 
 __all__ = ["MAGIC", "STATUS", "Array", "Field", "Region", "RegisterMap", "Values", "request_layout"]
 
@@ -39,7 +40,7 @@ def _fields(rows):
 #: Fields of the register `status`.
 STATUS = _fields([
     ("idle", 1, "r", "no block computes", 1),
-    ("misplaced", 1, "r", "a sample had first or last in a wrong place; until reset"),
+    ("error", 1, "r", "a flag of the register violations is set; the pin error says the same"),
 ])
 CONTROL = _fields([("clear", 1, "w", "clears all counters")])
 
@@ -138,6 +139,11 @@ class RegisterMap:
         self._add("configuration", 1, "r", "first 32 bits of the configuration hash", reset=(int(config.hash[:8], 16),))
         self._add("status", 1, "r", "what the core does", fields=STATUS)
         self._add("control", 1, "w", "what the core is told", fields=CONTROL)
+        kinds = violations(config)
+        self._add("violations", 1, "rw", "what was wrong with the sample stream; writing 1 to a field clears it, "
+                  "and its count", fields=_fields([(name, 1, "rw", kinds[name]) for name in kinds]))
+        self._add("violation_counts", len(kinds), "r", "how often each, in the order of those fields; saturating",
+                  values=Values.of(COUNT_BITS))
         self._add("time", 2, "r", "cycles since reset, low word first; reading the low word latches the high one")
         for block in config.blocks:
             own = {"block": block.index, "held": True, "reset": (0,)}

@@ -14,8 +14,8 @@ from spikeloom.golden.sections import AvgPool, Conv, Dense
 from spikeloom.golden.units import output_shape
 from spikeloom.rtl.store import Store
 
-__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "dropping", "fault_counts", "frames", "load",
-           "patterns", "scan_memory", "simulate", "small", "spatial_configs", "spatial_units"]
+__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "dropping", "frames", "load", "patterns",
+           "scan_memory", "simulate", "small", "spatial_configs", "spatial_units", "violation_counts"]
 
 #: Two blocks of one layer; layer and classifier words that are not full; a frame in one bitmap word.
 BASE = {
@@ -222,13 +222,13 @@ def simulate(dut, *testbenches, clocked=True, watching=()):
     sim.run()
 
 
-def fault_counts(dut):
-    """A testbench that counts the faults of an input buffer, and the counts: by kind, those that came."""
+def violation_counts(dut):
+    """A testbench that counts the violations of an input buffer, and the counts: by kind, those that came."""
     counts = Counter()
 
     async def bench(ctx):
-        async for _, _, found in ctx.tick().sample(dut.faults):
-            counts.update(name for name in dut.faults.shape().members if found[name])
+        async for _, _, found in ctx.tick().sample(dut.violations):
+            counts.update(name for name in dut.violations.shape().members if found[name])
 
     return bench, counts
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.rtl.buffers import FrameBuffer, SpikeBuffer, SpikeStore
-from strategies import fault_counts, patterns, simulate, small
+from strategies import patterns, simulate, small, violation_counts
 
 IDLE = 1000  # cycles after which a testbench that sees nothing happen gives up
 CONV = {"kind": "conv", "channels": 2, "kernel": 1, "lanes": 1}
@@ -101,13 +101,13 @@ def frame_buffer(shape, slots):
 
 
 def rtl_frames(dut, payloads, count, pattern="1", consumer="1"):
-    """The first `count` samples as the block reads them: (values, bitmap, label, train), and the counts of faults."""
+    """The first `count` samples as the block reads them: (values, bitmap, label, train), and violations."""
     unit, seen = dut.unit, []
-    watch, faults = fault_counts(dut)
+    watch, violations = violation_counts(dut)
 
     async def source(ctx):
         await send(ctx, dut.i, payloads, pattern)
-        await ctx.tick().repeat(3)  # faults are known later
+        await ctx.tick().repeat(3)  # violations are known later
 
     async def sink(ctx):
         turn = willing(consumer)
@@ -126,11 +126,11 @@ def rtl_frames(dut, payloads, count, pattern="1", consumer="1"):
         assert not ctx.get(dut.available)
 
     simulate(dut, source, sink, watching=[watch])
-    return [*seen, dict(faults)]
+    return [*seen, dict(violations)]
 
 
-def expected_frames(samples, **faults):
-    return [(s.values, [int(v != 0) for v in s.values], s.label, s.train) for s in samples] + [faults]
+def expected_frames(samples, **violations):
+    return [(s.values, [int(v != 0) for v in s.values], s.label, s.train) for s in samples] + [violations]
 
 
 #: One bitmap word and several; images whose pixels share words, and whose pixels have words of their own.
@@ -194,14 +194,14 @@ def without(payloads, place, **flags):
     return [{**beat, **flags} if at == place else beat for at, beat in enumerate(payloads)]
 
 
-@pytest.mark.parametrize("payloads, expected, faults", [
+@pytest.mark.parametrize("payloads, expected, violations", [
     # A sample that breaks off: `first` begins anew, nothing of the old one is left in values or bits.
     (beats(OTHER)[:1] + beats(GOOD), [GOOD], {"short": 1}),
     (beats(OTHER)[:4] + beats(GOOD) + beats(OTHER), [GOOD, OTHER], {"short": 1}),
     (beats(OTHER)[:2] + beats(OTHER)[:5] + beats(GOOD), [GOOD], {"short": 2}),
     (beats(OTHER)[:4] + beats(OTHER)[-1:] + beats(GOOD), [GOOD], {"short": 1}),
     # One value is lost: neither that sample nor the next one has a value of the other.
-    *[(beats(OTHER)[:lost] + beats(OTHER)[lost + 1:] + beats(GOOD), [GOOD], faults) for lost, faults in (
+    *[(beats(OTHER)[:lost] + beats(OTHER)[lost + 1:] + beats(GOOD), [GOOD], violations) for lost, violations in (
         (0, {"stray": 5}), (3, {"short": 1}), (5, {"short": 1}))],
     # One value comes twice.
     (beats(OTHER)[:1] + beats(OTHER) + beats(GOOD), [OTHER, GOOD], {"short": 1}),
@@ -220,8 +220,8 @@ def without(payloads, place, **flags):
     (beats(GOOD._replace(label=5)) + beats(OTHER), [GOOD._replace(label=5), OTHER], {"label": 1}),
     (without(beats(GOOD), 2, label=7) + beats(OTHER), [GOOD, OTHER], {}),
 ])
-def test_malformed_samples(payloads, expected, faults):
-    assert rtl_frames(frame_buffer(6, 2), payloads, len(expected)) == expected_frames(expected, **faults)
+def test_malformed_samples(payloads, expected, violations):
+    assert rtl_frames(frame_buffer(6, 2), payloads, len(expected)) == expected_frames(expected, **violations)
 
 
 @settings(max_examples=40)
@@ -238,25 +238,25 @@ def test_whatever_comes_whole_samples_arrive_and_the_rest_is_counted(seed, size)
                 own[:place] + own[place + 1:], own[:place] + own[place:place + 1] + own[place:],
                 without(own, place, first=1 - own[place]["first"]), without(own, place, last=1 - own[place]["last"])])
         payloads += own
-    expected, faults, under_way = [], Counter(), None
+    expected, violations, under_way = [], Counter(), None
     for beat in payloads:
         if beat["first"]:
-            faults["short"] += under_way is not None
+            violations["short"] += under_way is not None
             under_way = None if beat["last"] and size > 1 else []
         if under_way is None:
-            faults["stray"] += 1
+            violations["stray"] += 1
             continue
         under_way.append(beat["value"])
         if beat["last"] or len(under_way) == size:
             whole = beat["last"] and len(under_way) == size
             if whole:
                 expected.append(Sample(under_way, beat["label"], beat["train"]))
-                faults["label"] += beat["label"] >= 5
+                violations["label"] += beat["label"] >= 5
             else:
-                faults["short" if beat["last"] else "long"] += 1
+                violations["short" if beat["last"] else "long"] += 1
             under_way = None
     assert rtl_frames(dut, payloads, len(expected)) == expected_frames(
-        expected, **{name: count for name, count in faults.items() if count})
+        expected, **{name: count for name, count in violations.items() if count})
 
 
 @pytest.mark.parametrize("shape, reached", [

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.rtl.events import EventBuffer
-from strategies import fault_counts, simulate, small
+from strategies import simulate, small, violation_counts
 
 LAYERS = {
     "dense": {"kind": "dense", "neurons": 3, "lanes": 1},
@@ -52,9 +52,9 @@ def expected_words(unit, events):
 
 def run(config, dut, items, total, pattern="1", wait=0):
     """Words of every step as the block reads them, for `total` intervals, with label and mode, then the counts of
-    faults; and the cycles of accepted items."""
+    violations; and the cycles of accepted items."""
     unit, seen, taken = dut.unit, [], []
-    watch, faults = fault_counts(dut)
+    watch, violations = violation_counts(dut)
 
     async def source(ctx):
         cycle = 0
@@ -95,7 +95,7 @@ def run(config, dut, items, total, pattern="1", wait=0):
         assert not ctx.get(dut.available)
 
     simulate(dut, source, block, watching=[watch])
-    return [*seen, dict(faults)], taken
+    return [*seen, dict(violations)], taken
 
 
 def expected_of(config, dut, samples):
@@ -149,7 +149,7 @@ def good(sample):
     return malformed(sample)
 
 
-@pytest.mark.parametrize("items, expected, faults", [
+@pytest.mark.parametrize("items, expected, violations", [
     # Ends are missing: the last, the first, all items but the first. The missing steps are the last ones.
     (malformed(GOOD, drop=[7]) + good(OTHER), [GOOD, OTHER], {"short": 1}),
     (malformed(GOOD, drop=[2]) + good(OTHER), [([GOOD[0][0] + GOOD[0][1], [], [(0, 1, 0)], []], 2, 1), OTHER],
@@ -175,10 +175,10 @@ def good(sample):
     (malformed(GOOD, place_0={"label": 7}) + good(OTHER), [GOOD, OTHER], {}),
 ])
 @pytest.mark.parametrize("slots", [1, 2])
-def test_malformed_samples(items, expected, faults, slots):
+def test_malformed_samples(items, expected, violations, slots):
     config, dut = buffer_of("dense", (2, 3, 1), slots=slots)
     seen, _ = run(config, dut, items, len(expected) * config.intervals)
-    assert seen == [*expected_of(config, dut, expected), faults]
+    assert seen == [*expected_of(config, dut, expected), violations]
 
 
 def test_events_in_rows_that_an_image_does_not_have():
