@@ -5,6 +5,7 @@ errors (equation 3), every block backward on its own (4)(5), and one update of a
 same sums in another order; sums are exact, so the order leaves no trace.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -121,7 +122,7 @@ def initial_state(config):
     random = np.random.Generator(np.random.PCG64(config.initial.seed))
     number, weights, velocities, lfsr = config.numbers.weight, [], [], []
     for place, unit in enumerate(config.units):
-        limit = config.initial.gain / unit.fan_in**0.5
+        limit = config.initial.gain / math.sqrt(unit.fan_in)  # a power may be off in its last bit
         shape = (unit.fan_in if unit.stored else 0, unit.channels)
         values = np.rint(random.uniform(-limit, limit, shape) * 2.0**number.fraction)
         weights.append(saturate(torch.from_numpy(values.astype(np.int64)), number.width))

@@ -6,7 +6,7 @@ columns, from nothing but a key per lane. Its last bit is always set: the values
 hold it against independent random numbers.
 """
 
-import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -35,8 +35,11 @@ def _mix(x):
 
 def value_bits(unit, gain):
     """Bits of a random weight, two at least: it stays below the power of two next to ``gain / sqrt(fan_in)``."""
-    exponent = round(math.log2(gain / unit.fan_in**0.5))
-    return min(max(exponent + unit.weight_fraction + 1, 2), unit.weight_width)
+    # The power e has 2**(2 e - 1) <= gain**2 / fan_in < 2**(2 e + 1): no logarithm whose last bit is the machine's.
+    doubled = 2 * Fraction(gain)**2 / unit.fan_in
+    floor = doubled.numerator.bit_length() - doubled.denominator.bit_length()
+    floor -= doubled < Fraction(2)**floor
+    return min(max(floor // 2 + unit.weight_fraction + 1, 2), unit.weight_width)
 
 
 def random_weights(unit, keys, gain):

@@ -1,13 +1,50 @@
-"""Random configurations for co-simulation: small networks that use every option of the configuration.
+"""Random configurations for co-simulation, and samples for them: small networks that use every option.
 
-Every other seed draws a network with convolutions and pooling.
+Every other seed draws a network with convolutions and pooling. In each, the weights of every unit that has any move
+while it trains: a core whose updates are never seen would agree with a model that has none.
 """
 
 import random
 
-from ..golden.config import ConfigError, parse
+import numpy as np
+import torch
 
-__all__ = ["draw"]
+from ..golden.config import ConfigError, parse
+from ..golden.model import Golden, initial_state
+from ..golden.units import clog2
+from .cosim import Batch
+
+__all__ = ["draw", "moved", "stimulus"]
+
+
+def stimulus(config, seed, samples=4):
+    """Random batches: training, inference, and both; frames of any density. Labels in the last one may be of no class.
+    """
+    random = np.random.default_rng(seed)
+    batches = []
+    batch = config.update.batch
+    count = -(-samples // batch) * batch
+    mixed = (random.random(2 * count // batch) < 0.5).repeat(batch)  # a batch trains, or does not
+    for train in (True, False, mixed):
+        samples = np.size(train) if np.size(train) > 1 else count
+        shape = (samples, config.input.size) if config.input.kind == "frame" else \
+            (samples, config.time.steps, config.input.size)
+        frames = random.integers(0, 1 << config.input.bits, shape) * (random.random(shape) < random.random())
+        top = config.network.classes if np.size(train) == 1 else 1 << clog2(config.network.classes)
+        batches.append(Batch(frames, random.integers(0, top, samples), train))
+    return batches
+
+
+def moved(config, batches):
+    """Which units with stored weights have other ones after `batches`, a list of bool."""
+    golden, size = Golden(config), config.update.batch
+    for batch in batches:
+        trains = np.broadcast_to(batch.train, batch.labels.shape)
+        for first in np.flatnonzero(trains[::size]) * size:
+            labels = [label if label < config.network.classes else None for label in batch.labels[first:first + size]]
+            golden.train_batch(torch.from_numpy(batch.frames[first:first + size]), labels)
+    return [not torch.equal(*pair) for unit, *pair in zip(
+        config.units, golden.state.weights, initial_state(config).weights) if unit.stored]
 
 
 def _dense(r, lanes):
@@ -138,11 +175,13 @@ def _widen(r, document):
 
 
 def draw(seed):
-    """A valid random configuration, the same for the same seed."""
+    """A valid random configuration, the same for the same seed; `stimulus` of that seed moves weights in each unit."""
     # Apart: one does not shift the other.
     r, dropping, widening = (random.Random(own) for own in (seed, f"dropout {seed}", f"widths {seed}"))
     while True:
         try:
-            return parse(_widen(widening, _drop(dropping, _try(r, spatial=seed % 2 == 1))))
+            config = parse(_widen(widening, _drop(dropping, _try(r, spatial=seed % 2 == 1))))
         except ConfigError:
             continue
+        if all(moved(config, stimulus(config, seed))):
+            return config

@@ -32,7 +32,7 @@ from ..rtl.taps import TapWalk, lookup
 from ..rtl.unit import UnitCore
 from ..rtl.update import UpdatePath
 from .cosim import Mismatch, cosimulate
-from .sweep import stimulus
+from .draw import stimulus
 
 __all__ = ["EVENTS", "FAULTS", "Fault", "dense", "find", "images"]
 

@@ -5,33 +5,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from ..golden.units import clog2
-from .cosim import Batch, cosimulate
-from .draw import draw
+from .cosim import cosimulate
+from .draw import draw, stimulus
 
-__all__ = ["check", "stimulus"]
-
-
-def stimulus(config, seed, samples=4):
-    """Random batches: training, inference, and both; frames of any density. Labels in the last one may be of no class.
-    """
-    random = np.random.default_rng(seed)
-    batches = []
-    batch = config.update.batch
-    count = -(-samples // batch) * batch
-    mixed = (random.random(2 * count // batch) < 0.5).repeat(batch)  # a batch trains, or does not
-    for train in (True, False, mixed):
-        samples = np.size(train) if np.size(train) > 1 else count
-        shape = (samples, config.input.size) if config.input.kind == "frame" else \
-            (samples, config.time.steps, config.input.size)
-        frames = random.integers(0, 1 << config.input.bits, shape) * (random.random(shape) < random.random())
-        top = config.network.classes if np.size(train) == 1 else 1 << clog2(config.network.classes)
-        batches.append(Batch(frames, random.integers(0, top, samples), train))
-    return batches
+__all__ = ["check"]
 
 
 def describe(layer):

@@ -12,8 +12,9 @@ from spikeloom.golden.training import train
 from spikeloom.sim.build import build
 from spikeloom.sim.compare import compare_counters, compare_results, compare_state
 from spikeloom.sim.cosim import Batch, cosimulate
+from spikeloom.sim.draw import stimulus
 from spikeloom.sim.run import Simulation
-from spikeloom.sim.sweep import check, stimulus
+from spikeloom.sim.sweep import check
 from spikeloom.sim.training import train_rtl
 from strategies import small
 

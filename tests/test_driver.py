@@ -10,9 +10,9 @@ from spikeloom.golden.model import initial_state
 from spikeloom.golden.training import train
 from spikeloom.sim.build import SimulationError, build_driver
 from spikeloom.sim.cosim import Batch, cosimulate
+from spikeloom.sim.draw import stimulus
 from spikeloom.sim.driver import Driver
 from spikeloom.sim.faults import FAULTS, dense, find
-from spikeloom.sim.sweep import stimulus
 from spikeloom.sim.training import train_rtl
 from test_cosim import EVENTS, IMAGES
 

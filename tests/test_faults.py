@@ -5,8 +5,8 @@ import re
 import pytest
 
 from spikeloom.sim.cosim import cosimulate
+from spikeloom.sim.draw import stimulus
 from spikeloom.sim.faults import FAULTS, find
-from spikeloom.sim.sweep import stimulus
 
 
 @pytest.mark.parametrize("fault", [

@@ -21,7 +21,7 @@ from spikeloom.golden.model import initial_state
 from spikeloom.golden.prediction import Prediction
 from spikeloom.golden.training import train
 from spikeloom.sim.cosim import Batch, cosimulate
-from spikeloom.sim.sweep import stimulus
+from spikeloom.sim.draw import stimulus
 
 #: Height and channels (neurons) behind every layer, and what is fixed of time: T and, of recordings, the window in us.
 STRUCTURES = {
