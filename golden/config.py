@@ -51,7 +51,7 @@ class Config(Section):
         From `load` and `parse`: one error that names field, rule and value.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z](_?[a-z0-9])*$", max_length=32)]  # an identifier of VHDL, too
     time: Time
     input: Input
     layers: Annotated[list[Layer], Field(min_length=1, max_length=64)]
@@ -67,7 +67,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _consistent(self):
         if self.name in KEYWORDS:
-            reject("name", "must not be a keyword of Verilog", self.name)
+            reject("name", "must not be a keyword of Verilog, SystemVerilog or VHDL", self.name)
         self._check_blocks()
         self._check_neuron()
         self._check_surrogate()

@@ -2,7 +2,8 @@
 
 __all__ = ["KEYWORDS"]
 
-#: Keywords of Verilog (IEEE 1364-2005) and of SystemVerilog (IEEE 1800), lower case.
+#: Keywords of Verilog (IEEE 1364-2005), of SystemVerilog (IEEE 1800) and of VHDL (IEEE 1076-2008, where the library of
+#: the design is called `work`), lower case.
 KEYWORDS = frozenset("""
     always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default
     defparam design disable edge else end endcase endconfig endfunction endgenerate endmodule endprimitive
@@ -20,4 +21,9 @@ KEYWORDS = frozenset("""
     nexttime null package packed priority program property protected pure rand randc randcase randsequence ref
     restrict return sequence shortint shortreal solve static string struct super tagged this throughout
     timeprecision timeunit type typedef union unique until var virtual void wait_order wildcard with within
+    abs access after all architecture array assume_guarantee attribute block body buffer bus component
+    configuration context disconnect downto elsif entity exit fairness file generic group guarded impure in
+    inertial is label library linkage literal loop map mod new next null of on open others out port postponed
+    procedure process range record register reject rem report restrict_guarantee rol ror select severity
+    signal sla sll sra srl strong subtype then to transport units variable vmode vprop vunit when work
 """.split())  # noqa: SIM905 -- one word per line would be eight pages

@@ -57,7 +57,13 @@ def pool(**changes):
 
 @pytest.mark.parametrize("changes, message", [
     # names
-    ({"name": "Bad"}, "name: string should match pattern '^[a-z][a-z0-9_]{0,31}$', not 'Bad'"),
+    ({"name": "Bad"}, "name: string should match pattern '^[a-z](_?[a-z0-9])*$', not 'Bad'"),
+    ({"name": "a__b"}, "name: string should match pattern '^[a-z](_?[a-z0-9])*$', not 'a__b'"),
+    ({"name": "a_"}, "name: string should match pattern '^[a-z](_?[a-z0-9])*$', not 'a_'"),
+    ({"name": 33 * "a"}, f"name: string should have at most 32 characters, not {33 * 'a'!r}"),
+    ({"name": "reg"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'reg'"),
+    ({"name": "logic"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'logic'"),
+    ({"name": "entity"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'entity'"),
     ({"extra": 1}, "extra is not a known field, its value was 1"),
     ({"time": {"period": 1}}, "time.period is not a known field, its value was 1"),
     ({"layers": [{**ONE, "stride": 2}]}, "layers.0.stride is not a known field, its value was 2"),
@@ -237,7 +243,7 @@ def test_input_has_shape_or_size():
 
 
 TOML = """
-name = "file"
+name = "filed"
 layers = [{ neurons = 4, lanes = 2 }]
 time = { steps = 4, interval = %d }
 input = { size = 6, bits = 3 }
@@ -257,7 +263,7 @@ def test_load(tmp_path):
     path = tmp_path / "core.toml"
     path.write_text(TOML % 2)
     config = load(path)
-    assert (config.name, config.threshold, config.reset_amount, config.reset_gain) == ("file", 64, 32, 32)
+    assert (config.name, config.threshold, config.reset_amount, config.reset_gain) == ("filed", 64, 32, 32)
     assert config == load(str(path))
 
 

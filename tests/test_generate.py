@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 from amaranth.back.rtlil import convert
+from amaranth.hdl import Fragment, Module
+from amaranth.lib import stream, wiring
 
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate, generate_text
 from spikeloom.gen.platform import MemoryPlatform
+from spikeloom.gen.top import Top
 from spikeloom.golden import checkpoint
 from spikeloom.golden.config import ConfigError
 from spikeloom.golden.counters import unit_counters
+from spikeloom.golden.keywords import KEYWORDS
 from spikeloom.golden.memories import memories
 from spikeloom.rtl.core import Core
 from spikeloom.rtl.counters import CounterBank
+from spikeloom.rtl.host import HostedCore
 from spikeloom.rtl.store import Store
 from spikeloom.sim.draw import draw
 
@@ -45,7 +50,7 @@ def test_one_module_per_block_and_unit(tiny):
 
 def test_no_name_looks_like_a_bit(tiny):
     """``\\x[3]`` beside `x`: Yosys takes one for bit 3 of the other. Names stay different from each other."""
-    names = re.findall(r"^  (?:wire|reg) .*?\\(\S+) ;", tiny[0].read_text(), re.MULTILINE)
+    names = re.findall(r"^  (?:wire|reg) [^;]*?\\(\S+) ;", tiny[0].read_text(), re.MULTILINE)
     assert any(re.fullmatch(r"\S+\.counts\.0", name) for name in names)
     assert not [name for name in names if "[" in name or "]" in name]
     modules = re.split(r"^module ", tiny[0].read_text(), flags=re.MULTILINE)
@@ -55,8 +60,6 @@ def test_no_name_looks_like_a_bit(tiny):
 
 
 def test_elaborates_twice():
-    from amaranth.hdl import Fragment
-
     core = Core(presets.find("tiny"))
     for _ in range(2):
         Fragment.get(core, None)
@@ -71,6 +74,34 @@ def test_sidecar_names_exist(tiny):
         assert f"module \\{path} " in text
         assert f" {register};" in text
     assert contract["configuration_hash"] == presets.find("tiny").hash
+
+
+def test_ports_have_plain_names(tiny):
+    """That VHDL has, too: letters, digits, single underscores; of every component that becomes a module."""
+    names = {port["name"] for port in json.loads(tiny[1].read_text())["ports"]}
+    assert names == {"clk", "rst"} | {f"{stream}_{part}" for stream in ("samples", "results", "request", "response")
+                                      for part in ("valid", "ready", "payload")}
+    config = presets.find("tiny")
+    for component in (Core(config), HostedCore(config, divisor=12)):
+        top = Top(component)
+        top.fragment(None)  # or Amaranth complains of what was made for nothing
+        for name in top.ports:
+            assert re.fullmatch(r"[a-z](_?[a-z0-9])*", name)
+            assert name not in KEYWORDS
+
+
+def test_ports_differ_in_their_names():
+    class Twice(wiring.Component):
+        a: wiring.Out(stream.Signature(1))
+        a_valid: wiring.Out(1)
+
+        def elaborate(self, platform):
+            return Module()
+
+    twice = Twice()
+    with pytest.raises(ValueError, match="ports must have different names, not two a_valid"):
+        Top(twice)
+    Fragment.get(twice, None)
 
 
 def test_sidecar_memories_are_those_of_the_verilog(tiny):
@@ -105,12 +136,13 @@ def test_registers_do_not_overlap(tiny):
         assert base + count <= following, name
 
 
-@pytest.mark.parametrize("seed", [1, 6])
-def test_icarus_accepts(seed, tmp_path):
+@pytest.mark.parametrize("seed, mode", [(1, 2005), (6, 2012)])
+def test_icarus_accepts(seed, mode, tmp_path):
+    """More kinds of cores than `test_text` runs."""
     if not shutil.which("iverilog"):
         pytest.skip("iverilog is not installed")
     verilog, _ = generate(draw(seed), tmp_path)
-    done = subprocess.run(["iverilog", "-g2012", "-o", tmp_path / "out", verilog], capture_output=True, text=True,
+    done = subprocess.run(["iverilog", f"-g{mode}", "-o", tmp_path / "out", verilog], capture_output=True, text=True,
                           check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -153,7 +185,7 @@ def test_memory_style(kind):
 
 
 def test_reading_what_is_written_gives_wrong_bits(tmp_path):
-    """In simulation, so that no co-simulation passes that depends on what a RAM does then."""
+    """Where benches ask for it, so that no co-simulation passes that depends on what a RAM does then."""
     if not shutil.which("iverilog"):
         pytest.skip("iverilog is not installed")
     platform = MemoryPlatform("core")
@@ -167,16 +199,17 @@ module bench;
   initial begin
     en = 3; to = 1; data = 8'h5a; at = 0; step;  // whatever was there
     en = 0; at = 1; step;                        // 5a
-    en = 1; to = 1; data = 8'h33; at = 1; step;  // the old word, inverted, although only a part is written
+    en = 1; to = 1; data = 8'h33; at = 1; step;  // the old word, although only a part is written; checked, inverted
     en = 0; at = 1; step;                        // 53
     en = 3; to = 2; at = 1; step;                // another word is written: 53
   end
 endmodule
 """
     (tmp_path / "bench.v").write_text(platform.text() + bench)
-    subprocess.run(["iverilog", "-o", tmp_path / "out", tmp_path / "bench.v"], check=True)
-    found = subprocess.run([tmp_path / "out"], check=True, capture_output=True, text=True).stdout
-    assert found.split()[1:] == ["5a", "a5", "53", "53"]
+    for options, collision in (["-DSPIKELOOM_CHECK"], "a5"), ([], "5a"):
+        subprocess.run(["iverilog", *options, "-o", tmp_path / "out", tmp_path / "bench.v"], check=True)
+        found = subprocess.run([tmp_path / "out"], check=True, capture_output=True, text=True).stdout
+        assert found.split()[1:] == ["5a", collision, "53", "53"]
 
 
 def test_no_counters(tmp_path):

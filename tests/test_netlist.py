@@ -211,8 +211,8 @@ def test_netlist_trains_like_the_golden_model(name, tmp_path, monkeypatch):
     if name == "ecp5-85":
         assert text.count('REG_INPUTA_CLK("CLK0")') > 1 and text.count('REG_OUTPUT_CLK("CLK0")') > 1
         text += ecp5_multiplier()
-    monkeypatch.setattr(build, "WARNINGS_OFF", ["-Wno-fatal", "--no-timing", "-DNO_ICE40_DEFAULT_ASSIGNMENTS",
-                                                f"-I{cells.parent}"])
+    monkeypatch.setattr(build, "OPTIONS", [*build.OPTIONS, "-Wno-fatal", "--no-timing",
+                                           "-DNO_ICE40_DEFAULT_ASSIGNMENTS", f"-I{cells.parent}"])
     data = load_dataset("digits", config)
     batches = [Batch(data.train_frames[:20], data.train_labels[:20], True),
                Batch(data.test_frames[:4], data.test_labels[:4], False)]

@@ -1,0 +1,77 @@
+"""Generated text in other tools: whole cores run in an event-driven simulator, in both of its languages."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from spikeloom.gen import presets
+from spikeloom.gen.generate import generate, generate_text
+from spikeloom.gen.testbench import make_stimulus, write_testbench
+from spikeloom.sim import build
+from strategies import small
+from test_cosim import EVENTS, IMAGES
+
+DENSE = small(update={"rounding": "stochastic"})
+
+
+@pytest.fixture(scope="module")
+def text():
+    return generate_text(presets.find("tiny"))
+
+
+def icarus(config, folder, mode, edit=str, options=()):
+    """A running simulation of the bench of `config`, in which `edit` changes the Verilog of the core."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    verilog, contract = generate(config, folder)
+    verilog.write_text(edit(verilog.read_text()))
+    write_testbench(config, contract, make_stimulus(config, samples=4))
+    subprocess.run(["iverilog", f"-g{mode}", *options, "-o", "core", "-c", f"{config.name}.f"], cwd=folder, check=True)
+    return subprocess.Popen(["vvp", "-n", "core"], cwd=folder, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("mode", ["2005", "2012"])
+@pytest.mark.parametrize("config", [DENSE, *(pytest.param(config, marks=pytest.mark.long)
+                                             for config in (IMAGES, EVENTS))], ids=lambda config: config.name)
+def test_icarus_runs_a_core(config, mode, tmp_path):
+    """Weights written, samples inferred and trained, everything read back: equal to the golden model."""
+    printed, _ = icarus(config, tmp_path, mode, options=["-DSPIKELOOM_CHECK"]).communicate(timeout=600)
+    assert re.fullmatch(r"PASS: .* are as predicted, .*\n", printed)
+
+
+def test_a_core_that_sleeps_is_seen(tmp_path):
+    """SystemVerilog sets registers before processes begin: without the change at time 0, nobody wakes."""
+    with icarus(DENSE, tmp_path, "2012", lambda text: text.replace("; initial \\$wake  <= 0;", " = 0;")) as run:
+        assert re.search(r"is unknown|xxxx, predicted", run.stdout.readline())
+        run.kill()
+
+
+def test_every_process_wakes(text):
+    processes = re.findall(r"^  always @\*(.*?\n.*?)\n", text, re.MULTILINE)
+    assert len(processes) > 100
+    assert set(processes) == {" begin\n    if (\\$wake ) begin end"}
+    assert "$auto$" not in text
+
+
+def test_no_declaration_sets_a_register(text):
+    assert not re.findall(r"^ *reg [^;]*=", text, re.MULTILINE)
+    assert len(re.findall(r"^  reg (?:signed )?(?:\[\d+:0\] )?(\S+) *; initial \1 *= \S+;$", text, re.MULTILINE)) > 500
+
+
+@pytest.mark.parametrize("options", [[], ["-Wall"]], ids=["plain", "all"])
+def test_verilator_has_nothing_to_say(text, options, tmp_path):
+    (tmp_path / "tiny.v").write_text(text)
+    done = subprocess.run(["verilator", "--lint-only", *options, "tiny.v"], cwd=tmp_path, check=False,
+                          env=os.environ | build.environment(), capture_output=True, text=True)
+    assert (done.returncode, re.findall("^%.*", done.stderr, re.MULTILINE)) == (0, [])
+
+
+@pytest.mark.parametrize("make", [build.build, build.build_driver])
+def test_no_bench_without_the_check_of_memories(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "OPTIONS", [])
+    with pytest.raises(build.SimulationError, match="could not be built"):
+        make(DENSE, root=tmp_path)
+    assert "SPIKELOOM_CHECK_must_be_defined" in next(tmp_path.rglob("build.log")).read_text()
