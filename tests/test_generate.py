@@ -15,7 +15,7 @@ from spikeloom.gen import presets
 from spikeloom.gen.generate import generate, generate_text
 from spikeloom.gen.platform import MemoryPlatform
 from spikeloom.gen.top import Top
-from spikeloom.golden import checkpoint
+from spikeloom.golden import files
 from spikeloom.golden.config import ConfigError
 from spikeloom.golden.counters import unit_counters
 from spikeloom.golden.keywords import KEYWORDS
@@ -79,7 +79,7 @@ def test_sidecar_names_exist(tiny):
 def test_ports_have_plain_names(tiny):
     """That VHDL has, too: letters, digits, single underscores; of every component that becomes a module."""
     names = {port["name"] for port in json.loads(tiny[1].read_text())["ports"]}
-    assert names == {"clk", "rst"} | {f"{stream}_{part}" for stream in ("samples", "results", "request", "response")
+    assert names == {"clk", "rst", "error"} | {f"{stream}_{part}" for stream in ("samples", "results", "request", "response")
                                       for part in ("valid", "ready", "payload")}
     config = presets.find("tiny")
     for component in (Core(config), HostedCore(config, divisor=12)):
@@ -160,7 +160,7 @@ def test_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
     def broken(source, target):
         raise OSError("no space left")
 
-    monkeypatch.setattr(checkpoint.os, "replace", broken)
+    monkeypatch.setattr(files.os, "replace", broken)
     with pytest.raises(OSError, match="no space left"):
         generate(presets.find("tiny"), tmp_path)
     assert list(tmp_path.iterdir()) == []
