@@ -8,6 +8,15 @@ from amaranth.hdl import ClockSignal, Instance, Shape
 
 __all__ = ["MemoryPlatform"]
 
+#: `hardware.memory` -> attributes of the array for Yosys and Vivado, for Quartus, for the tools of Lattice and Gowin.
+#: Yosys goes by the first one that it finds, and takes a list such as ``MLAB, no_rw_check`` for the name of a RAM.
+STYLES = {
+    "": 'ramstyle = "no_rw_check", syn_ramstyle = "no_rw_check"',
+    "block": 'ram_style = "block", ramstyle = "no_rw_check", syn_ramstyle = "block_ram, no_rw_check"',
+    "distributed": 'ram_style = "distributed", ramstyle = "MLAB, no_rw_check", '
+                   'syn_ramstyle = "distributed, no_rw_check"',
+}
+
 TEMPLATE = """
 // One read port and one write port; data stand until the next read. One write enable per GRANULE bits. Contents at
 // power-up do not matter, but for weights and velocities. No word is read in the cycle in which it is written, so
@@ -16,7 +25,8 @@ module {name} #(parameter WIDTH = 1, parameter DEPTH = 2, parameter GRANULE = 1,
   input clk,
   input read_en, input [ADDRESS-1:0] read_address, output reg [WIDTH-1:0] read,
   input [WIDTH/GRANULE-1:0] write_en, input [ADDRESS-1:0] write_address, input [WIDTH-1:0] write);
-  (* no_rw_check{style} *) reg [WIDTH-1:0] words [0:DEPTH-1];
+  (* no_rw_check, {style} *)
+  reg [WIDTH-1:0] words [0:DEPTH-1];
   integer part;
   always @(posedge clk)
 `ifdef SPIKELOOM_CHECK
@@ -60,5 +70,4 @@ class MemoryPlatform:
 
     def text(self):
         """Verilog of the modules that were used."""
-        return "".join(TEMPLATE.format(name=self._name(style), style=style and f', ram_style = "{style}"')
-                       for style in sorted(self._styles))
+        return "".join(TEMPLATE.format(name=self._name(style), style=STYLES[style]) for style in sorted(self._styles))
