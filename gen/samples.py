@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..golden.checks import check_samples
+from ..golden.errors import InputError
 from ..rtl.events import input_layout
 
 __all__ = ["items"]
@@ -19,14 +21,24 @@ def items(config, frames, labels, trains):
         Payloads of the stream `samples`.
     arrive : numpy.ndarray of bool
         Which items complete a frame, or an interval of a sample.
+
+    Raises
+    ------
+    InputError
+        If frames or labels have another form than the configuration says, or a value is out of range.
     """
     events = config.input.kind == "events"
-    offset = {name: np.uint64(field.offset) for name, field in input_layout(config)}
+    layout = dict(input_layout(config))
+    frames, labels, trains = np.asarray(frames), np.asarray(labels), np.asarray(trains)
+    check_samples(config, frames, labels, InputError, classes=1 << layout["label"].width)
+    if trains.shape != labels.shape or not np.isin(trains, (0, 1)).all():
+        raise InputError(f"modes must be {len(labels)} values 0 or 1, not {trains.tolist()}")
+    offset = {name: np.uint64(field.offset) for name, field in layout.items()}
     batch, k = config.update.batch, config.time.interval
     shape = (-1, batch, config.intervals, k, config.input.size) if events else (-1, 1, 1, 1, config.input.size)
-    values = np.asarray(frames).reshape(shape).astype(np.uint64).swapaxes(1, 2)
-    own = (np.asarray(labels, dtype=np.uint64) << offset["label"]
-           | np.asarray(trains, dtype=np.uint64) << offset["train"]).reshape(shape[:2])
+    values = frames.reshape(shape).astype(np.uint64).swapaxes(1, 2)
+    own = (labels.astype(np.uint64) << offset["label"]
+           | trains.astype(np.uint64) << offset["train"]).reshape(shape[:2])
     if not events:
         flat = values.reshape(-1, config.input.size) << offset["value"] | own
         flat[:, 0] |= np.uint64(1) << offset["first"]

@@ -5,6 +5,8 @@ Arrays are those of `golden.checkpoint.state_arrays`, with every counter as ``co
 
 import numpy as np
 
+from ..golden.checks import check_state
+from ..golden.errors import InputError
 from ..golden.units import clog2
 
 __all__ = ["from_memory", "state_from_words", "state_reads", "state_writes", "to_memory"]
@@ -40,8 +42,18 @@ def state_writes(registers, arrays):
     Parameters
     ----------
     registers : RegisterMap
-    arrays : dict of str to numpy.ndarray
+    arrays : mapping of str to numpy.ndarray
+
+    Raises
+    ------
+    InputError
+        If an array is missing or is not as the configuration says, before the first write.
     """
+    arrays = check_state(registers.config, arrays, InputError)
+    return _writes(registers, arrays)
+
+
+def _writes(registers, arrays):
     for kind, place, unit, region in _held(registers, "weight", "velocity"):
         yield region.base, to_memory(unit, arrays[f"{kind}_{place}"])
     for kind, place, _, region in _held(registers, "lfsr", "dropout"):

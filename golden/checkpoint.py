@@ -2,18 +2,35 @@
 
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .config import Config, parse
+from .archive import open_archive
+from .checks import SAMPLES, Rule, check_form, check_range, check_state, state_rules
+from .config import TEXT_LIMIT, Config, parse
 from .errors import InputError
 from .files import write_atomically
+from .reading import reading
 
-__all__ = ["Checkpoint", "CheckpointError", "Progress", "load_checkpoint", "save_arrays", "save_checkpoint",
-           "state_arrays", "state_from"]
+__all__ = [
+    "EPOCHS",
+    "Checkpoint",
+    "CheckpointError",
+    "Progress",
+    "load_checkpoint",
+    "save_arrays",
+    "save_checkpoint",
+    "state_arrays",
+    "state_from",
+]
+
+#: Epochs of a training, at most.
+EPOCHS = 100_000
+#: What a checkpoint holds besides state and texts.
+_PROGRESS = {"seed": Rule((), 0, (1 << 63) - 1), "epoch": Rule((), 0, EPOCHS), "position": Rule((), 0, SAMPLES),
+             "correct": Rule((), 0, SAMPLES)}
 
 
 class CheckpointError(InputError):
@@ -61,22 +78,28 @@ def save_arrays(path, arrays):
 
 
 def state_arrays(state):
-    """A `State` as named arrays."""
-    arrays = {"shift": np.int64(state.shift), "since_decay": np.int64(state.since_decay)}
+    """A `State` as named arrays; nothing is converted, so that `check_state` sees what was there."""
+    arrays = {"shift": np.asarray(state.shift), "since_decay": np.asarray(state.since_decay)}
     for place, (weights, velocities) in enumerate(zip(state.weights, state.velocities)):
-        arrays[f"weight_{place}"], arrays[f"velocity_{place}"] = weights.numpy(), velocities.numpy()
-        arrays[f"lfsr_{place}"] = np.array(state.lfsr[place], dtype=np.int64)
-        arrays[f"dropout_{place}"] = np.array(state.dropout[place], dtype=np.int64)
+        arrays[f"weight_{place}"], arrays[f"velocity_{place}"] = np.asarray(weights), np.asarray(velocities)
+        for name, lanes in (("lfsr", state.lfsr[place]), ("dropout", state.dropout[place])):
+            arrays[f"{name}_{place}"] = np.asarray(lanes) if len(lanes) else np.zeros(0, np.int64)
     return arrays
 
 
-def state_from(arrays, config):
-    """The `State` of named arrays; the inverse of `state_arrays`."""
+def state_from(arrays, config, where="state"):
+    """The `State` of named arrays; the inverse of `state_arrays`.
+
+    Raises
+    ------
+    CheckpointError
+        If an array is missing, or is not as the configuration says; `where` is what the message calls them all.
+    """
     import torch  # writing a checkpoint does not need it
 
     from .model import State
 
-    units = range(len(config.units))
+    units, arrays = range(len(config.units)), check_state(config, arrays, CheckpointError, where)
     weights, velocities = ([torch.from_numpy(arrays[f"{kind}_{place}"].astype(np.int64)) for place in units]
                            for kind in ("weight", "velocity"))
     lfsr, dropout = ([arrays[f"{kind}_{place}"].tolist() for place in units] for kind in ("lfsr", "dropout"))
@@ -106,17 +129,64 @@ def load_checkpoint(path, config=None):
     CheckpointError
         If the file cannot be read, or belongs to another configuration.
     """
-    try:
-        with Path(path).open("rb") as file, np.load(file) as archive:
-            arrays = dict(archive)
-        own = parse(json.loads(str(arrays["config"])))
+    with open_archive(path, CheckpointError, "not a checkpoint") as archive:
+        own = _config(archive)
         if config is not None and own != config:
             raise CheckpointError(f"{path}: belongs to configuration {own.name!r}, {own.hash}, not to "
                                   f"{config.name!r}, {config.hash}")
+        rules = state_rules(own) | _PROGRESS
+        wanted = (*rules, "config", "data", "history")
+        for name in wanted:
+            if name not in archive.names:
+                raise CheckpointError(f"{path}: must hold {name}, which is missing")
+        if unknown := sorted(set(archive.names) - set(wanted)):
+            raise CheckpointError(f"{path}: must hold nothing but a training of its configuration, not {unknown[0]!r}")
+        arrays = {}
+        for name, rule in rules.items():
+            form = archive.form(name)
+            check_form(f"{path}: {name}", form.dtype, form.shape, [rule.shape], CheckpointError)
+            arrays[name] = archive.read(name)
+        for name, rule in _PROGRESS.items():
+            check_range(f"{path}: {name}", arrays[name], rule.low, rule.high, CheckpointError)
         progress = Progress(*(int(arrays[name]) for name in ("epoch", "position", "correct")),
-                            tuple(tuple(row) for row in arrays["history"].tolist()))
-        return Checkpoint(own, state_from(arrays, own), progress, int(arrays["seed"]), str(arrays["data"]))
-    except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path}: not a checkpoint: {error}") from None
+                            _history(archive, int(arrays["epoch"])))
+        _check_progress(path, progress, own.update.batch)
+        data = _text(archive, "data", 64)
+    return Checkpoint(own, state_from(arrays, own, path), progress, int(arrays["seed"]), data)
+
+
+def _text(archive, name, limit):
+    """A text of at most `limit` characters."""
+    form = archive.form(name)
+    if form.dtype.kind != "U" or form.shape:
+        raise CheckpointError(f"{archive.path}: {name} must be a text, not {form.dtype} of shape {form.shape}")
+    text = archive.read(name, limit=4 * limit)
+    with reading(archive.path, CheckpointError, f"not a checkpoint: {name}"):
+        return str(text)
+
+
+def _config(archive):
+    """The configuration that the checkpoint belongs to."""
+    if "config" not in archive.names:
+        raise CheckpointError(f"{archive.path}: not a checkpoint: config is missing")
+    text = _text(archive, "config", TEXT_LIMIT)
+    with reading(archive.path, CheckpointError, "not a checkpoint: config"):
+        return parse(json.loads(text))
+
+
+def _history(archive, epochs):
+    """The accuracies of the epochs that are done."""
+    where, form = f"{archive.path}: history", archive.form("history")
+    if form.dtype != np.float64 or form.shape != (epochs, 3):
+        raise CheckpointError(f"{where} must hold float64, shape ({epochs}, 3), not {form.dtype}, {form.shape}")
+    history = archive.read("history")
+    if (history[:, 0] != np.arange(1, epochs + 1)).any() or not ((history[:, 1:] >= 0) & (history[:, 1:] <= 1)).all():
+        raise CheckpointError(f"{where} must count epochs from 1, with accuracies 0 to 1, not {history.tolist()}")
+    return tuple(tuple(row) for row in history.tolist())
+
+
+def _check_progress(path, progress, batch):
+    if progress.position % batch:
+        raise CheckpointError(f"{path}: position must be a multiple of update.batch = {batch}, not {progress.position}")
+    if progress.correct > progress.position:
+        raise CheckpointError(f"{path}: correct must be at most position = {progress.position}, not {progress.correct}")

@@ -35,7 +35,10 @@ from .sections import (
 )
 from .units import HISTORY_LIMIT, Block, Unit, build_blocks, output_shape
 
-__all__ = ["Config", "ConfigError", "load", "parse"]
+__all__ = ["TEXT_LIMIT", "Config", "ConfigError", "load", "parse"]
+
+#: Bytes of a configuration's text: far more than one of as many layers as there may be.
+TEXT_LIMIT = 1 << 18
 
 
 class ConfigError(InputError):

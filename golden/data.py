@@ -1,17 +1,24 @@
 """Data sets by name: built in (`digits`, `directions`), or ``kind:PATH`` for files on disk. Nothing downloads."""
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import DataError, Dataset
+from .checks import check_frames, check_labels, check_values
+from .dataset import DataError, Dataset, Request
 from .directions import directions
-from .images import load_cifar10, load_idx, load_npz
+from .images import load_cifar10, load_csv, load_idx
+from .npz import load_npz
 from .recordings import RECORDINGS, load_recordings
 
 __all__ = ["SOURCES", "DataError", "Dataset", "Source", "load_dataset"]
+
+#: What may be said after the path: the label of class 0.
+_FIRST = re.compile(r",first-label=([0-9]{1,5})$")
 
 
 class Source(NamedTuple):
@@ -21,41 +28,51 @@ class Source(NamedTuple):
     ----------
     form : str
         How it is written.
-    kind : str
-        The ``input.kind`` that it needs: ``frame`` or ``events``.
+    kinds : tuple of str
+        Values of ``input.kind`` that it serves.
     load : callable
-        From path (None for built-in sets) and configuration to `Dataset`; passes on what the loader depends on.
+        From `Request` (None for built-in sets) and configuration to a `Dataset` that fits the configuration.
     """
 
     form: str
-    kind: str
+    kinds: tuple
     load: Callable
 
 
-def load_digits():
+def load_digits(config):
     """scikit-learn's 8x8 digits, values 0 .. 16: 1,437 to train and 360 to test, stratified, `random_state=0`."""
     from sklearn import datasets  # seconds to import
     from sklearn.model_selection import train_test_split
 
     frames, labels = datasets.load_digits(return_X_y=True)
+    where = "data set 'digits'"
+    check_frames(where, np.dtype(np.uint8), (len(frames), 8, 8), config, DataError)
+    check_values(where, frames, config, DataError)
+    check_labels(where, labels, len(frames), config.network.classes, DataError)
     x, x_test, y, y_test = train_test_split(
         frames.astype(np.uint8), labels.astype(np.int64), test_size=360, random_state=0, stratify=labels)
     return Dataset(x, y, x_test, y_test)
 
 
+def load_directions(config):
+    """The synthetic `directions`, on a sensor of `input.shape`."""
+    data = directions(config.input.shape, config.time.steps)
+    check_labels("data set 'directions'", data.train_labels, len(data.train_labels), config.network.classes, DataError)
+    return data
+
+
 def _recordings(name):
-    return Source(f"{name}:FOLDER", "events", lambda path, config: load_recordings(
-        name, path, config.input.shape, config.time.steps, config.input.bin_microseconds))
+    return Source(f"{name}:FOLDER", ("events",), lambda request, config: load_recordings(name, request, config))
 
 
 #: Name, or what stands before the colon -> source.
 SOURCES = {
-    "digits": Source("digits", "frame", lambda path, config: load_digits()),
-    "directions": Source("directions", "events",
-                         lambda path, config: directions(config.input.shape, config.time.steps)),
-    "idx": Source("idx:FOLDER", "frame", lambda path, config: load_idx(path, config.input.bits)),
-    "cifar10": Source("cifar10:FOLDER", "frame", lambda path, config: load_cifar10(path, config.input.bits)),
-    "npz": Source("npz:FILE", "frame", lambda path, config: load_npz(path)),
+    "digits": Source("digits", ("frame",), lambda _, config: load_digits(config)),
+    "directions": Source("directions", ("events",), lambda _, config: load_directions(config)),
+    "idx": Source("idx:FOLDER[:SPLIT]", ("frame",), load_idx),
+    "csv": Source("csv:FOLDER[:SPLIT]", ("frame",), load_csv),
+    "cifar10": Source("cifar10:FOLDER", ("frame",), load_cifar10),
+    "npz": Source("npz:FILE", ("frame", "events"), load_npz),
     **{name: _recordings(name) for name in RECORDINGS},
 }
 
@@ -66,7 +83,8 @@ def load_dataset(name, config):
     Parameters
     ----------
     name : str
-        One of the forms of `SOURCES`, such as ``digits`` or ``idx:../shared/data/mnist``.
+        One of the forms of `SOURCES`, such as ``digits`` or ``idx:../shared/data/mnist``; of files, ``,first-label=1``
+        after it says that their labels count from 1.
     config : Config
 
     Returns
@@ -85,17 +103,19 @@ def load_dataset(name, config):
     source, kind = SOURCES[key], config.input.kind
     if (":" in source.form) != bool(path) or bool(colon) != bool(path):
         raise DataError(f"data must be written {source.form}, not {name!r}")
-    if kind != source.kind:
-        raise DataError(f"input.kind must be {source.kind!r} for data set {name!r}, not {kind!r}")
-    data = source.load(Path(path).expanduser() if path else None, config)
-    size = data.train_frames.shape[-1]
-    top = 1 if kind == "events" else int(max(data.train_frames.max(), data.test_frames.max()))
-    classes = int(max(data.train_labels.max(), data.test_labels.max())) + 1
-    if size != config.input.size:
-        raise DataError(f"input.size must be {size} for data set {name!r}, not {config.input.size}")
-    if top >= 1 << config.input.bits:
-        raise DataError(f"input.bits must hold {top} for data set {name!r}, not {config.input.bits}")
-    if classes > config.network.classes:
-        raise DataError(f"network.classes must be at least {classes} for data set {name!r}, "
-                        f"not {config.network.classes}")
-    return data
+    if kind not in source.kinds:
+        raise DataError(f"input.kind must be {source.kinds[0]!r} for data set {name!r}, not {kind!r}")
+    return source.load(_request(path, source) if path else None, config)
+
+
+def _request(path, source):
+    """The `Request` of what stands after the colon."""
+    first = _FIRST.search(path)
+    if first:
+        path = path[:first.start()]
+    if "\0" in path:
+        raise DataError(f"data must be written {source.form}, not with a zero byte: {path!r}")
+    folder, colon, split = path.rpartition(":")
+    if "SPLIT" not in source.form or not colon or os.path.exists(os.path.expanduser(path)):
+        folder, split = path, ""
+    return Request(Path(os.path.expanduser(folder)), split, int(first[1]) if first else 0)  # which never fails

@@ -1,19 +1,26 @@
-"""What every loader of data gives, and the error that it raises."""
+"""What every loader of data takes and gives, and the error that it raises."""
 
-import gzip
 import hashlib
-import zlib
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from .errors import InputError
 
-__all__ = ["DataError", "Dataset", "read_bytes"]
+__all__ = ["DataError", "Dataset", "Request"]
 
 
 class DataError(InputError):
     """A data set that is unknown, damaged, or does not fit the configuration; the message is one line."""
+
+
+class Request(NamedTuple):
+    """Files that are to be loaded: where they are, which of several sets, and the label of class 0."""
+
+    path: Path
+    split: str = ""
+    first_label: int = 0
 
 
 class Dataset(NamedTuple):
@@ -26,35 +33,22 @@ class Dataset(NamedTuple):
         side (y, x, channel). Events: (samples, steps, size), uint8, stored sparsely.
     train_labels, test_labels : numpy.ndarray
         (samples,), int64.
+    notes : tuple of str
+        What a person should know of the files, such as how many events were left out.
     """
 
     train_frames: np.ndarray
     train_labels: np.ndarray
     test_frames: np.ndarray
     test_labels: np.ndarray
+    notes: tuple = ()
 
     @property
     def digest(self):
         """First 16 hex digits of a SHA-256 of all frames and labels: what a checkpoint knows its data by."""
         found = hashlib.sha256()
-        for part in self:
-            arrays = part.arrays() if hasattr(part, "arrays") else (part,)
-            for array in arrays:
+        for part in self[:4]:
+            for array in part.arrays() if hasattr(part, "arrays") else (part,):
                 found.update(f"{array.dtype.str}{array.shape}".encode())
                 found.update(np.ascontiguousarray(array))
         return found.hexdigest()[:16]
-
-
-def read_bytes(path):
-    """The content of the file at `path`, unpacked if its name ends in ``.gz``.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, cannot be read, or is not complete.
-    """
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None

@@ -4,7 +4,7 @@ import numpy as np
 
 from .dataset import DataError
 
-__all__ = ["EventFrames", "bin_events", "reduction"]
+__all__ = ["Binning", "EventFrames", "reduction"]
 
 
 class EventFrames:
@@ -81,42 +81,91 @@ def reduction(sensor, shape):
     return height // rows, width // columns
 
 
-def bin_events(t, x, y, p, *, sensor, shape, steps, bin_microseconds):
-    """Places (``step * size + index``) of events in the first `steps` windows; unsorted, with repetitions.
+class Binning:
+    """Events of recordings as places (``step * size + index``), and a count of what was left out.
 
     The first window starts at the earliest event, since the clocks of recordings start anywhere. The index of an
-    event is ``(y * width + x) * 2 + polarity``, its coordinates divided down to `shape`.
+    event is ``(y * width + x) * 2 + polarity``, its coordinates divided down to `input.shape`.
 
     Parameters
     ----------
-    t, x, y, p : numpy.ndarray
-        Time in microseconds, coordinates and polarity of each event, (events,), integers.
-    sensor, shape : tuple of int
-        (height, width, 2) of the recording and of the frames.
-    steps : int
-        Windows that are kept.
-    bin_microseconds : int
-        Length of a window.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64.
+    sensor : tuple of int
+        (height, width, 2) of the recordings.
+    config : Config
 
     Raises
     ------
     DataError
-        If there is no event, one lies outside the sensor, or `shape` is no whole fraction of it.
+        If `input.shape` is no whole fraction of the sensor.
     """
-    down_y, down_x = reduction(sensor, shape)
-    t, x, y, p = (np.asarray(values).astype(np.int64) for values in (t, x, y, p))
-    if not t.size:
-        raise DataError("must hold at least one event, not none")
-    for name, values, limit in zip(("y", "x", "polarity"), (y, x, p), sensor):
-        wrong = (values < 0) | (values >= limit)
-        if wrong.any():
-            raise DataError(f"{name} of an event must be 0 to {limit - 1}, not {values[wrong][0]}")
-    rows, columns, _ = shape
-    step = (t - t.min()) // bin_microseconds
-    index = (y // down_y * columns + x // down_x) * 2 + p
-    return (step * (rows * columns * 2) + index)[step < steps]
+
+    def __init__(self, sensor, config):
+        self.sensor, self.shape, self.steps = sensor, config.input.shape, config.time.steps
+        self.window = config.input.bin_microseconds
+        self.down = reduction(sensor, self.shape)
+        self._events = self._outside = self._disordered = 0
+        self._worst, self._worst_of = 0.0, ""
+
+    def places(self, t, x, y, p, where):
+        """Places of the events of one recording in the first `steps` windows; unsorted, with repetitions.
+
+        Parameters
+        ----------
+        t, x, y, p : numpy.ndarray
+            Time in microseconds, coordinates and polarity of each event, (events,), integers.
+        where : str
+            The recording, for errors.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64.
+
+        Raises
+        ------
+        DataError
+            If there is no event, one lies outside the sensor or has a time below 0, or all that is not left out
+            lies in one step.
+        """
+        if not len(t):
+            raise DataError(f"{where}: must hold at least one event, not none")
+        limits = (("t", t, 1 << 62), *zip(("y", "x", "polarity"), (y, x, p), self.sensor))
+        for name, values, limit in limits:
+            values = np.asarray(values)
+            if values.dtype.kind not in ("iub" if name == "polarity" else "iu"):
+                raise DataError(f"{where}: {name} of an event must be an integer, not {values.dtype}")
+            for value in (int(values.min()), int(values.max())):
+                if not 0 <= value < limit:
+                    raise DataError(f"{where}: {name} of an event must be 0 to {limit - 1}, not {value}")
+        t, x, y, p = (np.asarray(values).astype(np.int64) for values in (t, x, y, p))
+        step = (t - t.min()) // self.window
+        kept = step < self.steps
+        self._count(t, step, kept, where)
+        rows, columns, _ = self.shape
+        down_y, down_x = self.down
+        index = (y // down_y * columns + x // down_x) * 2 + p
+        return (step * (rows * columns * 2) + index)[kept]
+
+    def _count(self, t, step, kept, where):
+        outside = len(t) - int(np.count_nonzero(kept))
+        share = outside / len(t)
+        if self.steps > 1 and (step[kept] == 0).all():
+            raise DataError(f"{where}: must use more than one of the {self.steps} steps of {self.window} "
+                            f"microseconds; its {len(t):,} events begin at {t.min()} and end at {t.max()}, {share:.1%} "
+                            "of them too late")
+        self._events, self._outside = self._events + len(t), self._outside + outside
+        self._disordered += bool((np.diff(t) < -self.window).any())
+        if share > self._worst:
+            self._worst, self._worst_of = share, where
+
+    @property
+    def notes(self):
+        """What a person should know of the recordings: lines of text, none if there is nothing."""
+        found = []
+        if self._outside:
+            found.append(f"{self._outside / self._events:.1%} of the events come after the {self.steps} steps of "
+                         f"{self.window} microseconds, at most {self._worst:.1%} of a recording ({self._worst_of})")
+        if self._disordered:
+            found.append(f"in {self._disordered} recordings times fall back by more than a step: not sorted, or a "
+                         "counter that wrapped")
+        return tuple(found)

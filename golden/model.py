@@ -13,7 +13,10 @@ import torch
 
 from . import neuron
 from .arithmetic import saturate, shift_floor, shift_kept, shift_nearest, shift_stochastic
+from .checkpoint import state_arrays
+from .checks import check_samples, check_state
 from .dropout import draw_dropped, dropout_seeds
+from .errors import InputError
 from .lfsr import Lfsr, lane_seeds
 from .linear import columns, gradient, input_sums, output_sums
 from .random_weights import lane_keys, random_weights
@@ -117,6 +120,20 @@ def visited_rows(unit, inputs):
     return columns(unit, inputs != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1)
 
 
+def _checked(config, state):
+    """`state`, if it is one of `config`."""
+    for name, matrices in (("weight", state.weights), ("velocity", state.velocities)):
+        for place, matrix in enumerate(matrices):
+            if not isinstance(matrix, torch.Tensor) or matrix.dtype != torch.int64:
+                raise InputError(f"state: {name}_{place} must be a torch.Tensor of int64, not "
+                                 f"{getattr(matrix, 'dtype', type(matrix).__name__)}")
+    if {len(part) for part in state[:4]} != {len(config.units)}:
+        raise InputError(f"state must have weights, velocities, lfsr and dropout of {len(config.units)} units, not of "
+                         f"{', '.join(str(len(part)) for part in state[:4])}")
+    check_state(config, state_arrays(state), InputError)
+    return state
+
+
 def initial_state(config):
     """Seeded start: weights uniform in ``+-gain / sqrt(fan_in)``, rounded to the nearest weight."""
     random = np.random.Generator(np.random.PCG64(config.initial.seed))
@@ -144,6 +161,12 @@ class Golden:
     state : State, optional
         Where to start; `initial_state` by default. It is copied.
 
+    Raises
+    ------
+    InputError
+        From every method: frames, labels or a state that are not of the type, the shape and the range that the
+        configuration says. Nothing is converted.
+
     Attributes
     ----------
     state : State
@@ -152,7 +175,7 @@ class Golden:
 
     def __init__(self, config, state=None):
         self.config = config
-        self.state = (state or initial_state(config)).copy()
+        self.state = (_checked(config, state) if state else initial_state(config)).copy()
         self._fixed = {
             place: torch.from_numpy(random_weights(unit, lane_keys(config.classifier.seed, place, unit.lanes),
                                                    config.initial.gain))
@@ -231,8 +254,20 @@ class Golden:
                 delta = self._spike_error(unit, first + unit.index, errors[unit.index])
         return errors
 
+    def _check(self, frames, labels):
+        """Refuse what is not as `run_batch` says."""
+        if not isinstance(frames, torch.Tensor):
+            raise InputError(f"frames must be a torch.Tensor (torch.from_numpy makes one), not {type(frames).__name__}")
+        if frames.is_floating_point() or frames.is_complex():
+            raise InputError(f"frames must hold integers, not {frames.dtype}")
+        if isinstance(labels, list | tuple):
+            labels = [0 if label is None else label for label in labels]
+        check_samples(self.config, frames.numpy(), labels, InputError)
+
     def run(self, frame, label=None, *, train=False, record=False):
         """One sample on its own: `run_batch` with a batch of one."""
+        if not isinstance(frame, torch.Tensor):
+            self._check(frame, ())
         trace, = self.run_batch(frame.unsqueeze(0), [label], train=train, record=record)
         return trace
 
@@ -266,6 +301,7 @@ class Golden:
 
     def _run(self, frames, labels, train, record=False, traced=True):
         """Spike counts, frames as the first unit sees them, and the parts of all traces."""
+        self._check(frames, labels)
         config, units = self.config, self.config.units
         period = config.time.update_period
         samples = len(frames)
@@ -372,6 +408,7 @@ class Golden:
         frames : torch.Tensor
             As for `run_batch`.
         """
+        self._check(frames, np.zeros(len(frames), np.int64))
         config, last = self.config, len(self.config.units) - 1
         # The other blocks' classifiers only teach.
         wanted = [(place, unit) for place, unit in enumerate(config.units) if not unit.classifier or place == last]

@@ -6,8 +6,9 @@ import os
 
 import numpy as np
 
+from .checks import check_labels
 from .dataset import DataError, Dataset
-from .events import EventFrames, bin_events, reduction
+from .events import Binning, EventFrames
 
 __all__ = ["RECORDINGS", "load_recordings"]
 
@@ -19,7 +20,7 @@ RECORDINGS = {
 }
 
 
-def load_recordings(name, folder, shape, steps, bin_microseconds):
+def load_recordings(name, request, config):
     """One of `RECORDINGS` as binary frames.
 
     Samples are in the order of their paths. CIFAR10-DVS has no test set of its own: the last tenth of each class,
@@ -29,14 +30,11 @@ def load_recordings(name, folder, shape, steps, bin_microseconds):
     ----------
     name : str
         Of `RECORDINGS`.
-    folder : Path
-        What tonic calls `save_to`: holds a folder named after tonic's class, with archive and extracted files.
-    shape : tuple of int
-        (height, width, 2) of the frames, a whole fraction of the sensor.
-    steps : int
-        Frames of a sample, from its first event on.
-    bin_microseconds : int
-        Time that a frame stands for.
+    request : Request
+        Its path is what tonic calls `save_to`: a folder that holds one named after tonic's class, with archive and
+        extracted files.
+    config : Config
+        Its `input.shape` is a whole fraction of the sensor; the steps begin with the first event of a recording.
 
     Returns
     -------
@@ -56,22 +54,24 @@ def load_recordings(name, folder, shape, steps, bin_microseconds):
     base = getattr(tonic, class_name)
     width, height, polarities = base.sensor_size
     sensor = (height, width, polarities)
-    reduction(sensor, shape)  # before minutes of reading
+    folder, binning = request.path, Binning(sensor, config)  # which refuses before minutes of reading
 
     def load(source, chosen):
         if not chosen:
             raise DataError(f"{os.path.join(source.location_on_system, source.folder_name)}: must hold samples to "
                             "train and to test with, not none")
-        samples = (_places(source, number, sensor=sensor, shape=shape, steps=steps, bin_microseconds=bin_microseconds)
-                   for number in chosen)
-        return EventFrames(samples, steps, math.prod(shape)), np.array([source.targets[i] for i in chosen], np.int64)
+        places = (_places(source, number, binning) for number in chosen)
+        frames = EventFrames(places, config.time.steps, math.prod(config.input.shape))
+        labels = np.array([source.targets[number] for number in chosen])
+        check_labels(f"{folder}: labels", labels, len(chosen), config.network.classes, DataError, request.first_label)
+        return frames, labels.astype(np.int64) - request.first_label
 
     if name == "cifar10dvs":
         source = _open(base, folder)
         train, test = _split(source)
-        return Dataset(*load(source, train), *load(source, test))
+        return Dataset(*load(source, train), *load(source, test), binning.notes)
     train, test = (_open(base, folder, train=train) for train in (True, False))
-    return Dataset(*load(train, _order(train)), *load(test, _order(test)))
+    return Dataset(*load(train, _order(train)), *load(test, _order(test)), binning.notes)
 
 
 def _open(base, folder, **options):
@@ -105,17 +105,15 @@ def _split(source):
     return parts
 
 
-def _places(source, number, **binning):
+def _places(source, number, binning):
     """Places of the events of one sample; a file that cannot be used is named."""
     path = source.data[number]
     if path.endswith(".bin") and os.path.getsize(path) % 5:  # tonic may not notice
         raise DataError(f"{path}: must hold events of 5 bytes, not {os.path.getsize(path)} bytes")
     try:
         events, _ = source[number]
-        return bin_events(*(events[field] for field in "txyp"), **binning)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except (KeyboardInterrupt, SystemExit):
+        return binning.places(*(events[field] for field in "txyp"), where=path)
+    except (DataError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # damaged files give any error, and a panic of aedat is no Exception
         raise DataError(f"{path}: cannot be read: {' '.join(str(error).split()) or repr(error)}") from None

@@ -9,8 +9,9 @@ from spikeloom.golden.data import DataError
 __all__ = ["refused", "wanted"]
 
 
-def wanted(kind="frame", size=6, bits=8, classes=10, steps=3, shape=(1, 3, 2), bin_microseconds=10):
+def wanted(kind="frame", size=6, bits=8, classes=10, steps=3, shape=None, bin_microseconds=10):
     """As much of a configuration as the loaders look at."""
+    shape = shape or (1, 1, size)
     return SimpleNamespace(
         input=SimpleNamespace(kind=kind, size=size, bits=bits, shape=shape, bin_microseconds=bin_microseconds),
         time=SimpleNamespace(steps=steps), network=SimpleNamespace(classes=classes))

@@ -56,8 +56,8 @@ def test_wrong_configuration(change, message, tmp_path):
 @pytest.mark.parametrize("arguments, message", [
     (["simulate", "tiny", "--level", "all"], "--level must be cycle or sample, not 'all'"),
     (["simulate", "tiny", "--data", "letters"],
-     "data must be one of cifar10:FOLDER, cifar10dvs:FOLDER, digits, directions, dvsgesture:FOLDER, idx:FOLDER, "
-     "nmnist:FOLDER, npz:FILE, not 'letters'"),
+     "data must be one of cifar10:FOLDER, cifar10dvs:FOLDER, csv:FOLDER[:SPLIT], digits, directions, "
+     "dvsgesture:FOLDER, idx:FOLDER[:SPLIT], nmnist:FOLDER, npz:FILE, not 'letters'"),
     (["train", "tiny", "--data", "idx:gone"], "gone: cannot be read: No such file or directory"),
     (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
     (["synth", "tiny", "--target", "ecp6"], "--target must be one of ecp5-25, ecp5-85, ice40-up5k, xc7, not 'ecp6'"),

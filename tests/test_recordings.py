@@ -14,18 +14,24 @@ from hypothesis.extra.numpy import arrays
 
 from loading import refused, wanted
 from spikeloom.golden.data import DataError, load_dataset
+from spikeloom.golden.dataset import Request
 from spikeloom.golden.directions import DIRECTIONS, directions
-from spikeloom.golden.events import EventFrames, bin_events, reduction
+from spikeloom.golden.events import Binning, EventFrames, reduction
 from spikeloom.golden.recordings import load_recordings
 
 # Events
+
+def binning(sensor, shape, steps, window):
+    config = wanted("events", size=np.prod(shape), bits=1, steps=steps, shape=shape, bin_microseconds=window)
+    return Binning(sensor, config)
+
 
 def test_binning_by_hand():
     events = np.array([  # t, x, y, p
         (100, 3, 0, 1), (105, 2, 1, 1), (109, 0, 2, 0), (107, 3, 1, 1),  # window 0: pixels (0, 1) thrice, and (1, 0)
         (110, 3, 3, 0), (119, 1, 3, 1),  # window 1: (1, 1) and (1, 0)
         (131, 0, 0, 1)])  # window 3 comes too late
-    places = bin_events(*events.T, sensor=(4, 4, 2), shape=(2, 2, 2), steps=3, bin_microseconds=10)
+    places = binning((4, 4, 2), (2, 2, 2), steps=3, window=10).places(*events.T, where="it")
     frames = EventFrames([places], 3, 8)
     assert frames[0].tolist() == [[0, 0, 0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1, 1, 0], [0] * 8]
     assert [part.tolist() for part in frames.pairs(0)] == [[0, 0, 1, 1], [3, 4, 5, 6]]
@@ -34,7 +40,7 @@ def test_binning_by_hand():
 def test_whole_sensor():
     """Unsigned times as cameras write them, a sensor that is not square."""
     t, x, y, p = np.array([7, 9], np.uint64), np.array([4, 0], np.uint16), np.array([2, 1], np.uint16), [True, False]
-    places = bin_events(t, x, y, p, sensor=(3, 5, 2), shape=(3, 5, 2), steps=2, bin_microseconds=2)
+    places = binning((3, 5, 2), (3, 5, 2), steps=2, window=2).places(t, x, y, p, where="it")
     assert places.tolist() == [(2 * 5 + 4) * 2 + 1, 30 + 5 * 2]
 
 
@@ -46,11 +52,39 @@ def test_shape_must_divide_the_sensor(shape):
 
 @pytest.mark.parametrize("event, message", [
     ((0, 4, 0, 0), "x of an event must be 0 to 3, not 4"), ((0, 0, -1, 0), "y of an event must be 0 to 3, not -1"),
-    ((0, 0, 0, 2), "polarity of an event must be 0 to 1, not 2"), ((), "must hold at least one event, not none")])
+    ((0, 0, 0, 2), "polarity of an event must be 0 to 1, not 2"), ((), "must hold at least one event, not none"),
+    ((-1, 0, 0, 0), f"t of an event must be 0 to {2**62 - 1}, not -1"),
+    ((0.5, 0, 0, 0), "t of an event must be an integer, not float64"),
+    ((np.nan, 0, 0, 0), "t of an event must be an integer, not float64"),
+    ((0, 0.0, 0, 0), "x of an event must be an integer, not float64"),
+    ((0, 0, 0, 0), "must use more than one of the 3 steps of 10 microseconds; its 1 events begin at 0 and end at 0, "
+                   "0.0% of them too late")])
 def test_events_outside(event, message):
     fields = [np.array([value]) for value in event] or [np.array([])] * 4
+    with pytest.raises(DataError, match=f"^it: {re.escape(message)}$"):
+        binning((4, 4, 2), (4, 4, 2), steps=3, window=10).places(*fields, where="it")
+
+
+@pytest.mark.parametrize("times, message", [
+    (np.arange(0, 1000, 10) // 1000, "its 100 events begin at 0 and end at 0, 0.0% of them too late"),  # milliseconds
+    (np.arange(0, 1000, 10) * 1000, "its 100 events begin at 0 and end at 990000, 99.0% of them too late"),  # ns
+    ([0, *range(2**31, 2**31 + 99)], f"its 100 events begin at 0 and end at {2**31 + 98}, 99.0% of them too late")])
+def test_a_recording_in_one_step(times, message):
+    """Of another unit, or with a glitch: never an empty recording without a word."""
+    zeros = np.zeros(100, np.int64)
     with pytest.raises(DataError, match=re.escape(message)):
-        bin_events(*fields, sensor=(4, 4, 2), shape=(4, 4, 2), steps=3, bin_microseconds=10)
+        binning((4, 4, 2), (4, 4, 2), steps=5, window=100).places(np.array(times), zeros, zeros, zeros, where="it")
+
+
+def test_events_that_are_left_out_are_reported():
+    own = binning((4, 4, 2), (4, 4, 2), steps=2, window=10)
+    for name, times in (("a", [0, 12]), ("b", [100, 111, 125, 990]), ("c", [2**32 - 15, 2**32 - 2, 3, 14])):
+        zeros = np.zeros(len(times), np.int64)
+        assert own.notes == () or name != "b"
+        own.places(np.array(times), zeros, zeros, zeros, where=name)
+    assert own.notes == (
+        "40.0% of the events come after the 2 steps of 10 microseconds, at most 50.0% of a recording (b)",
+        "in 1 recordings times fall back by more than a step: not sorted, or a counter that wrapped")
 
 
 @given(st.data())
@@ -122,6 +156,11 @@ EVENTS = [(1000, 0, 0, 1), (1500, 33, 32, 0), (3000, 2, 3, 1), (99000, 1, 1, 1)]
 ONES = [[0, 0, 0, 1], [0, 32, 33, 0], [1, 3, 2, 1]]
 
 
+def recordings(name, folder, shape, first_label=0):
+    config = wanted("events", size=np.prod(shape), bits=1, classes=11, steps=2, shape=shape, bin_microseconds=2000)
+    return load_recordings(name, Request(folder, first_label=first_label), config)
+
+
 def ones(frames, shape, number=0):
     """Ones of a sample as [step, y, x, polarity]."""
     return np.argwhere(frames[number].reshape(-1, *shape)).tolist()
@@ -181,6 +220,7 @@ def test_nmnist(nmnist):
     assert data.train_frames.shape == (3, 2, 2312) and data.test_frames.shape == (1, 2, 2312)
     assert data.train_labels.tolist() == [0, 4, 7] and data.test_labels.tolist() == [9]
     assert ones(data.train_frames, (34, 34, 2)) == ones(data.test_frames, (34, 34, 2)) == ONES
+    assert data.notes[0].startswith("25.0% of the events come after the 2 steps of 2000 microseconds, at most 25.0%")
 
 
 @pytest.mark.parametrize("content, message", [
@@ -191,28 +231,28 @@ def test_nmnist(nmnist):
 def test_damaged_nmnist(nmnist, content, message):
     path = nmnist / "NMNIST/Train/7/00001.bin"
     path.write_bytes(content)
-    assert refused(load_recordings, "nmnist", nmnist, (17, 17, 2), 2, 2000) == f"{path}: {message}"
+    assert refused(recordings, "nmnist", nmnist, (17, 17, 2)) == f"{path}: {message}"
 
 
 def test_tonic_never_downloads(nmnist):
     (nmnist / "NMNIST/test.zip").unlink()
-    assert refused(load_recordings, "nmnist", nmnist, (17, 17, 2), 2, 2000) == (
+    assert refused(recordings, "nmnist", nmnist, (17, 17, 2)) == (
         f"{nmnist}/NMNIST: must hold test.zip and all files extracted from it, laid out as tonic does; "
         "nothing is downloaded")
     for name, file in (("dvsgesture", "ibmGestureTrain.tar.gz"), ("cifar10dvs", "CIFAR10DVS.zip")):
-        assert f"must hold {file} and all files" in refused(load_recordings, name, nmnist / "none", (8, 8, 2), 2, 2000)
+        assert f"must hold {file} and all files" in refused(recordings, name, nmnist / "none", (8, 8, 2))
     assert not (nmnist / "none").exists()
 
 
 def test_shape_before_files(tonic, tmp_path):
-    assert "input.shape must be [34, 34, 2]" in refused(load_recordings, "nmnist", tmp_path, (32, 32, 2), 2, 2000)
+    assert "input.shape must be [34, 34, 2]" in refused(recordings, "nmnist", tmp_path, (32, 32, 2))
 
 
 def test_foreign_files_of_tonic(nmnist):
     (nmnist / "NMNIST/Train/seven").mkdir()
     (nmnist / "NMNIST/Train/seven/00001.bin").touch()
     assert f"{nmnist}: must be laid out as tonic's NMNIST" in \
-        refused(load_recordings, "nmnist", nmnist, (17, 17, 2), 2, 2000)
+        refused(recordings, "nmnist", nmnist, (17, 17, 2))
 
 
 @pytest.fixture
@@ -229,24 +269,24 @@ def dvsgesture(tonic, tmp_path):
 
 
 def test_dvsgesture(dvsgesture):
-    data = load_recordings("dvsgesture", dvsgesture, (128, 128, 2), 2, 2000)
+    data = recordings("dvsgesture", dvsgesture, (128, 128, 2))
     assert data.train_labels.tolist() == [0, 10] and data.test_labels.tolist() == [3]
     assert ones(data.train_frames, (128, 128, 2), 1) == ONES
-    smaller = load_recordings("dvsgesture", dvsgesture, (32, 32, 2), 2, 2000)
+    smaller = recordings("dvsgesture", dvsgesture, (32, 32, 2))
     assert ones(smaller.test_frames, (32, 32, 2)) == [[0, 0, 0, 1], [0, 8, 8, 0], [1, 0, 0, 1]]
 
 
 def test_damaged_dvsgesture(dvsgesture):
     path = dvsgesture / "DVSGesture/ibmGestureTest/user02_fluorescent_led/3.npy"
     os.truncate(path, path.stat().st_size - 8)
-    assert f"{path}: cannot be read: " in refused(load_recordings, "dvsgesture", dvsgesture, (32, 32, 2), 2, 2000)
+    assert f"{path}: cannot be read: " in refused(recordings, "dvsgesture", dvsgesture, (32, 32, 2))
 
 
 def test_recordings_without_samples(dvsgesture):
     """tonic counts the files, but reads only those in the folder of a person."""
     folder = dvsgesture / "DVSGesture/ibmGestureTest"
     (folder / "user02_fluorescent_led/3.npy").rename(folder / "3.npy")
-    assert refused(load_recordings, "dvsgesture", dvsgesture, (32, 32, 2), 2, 2000) == (
+    assert refused(recordings, "dvsgesture", dvsgesture, (32, 32, 2)) == (
         f"{folder}: must hold samples to train and to test with, not none")
 
 
@@ -263,7 +303,7 @@ def cifar10dvs(tonic, tmp_path):
 
 
 def test_cifar10dvs(cifar10dvs):
-    data = load_recordings("cifar10dvs", cifar10dvs, (128, 128, 2), 2, 2000)
+    data = recordings("cifar10dvs", cifar10dvs, (128, 128, 2))
     assert data.train_labels.tolist() == [3] * 9 + [9] * 9 and data.test_labels.tolist() == [3, 9]
     for place in range(18):
         assert ones(data.train_frames, (128, 128, 2), place) == sorted([*ONES, [0, 7, place % 9, 0]])
@@ -274,7 +314,7 @@ def test_cifar10dvs(cifar10dvs):
 def test_damaged_cifar10dvs(cifar10dvs, keep):
     path = cifar10dvs / "CIFAR10DVS/truck/cifar10_truck_4.aedat4"
     path.write_bytes(path.read_bytes()[:keep])
-    assert f"{path}: cannot be read: " in refused(load_recordings, "cifar10dvs", cifar10dvs, (32, 32, 2), 2, 2000)
+    assert f"{path}: cannot be read: " in refused(recordings, "cifar10dvs", cifar10dvs, (32, 32, 2))
 
 
 @pytest.mark.parametrize("name, packages, missing", [
@@ -282,10 +322,5 @@ def test_damaged_cifar10dvs(cifar10dvs, keep):
     pytest.param("cifar10dvs", "tonic and aedat", "aedat", marks=pytest.mark.extras)])
 def test_missing_package(monkeypatch, tmp_path, name, packages, missing):
     monkeypatch.setitem(sys.modules, missing, None)
-    message = refused(load_recordings, name, tmp_path, (32, 32, 2), 2, 2000)
+    message = refused(recordings, name, tmp_path, (32, 32, 2))
     assert message.startswith(f"data set {name!r} needs {packages}; install with: pip install aedat tonic (")
-
-
-def test_size_of_events():
-    config = wanted("events", size=100, bits=1, shape=(4, 4, 2))
-    assert refused(load_dataset, "directions", config) == "input.size must be 32 for data set 'directions', not 100"
