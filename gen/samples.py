@@ -31,6 +31,8 @@ def items(config, frames, labels, trains):
     layout = dict(input_layout(config))
     frames, labels, trains = np.asarray(frames), np.asarray(labels), np.asarray(trains)
     check_samples(config, frames, labels, InputError, classes=1 << layout["label"].width)
+    if len(labels) % config.update.batch:
+        raise InputError(f"samples must be a multiple of update.batch = {config.update.batch}, not {len(labels)}")
     if trains.shape != labels.shape or not np.isin(trains, (0, 1)).all():
         raise InputError(f"modes must be {len(labels)} values 0 or 1, not {trains.tolist()}")
     offset = {name: np.uint64(field.offset) for name, field in layout.items()}

@@ -2,7 +2,6 @@
 
 import io
 import json
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
