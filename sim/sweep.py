@@ -1,4 +1,7 @@
-"""Cycle-level co-simulation of randomly drawn configurations: ``python -m spikeloom.sim.sweep --seed S --count N``."""
+"""Cycle-level co-simulation of randomly drawn configurations: ``python -m spikeloom.sim.sweep --seed S --count N``.
+
+``--extreme`` draws them at the limits of what is valid; ``--generate`` writes their Verilog, and simulates nothing.
+"""
 
 import argparse
 import sys
@@ -8,10 +11,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from ..gen.generate import generate
 from .cosim import cosimulate
 from .draw import draw, stimulus
+from .extreme import draw_extreme
 
-__all__ = ["check"]
+__all__ = ["check", "check_text"]
+
+#: Steps of a sample from which one sample of a kind has to do.
+LONG = 64
 
 
 def describe(layer):
@@ -24,7 +32,26 @@ def describe(layer):
     return f"conv{layer.kernel}x{layer.channels}/{layer.lanes}s{layer.stride}p{layer.padding}{dropout}"
 
 
-def check(seed, *, root, folder):
+def _summary(config):
+    """A configuration in a line."""
+    layers = "-".join(describe(layer) for layer in config.layers)
+    shape = "x".join(str(length) for length in config.input.shape) + {"frame": "", "events": "ev"}[config.input.kind]
+    return (f"{shape} {layers} classes {config.network.classes}/{config.classifier.lanes} "
+            f"T={config.time.steps} k={config.time.interval} period={config.time.update_period} "
+            f"blocks={len(config.blocks)} {config.neuron.reset} {config.neuron.compare} {config.neuron.leak.form} "
+            f"{config.surrogate.shape} {config.update.rounding}")
+
+
+def _drawn(seed, extreme):
+    """A configuration, and what the line about it begins with."""
+    if not extreme:
+        config = draw(seed)
+        return config, f"seed {seed}: {_summary(config)}"
+    config, limits = draw_extreme(seed)
+    return config, f"extreme seed {seed} ({', '.join(limits)}): {_summary(config)}"
+
+
+def check(seed, *, root, folder, extreme=False):
     """Draw, build, simulate and compare one configuration; a line that says what it was.
 
     Raises
@@ -32,18 +59,19 @@ def check(seed, *, root, folder):
     Mismatch, SimulationError
         As `cosimulate`.
     """
-    config, pause = draw(seed), (0, 60, 160)[seed % 3]
-    batches = stimulus(config, seed)
+    (config, line), pause = _drawn(seed, extreme), (0, 60, 160)[seed % 3]
+    batches = stimulus(config, seed, samples=4 if config.time.steps <= LONG else 1)
     for checked in cosimulate(config, batches, root=root, folder=folder / f"draw{seed}", cycle_level=True, seed=seed,
                               sample_pause=pause, result_pause=pause):
         last = checked
-    layers = "-".join(describe(layer) for layer in config.layers)
-    shape = "x".join(str(length) for length in config.input.shape) + {"frame": "", "events": "ev"}[config.input.kind]
-    return (f"seed {seed}: {shape} {layers} classes {config.network.classes}/{config.classifier.lanes} "
-            f"T={config.time.steps} k={config.time.interval} period={config.time.update_period} "
-            f"blocks={len(config.blocks)} {config.neuron.reset} {config.neuron.compare} {config.neuron.leak.form} "
-            f"{config.surrogate.shape} {config.update.rounding} pause={pause}: "
-            f"{int(last.rows[-1, 5])} cycles, no difference")
+    return f"{line} pause={pause}: {int(last.rows[-1, 5])} cycles, no difference"
+
+
+def check_text(seed, *, folder, extreme=False):
+    """Draw and generate one configuration; a line that says what it was, and how much Verilog it became."""
+    config, line = _drawn(seed, extreme)
+    verilog, _ = generate(config, folder / f"draw{seed}")
+    return f"{line}: {len(verilog.read_text().splitlines()):,} lines"
 
 
 def main():
@@ -52,16 +80,20 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--extreme", action="store_true", help="at the limits of what is valid")
+    parser.add_argument("--generate", action="store_true", help="write Verilog, simulate nothing")
     parser.add_argument("--build-dir", type=Path, default=Path("build/sim"))
     args = parser.parse_args()
     console, failed = Console(), 0
+    options = {"folder": args.build_dir / "sweep", "extreme": args.extreme}
 
     def one(seed):
         try:
-            return True, check(seed, root=args.build_dir, folder=args.build_dir / "sweep")
+            return True, check_text(seed, **options) if args.generate else check(seed, root=args.build_dir, **options)
         except Exception as error:  # a generator that gives up is a finding like a difference
+            flags = " --extreme" * args.extreme + " --generate" * args.generate
             return False, (f"seed {seed}: {type(error).__name__}: {error}; again with: "
-                           f"python -m spikeloom.sim.sweep --seed {seed} --count 1")
+                           f"python -m spikeloom.sim.sweep --seed {seed} --count 1{flags}")
 
     with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(args.jobs) as pool:
         task = bar.add_task("configurations", total=args.count)
@@ -69,7 +101,7 @@ def main():
             failed += not good
             bar.advance(task)
             console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"{args.count - failed} of {args.count} without a difference")
+    console.print(f"{args.count - failed} of {args.count} without {'an error' if args.generate else 'a difference'}")
     sys.exit(1 if failed else 0)
 
 
