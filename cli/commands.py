@@ -56,6 +56,7 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Of samples, modes and pauses.")] = 0,
 ):
     """Write Verilog and its JSON sidecar, and a bench."""
+    from ..gen.estimate import slow
     from ..gen.generate import generate as write  # only commands that need it load Amaranth
     from ..golden.memories import memories
     from .show import memory_table, waiting
@@ -64,6 +65,8 @@ def generate(
         raise ConfigError(f"--mode must be train, infer or mixed, not {mode!r}")
     chosen = presets.find(config)
     check_folder(output)
+    if warning := slow(chosen):
+        typer.echo(warning, err=True)
     stimulus = None
     if testbench:
         from ..gen.testbench import make_stimulus, write_testbench
