@@ -9,13 +9,14 @@ import json
 import math
 import tomllib
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 
 from .errors import InputError
 from .keywords import KEYWORDS
+from .messages import first_error, unknown_field
+from .reading import read_file
 from .sections import (
     Classifier,
     Hardware,
@@ -39,6 +40,8 @@ __all__ = ["TEXT_LIMIT", "Config", "ConfigError", "load", "parse"]
 
 #: Bytes of a configuration's text: far more than one of as many layers as there may be.
 TEXT_LIMIT = 1 << 18
+#: Weights of a core at most, and values that the golden model keeps of one kind: 2 GiB each in 64 bits.
+VALUE_LIMIT = 1 << 28
 
 
 class ConfigError(InputError):
@@ -156,6 +159,7 @@ class Config(Section):
                 reject("network.block_ends", f"must give block {block.index} a layer with weights, since its "
                        "classifier is random", list(self.network.block_ends))
         units = [unit for block in blocks for unit in block.units]
+        self._check_sizes(units)
         for unit in units:
             exact = 2.0**self.numbers.weight.fraction / unit.fan_in
             if unit.pool and abs(unit.pool_weight - exact) > exact / 4:
@@ -185,6 +189,19 @@ class Config(Section):
         # The rest of the golden model is int64: the error through the reset, and all of it times the surrogate.
         if self.neuron_width > 62:
             reject("numbers.error.width", "must keep every product with an error within 62 bits", error.width)
+
+    def _check_sizes(self, units):
+        """Before any memory is taken."""
+        batch, weights = self.update.batch, sum(unit.fan_in * unit.channels for unit in units if not unit.pool)
+        if weights > VALUE_LIMIT:
+            reject("layers", f"must have at most {VALUE_LIMIT:,} weights in all", weights)
+        for what, count in (("potentials (neurons, time.steps, update.batch)",
+                             lambda unit: unit.n_out * self.time.steps * batch),
+                            ("inputs of windows (positions, inputs of each, steps between two updates, update.batch)",
+                             lambda unit: unit.pixels * unit.fan_in * unit.frames * batch)):
+            most = max(units, key=count)
+            if count(most) > VALUE_LIMIT:
+                reject("layers", f"must have at most {VALUE_LIMIT:,} {what} each, as {most.path} has not", count(most))
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -307,51 +324,24 @@ class Config(Section):
         return parse(data)
 
 
-def _path(location):
-    """Field name of a pydantic location, without the tag that it puts behind a union of tables."""
-    parts = [str(part) for part in location]
-    unions = [name for name in ("leak", "surrogate") if name in parts]
-    tags = {2} if parts[:1] == ["layers"] else {1 + parts.index(name) for name in unions}
-    return [part for place, part in enumerate(parts) if place not in tags]
-
-
-def _message(error):
-    first = error.errors(include_url=False)[0]
-    parts = _path(first["loc"])
-    field = ".".join(parts) or "configuration"
-    if first["type"] == "rule":
-        context = first["ctx"]
-        own = context["field"]
-        if "." not in own and parts and own != parts[-1]:
-            own = ".".join([*parts, own])
-        return f"{own} {context['rule']}, not {context['value']!r}"
-    if first["type"] == "union_tag_invalid":
-        name = {"_kind()": "kind"}.get(first["ctx"]["discriminator"], first["ctx"]["discriminator"].strip("'"))
-        return f"{field}.{name} must be one of {first['ctx']['expected_tags']}, not {first['ctx']['tag']!r}"
-    if first["type"] == "extra_forbidden":
-        return f"{field} is not a known field, its value was {first['input']!r}"
-    if first["type"] == "missing":
-        return f"{field} is required and missing"
-    rule = first["msg"][0].lower() + first["msg"][1:]
-    return f"{field}: {rule}, not {first['input']!r}"
-
-
 def parse(data):
     """A `Config` from nested dicts, as TOML gives them.
 
     Raises
     ------
     ConfigError
-        For the first rule that does not hold.
+        For an unknown field, and then for the first rule that does not hold.
     """
+    if unknown := unknown_field(data, Config):
+        raise ConfigError(unknown)
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_message(error)) from None
+        raise ConfigError(first_error(error)) from None
 
 
 def load(path):
-    """Read and validate a TOML file.
+    """Read and validate a TOML file, perhaps with a byte order mark.
 
     Raises
     ------
@@ -359,7 +349,9 @@ def load(path):
         If the file cannot be read, is not TOML, or breaks a rule; the message starts with the path.
     """
     try:
-        data = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+        data = tomllib.loads(read_file(path, TEXT_LIMIT, ConfigError).decode("utf-8-sig"))
+    except ConfigError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not a TOML file: {error}"
         raise ConfigError(f"{path}: {reason}") from None

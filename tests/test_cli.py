@@ -40,7 +40,8 @@ def test_memories_without_generating(tmp_path):
 @pytest.mark.parametrize("change, message", [
     (("steps = 10 ", "steps = 11 "), "time.interval must divide time.steps = 11, not 5"),
     (("lanes = 16 ", "lanes = 0 "), "layers.0.lanes: input should be greater than or equal to 1, not 0"),
-    (("classes = 10", "klasses = 10"), "network.classes is required and missing"),
+    (("classes = 10", "klasses = 10"),
+     "network.klasses is not a known field (did you mean classes?), its value was 10"),
     (("[time]", "[time"), "not a TOML file"),
 ])
 def test_wrong_configuration(change, message, tmp_path):

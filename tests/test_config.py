@@ -65,7 +65,7 @@ def pool(**changes):
     ({"name": "logic"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'logic'"),
     ({"name": "entity"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'entity'"),
     ({"extra": 1}, "extra is not a known field, its value was 1"),
-    ({"time": {"period": 1}}, "time.period is not a known field, its value was 1"),
+    ({"time": {"period": 1}}, "time.period is not a known field (did you mean update_period?), its value was 1"),
     ({"layers": [{**ONE, "stride": 2}]}, "layers.0.stride is not a known field, its value was 2"),
     (table(width=1.0), "surrogate.width is not a known field, its value was 1.0"),
     (leak(form="shift", shift=1, multiplier=1), "neuron.leak.multiplier is not a known field, its value was 1"),

@@ -1,0 +1,97 @@
+"""What a configuration's errors say: the first rule that does not hold, and of unknown fields which one was meant."""
+
+import difflib
+import reprlib
+from typing import Literal, get_args, get_origin
+
+from .sections import Section
+
+__all__ = ["first_error", "shown", "unknown_field"]
+
+
+class _Short(reprlib.Repr):
+    """Values as Python writes them, unless they are long."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxlist = self.maxtuple = self.maxdict = 16
+        self.maxstring = self.maxother = 80
+
+    def repr_dict(self, value, level):  # in its order
+        inner = [f"{self.repr1(key, level - 1)}: {self.repr1(own, level - 1)}"
+                 for key, own in list(value.items())[:self.maxdict]] if level > 0 else []
+        return f"{{{', '.join(inner + ['...'] * (len(value) > len(inner)))}}}"
+
+    def repr_int(self, value, _):
+        return repr(value) if value.bit_length() <= 256 else f"an integer of {value.bit_length()} bits"
+
+
+shown = _Short().repr
+
+
+def _sections(annotation):
+    """The sections that a field may hold, by its type."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for own in get_args(annotation) for section in _sections(own)]
+
+
+def _suits(section, table):
+    """Whether the fields of `table` that have a single value in `section` have it: they say which of several it is."""
+    for name, field in section.model_fields.items():
+        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
+            value = table.get(name, field.default)
+            if not isinstance(value, str) or value not in get_args(field.annotation):
+                return False
+    return True
+
+
+def unknown_field(data, section, path=()):
+    """What to say of the first key of nested tables that no section knows, or None."""
+    return _unknown(data, [section], path)
+
+
+def _unknown(data, sections, path):
+    if isinstance(data, list | tuple):
+        found = (_unknown(item, sections, (*path, str(place))) for place, item in enumerate(data))
+        return next(filter(None, found), None)
+    if not isinstance(data, dict) or not sections:
+        return None
+    own = next((section for section in sections if _suits(section, data)), None)
+    if own is None:  # which of several it is comes first
+        return None
+    for key, value in data.items():
+        if key not in own.model_fields:
+            close = difflib.get_close_matches(str(key)[:80], own.model_fields, 1)
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            return f"{'.'.join((*path, str(key)))} is not a known field{meant}, its value was {shown(value)}"
+    found = (_unknown(value, _sections(own.model_fields[key].annotation), (*path, key)) for key, value in data.items())
+    return next(filter(None, found), None)
+
+
+def _path(location):
+    """Field name of a pydantic location, without the tag that it puts after a union of tables."""
+    parts = [str(part) for part in location]
+    unions = [name for name in ("leak", "surrogate") if name in parts]
+    tags = {2} if parts[:1] == ["layers"] else {1 + parts.index(name) for name in unions}
+    return [part for place, part in enumerate(parts) if place not in tags]
+
+
+def first_error(error):
+    """The first error of a `ValidationError`: field, rule and value."""
+    first = error.errors(include_url=False)[0]
+    parts = _path(first["loc"])
+    field = ".".join(parts) or "configuration"
+    if first["type"] == "rule":
+        context = first["ctx"]
+        own = context["field"]
+        if "." not in own and parts and own != parts[-1]:
+            own = ".".join([*parts, own])
+        return f"{own} {context['rule']}, not {shown(context['value'])}"
+    if first["type"] == "union_tag_invalid":
+        name = {"_kind()": "kind"}.get(first["ctx"]["discriminator"], first["ctx"]["discriminator"].strip("'"))
+        return f"{field}.{name} must be one of {first['ctx']['expected_tags']}, not {shown(first['ctx']['tag'])}"
+    if first["type"] == "missing":
+        return f"{field} is required and missing"
+    rule = first["msg"][0].lower() + first["msg"][1:]
+    return f"{field}: {rule}, not {shown(first['input'])}"
