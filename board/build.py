@@ -208,7 +208,7 @@ def _packets(config):
             ("result", packets.result_bytes, f"byte 0 is {Answer.RESULT}", 8, packets.result),
             ("response", RESPONSE_BYTES, f"byte 0 is {Answer.RESPONSE}", 8, StructLayout({"data": 32})))
     } | {kind.name.lower(): {"bytes": 1, "begins": f"byte 0 is {kind}", "fields": {}} for kind in (
-        Answer.RESET, Answer.ROOM, Answer.FRAMING, Answer.OVERRUN)}
+        Answer.RESET, Answer.ROOM, Answer.FRAMING, Answer.OVERRUN, Answer.BUSY, Answer.REFUSED)}
 
 
 def _version(package):

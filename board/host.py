@@ -1,11 +1,12 @@
 """The computer's end of the serial line: packets over any port that reads and writes bytes.
 
 Nothing is ever sent that the core might not have room for: a sample (or, with events, a step of one) only after the
-answer that there is room, and a register request only behind a response, or while no block computes, when the core is
-faster than the line.
+answer that there is room, and a register request only after a response, or while no result is due: responses leave
+faster than requests come.
 """
 
 from collections import deque
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,13 @@ from ..rtl.registers import MAGIC, RegisterMap
 
 __all__ = ["Host", "LinkError", "Result", "decode", "encode_batch", "encode_request"]
 
-#: Requests on the way at a time while no block computes: their responses stay far below the buffer of any driver.
+#: Requests on the way at a time while no result is due: their responses stay far below the buffer of any driver.
 WINDOW = 64
+#: How often to ask whether all blocks pause: more than an interval of any core takes.
+PATIENCE = 1_000_000
+#: Why an access is not carried out.
+_DENIED = {Answer.BUSY: "the blocks did not pause (see Host.paused)",
+           Answer.REFUSED: "no such register, not writable, or value out of range"}
 
 
 class LinkError(SpikeloomError):
@@ -44,6 +50,8 @@ def _within(name, values, limit):
 def encode_request(packets, address, value=None):
     """The packet of a read, or of a write of the integer `value` (32 bits, signed or unsigned)."""
     _within("address", [address], 1 << packets.request["address"].width)
+    if not -2**31 <= (value or 0) < 2**32:
+        raise ValueError(f"value must have 32 bits, signed or unsigned, not {value}")
     fields = {"address": address, "write": value is not None, "data": (value or 0) % 2**32}
     return (packets.request.const(fields).as_value().value << 1 | 1).to_bytes(packets.request_bytes, "little")
 
@@ -126,7 +134,8 @@ class Host:
             self._identify()
 
     def _forget(self):
-        self._responses, self._results, self._room, self.pending = deque(), deque(), True, 0
+        self._responses, self._results, self._denied = deque(), deque(), []
+        self._room, self.pending = True, 0
 
     def reset(self):
         """Break: the core forgets everything but what is in its memories. Weights have to be loaded or trusted."""
@@ -167,6 +176,9 @@ class Host:
                 self._room = True
             case Answer.RESPONSE:
                 self._responses.append(int.from_bytes(self._exactly(RESPONSE_BYTES - 1), "little"))
+            case Answer.BUSY | Answer.REFUSED as denied:
+                self._responses.append(0)
+                self._denied.append(denied)
             case Answer.RESULT:
                 self._results.append(decode(self.packets, self._exactly(self.packets.result_bytes - 1)))
             case Answer.RESET:
@@ -180,28 +192,25 @@ class Host:
 
     # Registers
 
+    def _response(self):
+        while not self._responses:
+            self._hear("the response to a register access")
+        return self._responses.popleft()
+
     def _access(self, requests):
-        """Responses to many requests, as fast as the line allows if that is safe."""
+        """Data of the responses to many requests, as fast as the line allows while nothing else comes from the core."""
         sent, answers = 0, []
-        window = WINDOW if len(requests) > 1 and self.pending == 0 and self._rests() else 1
+        window = 1 if self.pending else WINDOW
         while len(answers) < len(requests):
             while sent < len(requests) and sent - len(answers) < window:
                 self.port.write(requests[sent])
                 sent += 1
-            while not self._responses:
-                self._hear("the response to a register access")
-            answers.append(self._responses.popleft())
+            answers.append(self._response())
+        if self._denied:
+            denied, self._denied = self._denied, []
+            raise LinkError(f"{len(denied)} of {len(requests)} register accesses were not carried out: "
+                            + " and ".join(sorted({_DENIED[answer] for answer in denied})))
         return answers
-
-    def _rests(self):
-        """Wait until no block computes, one question at a time; only for when nothing is pending."""
-        request = encode_request(self.packets, self.registers.regions["status"].base)
-        while True:
-            self.port.write(request)
-            while not self._responses:
-                self._hear("the response to a register access")
-            if self._responses.popleft() & 1:
-                return True
 
     def read(self, address, count=1):
         """Consecutive registers, as a list of unsigned integers."""
@@ -211,15 +220,31 @@ class Host:
         """Write consecutive registers; values are integers, signed or unsigned."""
         self._access([encode_request(self.packets, address + place, int(value)) for place, value in enumerate(values)])
 
+    @contextmanager
+    def paused(self):
+        """While all blocks pause between two intervals: what belongs to the computation can be read and written."""
+        control, hold = self.registers.mask("control", "hold")
+        status, held = self.registers.mask("status", "held")
+        self.write(control, [hold])
+        try:
+            # The line takes the results that leave while blocks end their intervals, so that they do end.
+            if not any(self.read(status)[0] & held for _ in range(PATIENCE)):
+                raise LinkError("the blocks do not pause: reset, or check the core")
+            yield
+        finally:
+            self.write(control, [0])
+
     def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`): weights, velocities, LFSRs, learning rate."""
-        for address, values in state_writes(self.registers, arrays):
-            self.write(address, values)
+        with self.paused():
+            for address, values in state_writes(self.registers, arrays):
+                self.write(address, values)
 
     def state(self):
         """Read the whole state, with the counters as ``counter:<name>``."""
-        return state_from_words(self.registers, {
-            name: self.read(*place) for name, place in state_reads(self.registers).items()})
+        with self.paused():
+            return state_from_words(self.registers, {
+                name: self.read(*place) for name, place in state_reads(self.registers).items()})
 
     def counters(self):
         """All counters by name, integers."""
@@ -229,10 +254,11 @@ class Host:
             found[name] = low | high << 32
         return found
 
-    def status(self):
-        """Whether no block computes, and whether a sample was malformed since reset: two bool."""
-        word, = self.read(self.registers.regions["status"].base)
-        return bool(word & 1), bool(word & 2)
+    def fields(self, name):
+        """Fields of a register by name, integers: of ``status``, ``violations``, ``block0.status``, ..."""
+        region = self.registers.regions[name]
+        word, = self.read(region.base)
+        return {field.name: word >> field.lsb & (1 << field.width) - 1 for field in region.fields}
 
     # Samples
 

@@ -1,6 +1,9 @@
 """What the sidecar says of registers and streams: fields for programs that write drivers, not prose."""
 
-__all__ = ["HANDSHAKE", "SCHEMA", "addressing", "batches", "register", "requests", "results"]
+from ..rtl.bus import latency
+from ..rtl.registers import Status, response_layout
+
+__all__ = ["HANDSHAKE", "SCHEMA", "addressing", "batches", "register", "requests", "responses", "results"]
 
 #: Changes whenever a field of the sidecar changes its name or its meaning.
 SCHEMA = 1
@@ -18,7 +21,8 @@ HANDSHAKE = {
 def addressing(registers):
     """How a `RegisterMap` is addressed."""
     return {"unit": "word", "bits": registers.address_bits, "bytes_per_address": 4, "register_bits": 32,
-            "without_register": {"read": 0, "write": "ignored"}}
+            "without_register": {"between_regions": {"status": "refused", "read": 0},
+                                 "not_backed": {"status": "ok", "read": 0}}, "out_of_range": {"status": "refused"}}
 
 
 def register(region):
@@ -26,7 +30,8 @@ def register(region):
     values = region.values
     return {
         "name": region.name, "kind": region.kind, "address": region.base, "count": region.size,
-        "backed": region.backed, "access": region.access, "held": region.held, "width": 32,
+        "backed": region.backed, "access": region.access, "held": region.held, "burst": region.streams,
+        "width": 32,
         "values": {"width": values.width, "signed": values.signed, "fraction": values.fraction,
                    "minimum": values.minimum, "maximum": values.maximum},
         "reset": None if region.reset is None else list(region.reset),
@@ -38,7 +43,19 @@ def register(region):
 
 def requests(registers):
     """Of the stream `request` of a `RegisterMap`."""
-    return {"handshake": HANDSHAKE, "responses_per_request": 1, "in_flight": 1}
+    return {"handshake": HANDSHAKE, "responses_per_request": 1, "in_flight": "as many as are taken in",
+            "latency": latency(registers), "cycles_per_access_in_a_burst": 2,
+            "increment": "1: the register after that of the request before; address is ignored",
+            "pause": {"write": "control.hold = 1", "until": "status.held = 1", "end": "control.hold = 0"}}
+
+
+def responses():
+    """Of the port `response`: without ready."""
+    layout = response_layout()
+    return {"handshake": {"transfer": "each rising edge of the clock with valid", "ready": None},
+            "fields": {name: {"offset": field.offset, "width": field.width} for name, field in layout},
+            "order": "that of the requests",
+            "status": {status.name.lower(): status.value for status in Status}}
 
 
 def batches(config):

@@ -28,7 +28,7 @@ from ..rtl.registers import request_layout
 from ..rtl.result import result_layout
 from ..rtl.violations import violations
 from . import process
-from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, results
+from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, responses, results
 from .platform import MemoryPlatform
 from .text import finish
 from .top import Top
@@ -99,8 +99,7 @@ def sidecar(core: Core) -> dict:
             "request": {
                 "direction": "in", "fields": _fields(request_layout(core.map.address_bits)),
                 **requests(core.map)},
-            "response": {"direction": "out", "handshake": HANDSHAKE, "fields": {"data": {"offset": 0, "width": 32}},
-                         "order": "that of the requests"},
+            "response": {"direction": "out", **responses()},
         },
         "batches": batches(config),
         "addresses": addressing(core.map),

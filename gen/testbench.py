@@ -176,7 +176,8 @@ def _verilog(bench, ports, seed):
     result, request = result_layout(config), request_layout(registers.address_bits)
     timeless = (1 << result.size) - 1 - (((1 << result["cycles"].width) - 1) << result["cycles"].offset)
     ports = dict(zip(ports, ports)) | {"rst": "resetting"}
-    parts = {"address": "address[ADDRESS-1:0]"}
+    # Unknown where it does not count.
+    parts = {"address": "increment ? {ADDRESS{1'bx}} : address[ADDRESS-1:0]"}
     fields = sorted(request, key=lambda item: -item[1].offset)
     env = jinja2.Environment(loader=jinja2.PackageLoader("spikeloom.gen", "."), undefined=jinja2.StrictUndefined,
                              keep_trailing_newline=True)
@@ -187,7 +188,8 @@ def _verilog(bench, ports, seed):
         timeless=f"{timeless:x}", top=f"{(1 << config.hardware.counter_bits) - 1:x}",
         seed=f"{(seed * 0x9E3779B1 + 0x2545F491) & 0xFFFFFFFF | 1:08x}",
         request="{" + ", ".join(parts.get(name, name) for name, _ in fields) + "}",
-        status=registers.regions["status"].base, idle=1, **bench.lengths)
+        control=registers.mask("control", "hold"), held=registers.mask("status", "held"),
+        idle=registers.mask("status", "idle"), **bench.lengths)
 
 
 def write_testbench(config, sidecar, stimulus, *, state=None, pause=PAUSE, seed=0):

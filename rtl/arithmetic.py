@@ -141,10 +141,13 @@ def register(m, x, *, name, stages=1, reset=True):
 
 
 def select(m, values, place, *, name):
-    """The one of some signed `values` at `place`, a cycle later: one of four, then one of those; `place` must stand."""
+    """The one of some signed `values` at `place`, a cycle later: one of four, then one of those."""
     choices = [register(m, Cat(values[i:i + 4]).word_select(place[:2], len(values[0])).as_signed(),
                         name=f"{name}_{i}", reset=False) for i in range(0, len(values), 4)]
-    return Cat(choices).word_select(place[2:], len(values[0])).as_signed()
+    if len(choices) == 1:
+        return choices[0]
+    group = register(m, place[2:], name=f"{name}_group", reset=False)
+    return Cat(choices).word_select(group, len(values[0])).as_signed()
 
 
 def copies(m, flag, lanes, *, name):

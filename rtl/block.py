@@ -1,14 +1,17 @@
 """One block: layers, their local classifier, and the sequencer that trains them."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import block_counters
 from .arithmetic import register, times
 from .buffers import FrameBuffer, SpikeBuffer, SpikeStore, spike_layout
+from .bus import node_signature
 from .counting import count_block
 from .events import EventBuffer
+from .nodes import block_node, counter_node, rate_node
+from .registers import BLOCK_STATUS
 from .result import CYCLE_BITS, ResultUnit, result_layout
 from .sequencer import Context, sequence
 from .unit import UnitCore
@@ -28,6 +31,7 @@ class BlockCore(wiring.Component):
     ----------
     config : Config
     block : Block
+    registers : RegisterMap
     seeds : list of list of int
         LFSR seeds of each unit.
 
@@ -49,33 +53,24 @@ class BlockCore(wiring.Component):
         Age of that sample.
     violations : Out(violation_layout(config))
         What is wrong on the sample stream (first block).
-    select : In
-        Which unit the access below means; the number of units for the sequencer's counters.
-    access_en, access_velocity, access_write, access_address, access_lane, access_data, access_read
-        One weight or velocity; read data stand seven cycles after `access_en` if all else stands until then.
-    lfsr_load, lfsr_read
-        State of the LFSR of lane `access_lane`, from `access_data` (stochastic rounding only).
-    dropout_load, dropout_read
-        The same of the LFSR of dropout (only where a layer has any).
-    rate_load, decays, since_decay
-        Learning-rate state: halvings so far and trained samples since the last one
-        (both from `access_data`).
-    counter_clear, counter_read, counter_index, counter_value
-        The counter bank of the selected unit, as `CounterBank`, two cycles later.
+    starved, blocked : Out(1)
+        It waits: for input that is complete; for somebody who takes what it gave.
+    counter_clear : In(1)
+    bus : In(node_signature(registers.of(block.index)))
+        Its registers, and those of its units.
     """
 
-    def __init__(self, config, block, *, seeds):
-        self.config, self.block = config, block
+    def __init__(self, config, block, registers, *, seeds):
+        self.config, self.block, self.regions = config, block, registers.of(block.index)
         bottom, top = block.units[0], block.layers[-1]
         kind = FrameBuffer if bottom.static else EventBuffer if bottom.events else SpikeBuffer
         self.buffer = kind(config, bottom)
         self.stores = [SpikeStore(config, unit, slots=1) for unit in block.units[1:]]
         depths = [self.buffer.depth, *(store.depth for store in self.stores)]
         self.units = [
-            UnitCore(config, unit, above, seeds=seed, depth=depth)
+            UnitCore(config, unit, above, registers.of(block.index, unit.index), seeds=seed, depth=depth)
             for unit, above, seed, depth in zip(block.units, [*block.units[1:], None], seeds, depths)]
         self.names = block_counters(block) if config.hardware.counters else []
-        most = max(len(self.names), *(len(unit.names) for unit in self.units))
         super().__init__({
             "i": In(stream.Signature(self.buffer.i.payload.shape())),
             "o": Out(stream.Signature(result_layout(config) if block.last else spike_layout(config, top.lanes))),
@@ -84,25 +79,11 @@ class BlockCore(wiring.Component):
             "begins":         Out(1),
             "reported":       Out(1),
             "cycles":         In(CYCLE_BITS),
-            "select":         In(range(len(self.units) + 1)),
-            "access_en":      In(1),
-            "access_velocity": In(1),
-            "access_write":   In(1),
-            "access_address": In(range(max(2, *(unit.weight_depth for unit in block.units)))),
-            "access_lane":    In(range(max(2, *(unit.lanes for unit in block.units)))),
-            "access_data":    In(32),
-            "access_read":    Out(signed(32)),
-            "lfsr_load":      In(1),
-            "lfsr_read":      Out(16),
-            "rate_load":      In(2),
-            "decays":         Out(range(max(2, config.update.decay_limit + 1))),
-            "since_decay":    Out(32),
+            "starved":        Out(1),
+            "blocked":        Out(1),
             "counter_clear":  In(1),
-            "counter_read":   In(1),
-            "counter_index":  In(range(max(2, most))),
-            "counter_value":  Out(config.hardware.counter_bits),
-        } | ({"dropout_load": In(1), "dropout_read": Out(16)} if any(unit.dropout for unit in block.units) else {})
-            | ({"violations": Out(violation_layout(config))} if block.index == 0 else {}))
+            "bus":            In(node_signature(self.regions)),
+        } | ({"violations": Out(violation_layout(config))} if block.index == 0 else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -129,12 +110,10 @@ class BlockCore(wiring.Component):
             context.ready.eq(Cat(core.ready for core in self.units if core.unit.stored).all()),
         ]
         self._wire_units(m, context)
-        index, data, value = self._wire_access(m)
         result = self._wire_output(m, context)
         sequence(m, self, context, result)
-        self._rate(m, context, data)
-        if self.names:
-            count_block(m, self, context, result, index, value)
+        bank = count_block(m, self, context, result) if self.names else None
+        self._registers(m, context, result, bank)
         return m
 
     def _wire_units(self, m, context):
@@ -163,7 +142,7 @@ class BlockCore(wiring.Component):
             ]
             m.d.comb += [
                 core.first_interval.eq(context.first), core.last_interval.eq(context.last),
-                core.train.eq(context.train), core.decays.eq(self.decays), core.sample.eq(context.computed),
+                core.train.eq(context.train), core.decays.eq(context.decays), core.sample.eq(context.computed),
                 core.slice_first.eq(context.slice_first), core.resume.eq(context.resume),
             ]
             if core.unit.stored:
@@ -200,54 +179,21 @@ class BlockCore(wiring.Component):
             return 0, 0
         return 0, times(context.slice_first, unit.bitmap.words)
 
-    def _wire_access(self, m):
-        """The register port's way to weights, LFSRs and counters: a register at the border of the block, both ways.
-
-        Returns which counter is meant, what is written, and where the value of a counter goes.
-        """
-        names = ["velocity", "write", "address", "lane", "data"]
-        velocity, write, address, lane, data = (
-            register(m, getattr(self, f"access_{name}"), name=f"own_access_{name}") for name in names)
-        index = register(m, self.counter_index, name="own_counter_index")
-        answers = {name: Signal.like(getattr(self, name), name=f"own_{name}") for name in (
-            "access_read", "lfsr_read", "counter_value", *(["dropout_read"] if hasattr(self, "dropout_read") else []))}
-        m.d.sync += [getattr(self, name).eq(answer) for name, answer in answers.items()]
-
-        def strobe(chosen, name, core):
-            return register(m, chosen & getattr(self, name), name=f"{name}_{core.unit.name}")
-
-        for place, core in enumerate(self.units):
-            chosen = register(m, self.select == place, name=f"chosen_{core.unit.name}")
-            if core.unit.stored:
-                m.d.comb += [
-                    core.port_en.eq(strobe(chosen, "access_en", core)), core.port_velocity.eq(velocity),
-                    core.port_write.eq(write), core.port_address.eq(address), core.port_lane.eq(lane),
-                    core.port_write_data.eq(data),
-                ]
-                with m.If(chosen):
-                    m.d.comb += answers["access_read"].eq(core.port_read_data)
-            if core.stochastic:
-                m.d.comb += [
-                    core.lfsr_load.eq(strobe(chosen, "lfsr_load", core)), core.lfsr_lane.eq(lane),
-                    core.lfsr_state.eq(data),
-                ]
-                with m.If(chosen):
-                    m.d.comb += answers["lfsr_read"].eq(core.lfsr_read)
-            if core.unit.dropout:
-                m.d.comb += [
-                    core.dropout_load.eq(strobe(chosen, "dropout_load", core)), core.dropout_lane.eq(lane),
-                    core.dropout_state.eq(data),
-                ]
-                with m.If(chosen):
-                    m.d.comb += answers["dropout_read"].eq(core.dropout_read)
-            if core.names:
-                m.d.comb += [
-                    core.counter_clear.eq(self.counter_clear), core.counter_index.eq(index),
-                    core.counter_read.eq(strobe(chosen, "counter_read", core)),
-                ]
-                with m.If(chosen):
-                    m.d.comb += answers["counter_value"].eq(core.counter_value)
-        return index, data, answers["counter_value"]
+    def _registers(self, m, context, result, bank):
+        """The register bus: its border, the block's own registers, and the learning rate."""
+        m.d.comb += [
+            self.starved.eq(self.idle & ~self.buffer.available),
+            self.blocked.eq(self.idle & self.buffer.available & ~context.out_free if result is None else
+                            context.report & result.waiting),
+        ]
+        status = {"idle": self.idle, "starved": self.starved, "blocked": self.blocked}
+        status = register(m, Cat(status[field.name] for field in BLOCK_STATUS), name="status")
+        access, join = block_node(m, self)
+        nodes = [rate_node(m, access, {"decays": context.decays, "since_decay": context.since_decay}, status)]
+        if bank is not None:
+            nodes.append(counter_node(m, access, bank))
+        join(nodes)
+        self._rate(m, context)
 
     def _wire_output(self, m, context):
         """Spikes or results to the outside; whether the spikes of the interval before are gone."""
@@ -278,25 +224,20 @@ class BlockCore(wiring.Component):
         ]
         return None
 
-    def _rate(self, m, context, data):
+    def _rate(self, m, context):
         """Step decay of the learning rate: one more shift after every `decay_samples` trained samples."""
         update = self.config.update
-        load = register(m, self.rate_load, name="own_rate_load")
-        with m.If(load[0]):
-            m.d.sync += self.decays.eq(data)
-        with m.If(load[1]):
-            m.d.sync += self.since_decay.eq(data)
         if not update.decay_samples:
             return
         # One thing per cycle: it is known that this is the last sample long before the sample ends, and the end has a
         # register. No sample ends while the port loads.
         last = update.decay_samples - update.batch
-        due = register(m, self.since_decay >= last if last else Const(1), name="due")
+        due = register(m, context.since_decay >= last if last else Const(1), name="due")
         ended = register(m, context.samples_end & context.train, name="ended")
         with m.If(ended):
-            m.d.sync += self.since_decay.eq(self.since_decay + update.batch)
+            m.d.sync += context.since_decay.eq(context.since_decay + update.batch)
             with m.If(due):
-                m.d.sync += self.since_decay.eq(self.since_decay - last)
+                m.d.sync += context.since_decay.eq(context.since_decay - last)
                 if update.decay_limit:
-                    with m.If(self.decays < update.decay_limit):
-                        m.d.sync += self.decays.eq(self.decays + 1)
+                    with m.If(context.decays < update.decay_limit):
+                        m.d.sync += context.decays.eq(context.decays + 1)

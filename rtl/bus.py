@@ -1,180 +1,227 @@
-"""The port that serves the registers of a core."""
+"""The register bus: the port that takes accesses in, and what it passes on to the nodes that have the registers."""
 
 from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.units import clog2
 from .arithmetic import register
 from .counters import CounterBank
-from .registers import MAGIC, STATUS, RegisterMap, request_layout
-from .violations import COUNT_BITS, violations
+from .registers import Status, request_layout, response_layout
 
-__all__ = ["RegisterPort"]
+__all__ = ["RegisterPort", "any_of", "joined", "latency", "node_signature", "response_signature"]
 
-#: Cycles from the strobe of an access to its data: block, unit, memory, output register, the choice of a lane, border
-#: of the block, the answers of a block, the answer. Counters take longer.
-ACCESS_CYCLES = 10
+#: Cycles from a request until a node hears of it; from then on until the response to an access to weights: border of
+#: the block, unit, address, memory, output register, choice of a lane in two cycles, border of the block, response.
+JUDGED, WEIGHT = 3, 9
+#: The same for counters, but for the turn of the counter: border of the block, strobe, border of the block, response.
+COUNTER = 4
+
+
+def node_signature(regions):
+    """The way of an access to a node that has `regions`, and of its answer back.
+
+    An access is given in the cycle of `valid`. `select`, `write`, `address` and `data` stand until `ack`; in a region
+    that `streams`, until the next `valid`, which may come before.
+
+    Members
+    -------
+    valid : Out(1)
+    select : Out
+        One bit for each of the regions, of which one is set.
+    write, data : Out(1), Out(32)
+    address : Out
+        Its lower bits are the place in the region.
+    ack : In(1)
+        The oldest access is carried out.
+    answer : In(32)
+        Zero without `ack`. What is said to a write goes nowhere.
+    """
+    return wiring.Signature({
+        "valid":   Out(1),
+        "select":  Out(max(1, len(regions))),
+        "write":   Out(1),
+        "address": Out(max([1, *(clog2(region.size) for region in regions)])),
+        "data":    Out(32),
+        "ack":     In(1),
+        "answer":  In(32),
+    })
+
+
+def response_signature():
+    """Responses: `payload` in each cycle with `valid`, without a way to hold it up."""
+    return wiring.Signature({"valid": Out(1), "payload": Out(response_layout())})
+
+
+def latency(registers):
+    """Cycles from the one in which a request is taken to that of its response at most, for a `RegisterMap`.
+
+    The access before it may have to be answered first.
+    """
+    sizes = [region.backed // 2 for region in registers.regions.values() if region.kind == "counters"]
+    node = max([WEIGHT, *(COUNTER + CounterBank.latency(range(size)) for size in sizes)])
+    return JUDGED + 2 * node
+
+
+def joined(values):
+    """The one of some values that is not zero."""
+    return reduce(or_, values, Const(0, 1))
+
+
+def any_of(flags):
+    """Whether any of some flags is set, of none too."""
+    return Cat(flags).any() if flags else Const(0)
 
 
 class RegisterPort(wiring.Component):
-    """Serves one register access at a time, in order: each request has one response.
+    """Takes an access in every two cycles at most, and answers each, in order.
 
-    Registers answer after fifteen cycles; a counter waits for its turn (`CounterBank`). Weights, LFSR and rate state
-    belong to the computation: such an access asks all blocks to pause between two intervals (`hold`) and waits until
-    they do. If nobody takes the results, that may be never.
+    It looks at an access for a cycle, and judges it in the next: it is refused, or the answer is busy, or it goes to
+    the node that has the register. An access waits until all before it were answered, but within a region that
+    `streams`.
+
+    Parameters
+    ----------
+    registers : RegisterMap
+    nodes : dict of str to list of Region
+        The nodes, and what each has.
 
     Members
     -------
     request : In(stream.Signature(request_layout))
-    response : Out(stream.Signature(32))
-        Data of a read; zero after a write and at addresses without a register.
-    hold : Out(1), quiet : In(1)
-    now : In(64)
-        Cycles since reset.
-    violations, violation_counts, violation_clear : flags, counts and clears of a `ViolationBank`.
+    response : Out(response_signature())
+    held : In(1)
+        Whether what belongs to the computation may be touched.
+    refused : Out(1)
+        An access was refused in the cycle before.
+    <node> : Out(node_signature(...))
     """
 
-    def __init__(self, config, blocks):
-        self.config, self.map, self.blocks = config, RegisterMap(config), blocks
-        kinds = violations(config)
+    def __init__(self, registers, nodes):
+        self.map, self.nodes = registers, nodes
         super().__init__({
-            "request":  In(stream.Signature(request_layout(self.map.address_bits))),
-            "response": Out(stream.Signature(32)),
-            "hold":     Out(1),
-            "quiet":    In(1),
-            "violations":   In(len(kinds)),
-            "violation_counts": In(data.ArrayLayout(COUNT_BITS, len(kinds))),
-            "violation_clear": Out(len(kinds)),
-            "now":      In(64),
+            "request":  In(stream.Signature(request_layout(registers.address_bits))),
+            "response": Out(response_signature()),
+            "held":     In(1),
+            "refused":  Out(1),
+            **{name: Out(node_signature(regions)) for name, regions in nodes.items()},
         })
 
     def elaborate(self, platform):
         m = Module()
-        config, regions = self.config, self.map.regions
+        payload = self.request.payload
         address, write, value = Signal(self.map.address_bits), Signal(), Signal(32)
-        answer, high = Signal(32), Signal(32)
-        access, ends, collect, held = Signal(), Signal(), Signal(), Signal()
-        names = [own for block in self.blocks for own in (block.names, *(core.names for core in block.units))]
-        turns = max(ACCESS_CYCLES, *(4 + CounterBank.latency(own) for own in names))
-        wait, turning = Signal(range(turns)), Signal()
-        quiet = register(m, self.quiet, name="at_rest")
-
-        # Which register is meant, known one cycle behind the address.
-        def hit(region):
-            bits = clog2(region.size)
-            found = address[bits:] == region.base >> bits
-            return register(m, found, name="at_" + region.name.replace(".", "_"))
-
-        def offset(region):
-            return address[:clog2(region.size)]
-
-        hits = {name: hit(region) for name, region in regions.items()}
-        m.d.sync += turning.eq(Cat(hits[name] for name in regions if name.endswith(".counters")).any())
-        m.d.comb += held.eq(Cat(hits[name] for name, region in regions.items() if region.held).any())
+        goes, judging = Signal(), Signal()
 
         with m.FSM():
-            # Idle -- a request is taken in and kept while its access lasts; what is there without one may be unknown.
+            # Idle -- whatever is offered is taken in.
             with m.State("Idle"):
                 m.d.comb += self.request.ready.eq(1)
                 with m.If(self.request.valid):
-                    m.d.sync += [
-                        address.eq(self.request.payload.address), write.eq(self.request.payload.write),
-                        value.eq(self.request.payload.data),
-                    ]
-                    m.next = "Decode"
+                    m.next = "Look"
 
-            with m.State("Decode"):
-                m.next = "Hold"
+            # Look -- which register is it? The answer is in registers in the next cycle.
+            with m.State("Look"):
+                m.next = "Judge"
 
-            # Hold -- no block begins any more.
-            with m.State("Hold"):
-                m.d.sync += self.hold.eq(held)
-                m.next = "Settle"
-
-            # Settle -- they hear of it; whether they are at rest is known a cycle late.
-            with m.State("Settle"):
-                m.next = "Perform"
-
-            # Perform -- at once, or as soon as no block computes.
-            with m.State("Perform"), m.If(~held | quiet):
-                m.d.sync += [access.eq(1), wait.eq(0)]
-                m.next = "Access"
-
-            # Access -- the strobe in the first cycle; memories and counter banks answer in the last.
-            with m.State("Access"):
-                m.d.comb += ends.eq(wait == Mux(turning, turns, ACCESS_CYCLES) - 2)
-                m.d.sync += [access.eq(0), wait.eq(wait + 1), collect.eq(ends)]
-                with m.If(collect):
-                    m.d.sync += self.hold.eq(0)
-                    m.next = "Respond"
-
-            # Respond -- until the answer is taken.
-            with m.State("Respond"):
-                m.d.comb += self.response.valid.eq(1)
-                with m.If(self.response.ready):
+            # Judge -- may it, and do those before it let it?
+            with m.State("Judge"):
+                m.d.comb += [judging.eq(1), self.request.ready.eq(goes)]
+                with m.If(goes):
                     m.next = "Idle"
-        m.d.comb += self.response.payload.eq(answer)
-
-        # At most one register is meant, so what they answer is joined bit by bit, of every block first.
-        common, answers = [
-            (hits["identification"], Const(MAGIC)),
-            (hits["configuration"], Const(int(config.hash[:8], 16))),
-            (hits["status"], Cat({"idle": quiet, "error": self.violations.any()}[field.name] for field in STATUS)),
-            (hits["violations"], self.violations),
-            (hits["violation_counts"], self.violation_counts[offset(regions["violation_counts"])]),
-            (hits["time"], Mux(address[0], high, self.now[:32])),
-        ], [[] for _ in self.blocks]
-        with m.If(hits["time"] & ends & ~address[0]):
-            m.d.sync += high.eq(self.now[32:])
-        m.d.sync += self.violation_clear.eq(Mux(hits["violations"] & access & write, value[:len(self.violations)], 0))
-        clear = Signal()
-        m.d.sync += clear.eq(hits["control"] & access & write & value[0])
-        for block, own_answers in zip(self.blocks, answers):
-            name = block.block.name
-            m.d.comb += [
-                block.hold.eq(self.hold), block.counter_clear.eq(clear), block.access_data.eq(value),
-                block.access_write.eq(write),
+                    with m.If(self.request.valid):
+                        m.next = "Look"
+        # What stands there without `valid` may be unknown.
+        with m.If(self.request.valid & self.request.ready):
+            m.d.sync += [
+                address.eq(Mux(payload.increment, address + 1, payload.address)), write.eq(payload.write),
+                value.eq(payload.data),
             ]
-            for bit, field in enumerate(("decays", "since_decay")):
-                own = hits[f"{name}.{field}"]
-                m.d.comb += block.rate_load[bit].eq(own & access & write)
-                own_answers.append((own, getattr(block, field)))
-        for region in regions.values():
-            block, own, place = self.blocks[region.block], hits[region.name], offset(region)
-            own_answers = answers[region.block]
-            kind = region.name.rsplit(".", 1)[-1]
-            if kind == "counters":
-                with m.If(own):
-                    m.d.sync += [block.select.eq(region.unit), block.counter_index.eq(place >> 1)]
-                    m.d.comb += block.counter_read.eq(access)
-                    with m.If(collect & ~address[0]):
-                        m.d.sync += high.eq(block.counter_value[32:])
-                own_answers.append((own, Mux(address[0], high, block.counter_value[:32])))
-            elif kind in ("lfsr", "dropout"):
-                with m.If(own):
-                    m.d.sync += [block.select.eq(region.unit), block.access_lane.eq(place)]
-                    m.d.comb += getattr(block, f"{kind}_load").eq(access & write)
-                own_answers.append((own, getattr(block, f"{kind}_read")))
-            elif kind in ("weight", "velocity"):
-                lane_bits = clog2(block.block.units[region.unit].lanes)
-                with m.If(own):
-                    m.d.sync += [
-                        block.select.eq(region.unit), block.access_velocity.eq(kind == "velocity"),
-                        block.access_address.eq(place[lane_bits:] if len(place) > lane_bits else 0),
-                        block.access_lane.eq(place[:lane_bits]),
-                    ]
-                    m.d.comb += block.access_en.eq(access)
-                own_answers.append((own, block.access_read))
-        parts = []
-        for place, group in enumerate([common, *answers]):
-            joined = Const(0, 32)
-            for own, found in group:
-                joined = joined | Mux(own & ~write, found.as_unsigned() if found.shape().signed else found, 0)
-            parts.append(register(m, joined, name=f"answers_{place}"))
-        with m.If(collect):
-            m.d.sync += answer.eq(reduce(or_, parts))
+
+        # What is meant, and what there is: in registers, from the second cycle on.
+        meant, backed, fits = {}, {}, {}
+        for name, region in self.map.regions.items():
+            label, bits = name.replace(".", "_"), clog2(region.size)
+            meant[name] = register(m, address[bits:] == region.base >> bits, name=f"meant_{label}")
+            inside = _backed(region, address[:bits])
+            backed[name] = meant[name] if inside is None else \
+                meant[name] & register(m, inside, name=f"backed_{label}")
+            if "w" in region.access and region.values not in fits:
+                fits[region.values] = register(m, _fits(value, region.values), name=f"fits_{len(fits)}")
+        regions = self.map.regions.values()
+        wrong = any_of([meant[region.name] for region in regions if "w" not in region.access])
+        for values, fit in fits.items():
+            wrong |= ~fit & any_of([
+                meant[region.name] for region in regions if "w" in region.access and region.values == values])
+        refused, busy, served = Signal(), Signal(), Signal()
+        m.d.comb += [
+            refused.eq(~any_of(list(meant.values())) | (write & wrong)),
+            busy.eq(~self.held & any_of([meant[region.name] for region in regions if region.held])),
+            served.eq(~refused & ~busy),
+        ]
+
+        # Those before it were answered, or it is one more of the same kind in a region where they follow each other.
+        waiting, before, before_writes = Signal(range(16)), Signal(len(regions)), Signal()
+        same = any_of([before[place] & backed[region.name] & (~write | fits[region.values])
+                       for place, region in enumerate(regions) if region.streams])
+        m.d.comb += goes.eq(judging & ((waiting == 0) | (same & (write == before_writes))))
+        m.d.sync += waiting.eq(waiting + goes - self.response.valid)
+        with m.If(goes):
+            m.d.sync += [before.eq(Cat(meant.values())), before_writes.eq(write)]
+
+        # What is not for a node is answered here.
+        own, own_status = Signal(), Signal(Status)
+        dispatched, present = (Signal.like(own_signal, name=name, reset_less=True) for name, own_signal in (
+            ("bus_address", address), ("bus_data", value)))
+        chosen = any_of(list(backed.values()))
+        m.d.sync += [
+            own.eq(goes & ~(served & chosen)),
+            own_status.eq(Mux(refused, Status.REFUSED, Mux(busy, Status.BUSY, Status.OK))),
+            self.refused.eq(goes & refused),
+        ]
+        with m.If(goes):
+            m.d.sync += [dispatched.eq(address), present.eq(value)]
+        acks, answers = [own], []
+        for name, mine in self.nodes.items():
+            node, found = getattr(self, name), Cat(backed[region.name] for region in mine)
+            m.d.sync += node.valid.eq(goes & served & found.any())
+            with m.If(goes):
+                m.d.sync += node.select.eq(found)
+            m.d.comb += [
+                node.write.eq(before_writes), node.address.eq(dispatched), node.data.eq(present),
+            ]
+            acks.append(node.ack)
+            answers.append(node.answer)
+
+        # All that are on the way read, or all write.
+        m.d.sync += [
+            self.response.valid.eq(any_of(acks)),
+            self.response.payload.data.eq(Mux(before_writes, 0, joined(answers))),
+            self.response.payload.status.eq(Mux(own, own_status, Status.OK)),
+        ]
         return m
+
+
+def _backed(region, place):
+    """Whether there is a register at a place in a region; None if there is everywhere."""
+    if region.backed == region.size:
+        return None
+    if region.array is None:
+        return place < region.backed
+    shift, lanes = region.array.lane_shift, region.array.lanes
+    return (place[:shift] < lanes) & (place[shift:] < region.backed // lanes)
+
+
+def _fits(value, values):
+    """Whether a word of 32 bits is one of some `Values`."""
+    low = value[:values.width]
+    if values.signed:
+        sign = value[values.width - 1:]
+        return ~sign.any() | sign.all()
+    fits = ~value[values.width:].any() if values.width < 32 else Const(1)
+    if values.maximum != (1 << values.width) - 1:
+        fits &= low <= values.maximum
+    return fits & (low >= values.minimum) if values.minimum else fits

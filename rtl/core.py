@@ -7,11 +7,11 @@ from amaranth.lib.wiring import In, Out
 from ..golden.lfsr import lane_seeds
 from .arithmetic import register
 from .block import BlockCore
-from .bus import RegisterPort
+from .bus import RegisterPort, response_signature
+from .common import CommonRegisters
 from .events import input_layout
 from .registers import RegisterMap, request_layout
 from .result import CYCLE_BITS, result_layout
-from .violations import ViolationBank, violations
 
 __all__ = ["Core"]
 
@@ -32,7 +32,7 @@ class Core(wiring.Component):
     samples : In(stream.Signature(input_layout(config)))
     results : Out(stream.Signature(result_layout(config)))
     request : In(stream.Signature(request_layout(...)))
-    response : Out(stream.Signature(32))
+    response : Out(response_signature())
     error : Out(1)
         Something was wrong with what came from outside; until the host clears the register `violations`.
     """
@@ -43,13 +43,13 @@ class Core(wiring.Component):
         stochastic = config.update.rounding == "stochastic"
         seeds = {unit.path: lane_seeds(config.update.seed, unit.lanes, place) if stochastic and unit.stored else []
                  for place, unit in enumerate(config.units)}
-        self.blocks = [BlockCore(config, block, seeds=[seeds[unit.path] for unit in block.units])
+        self.blocks = [BlockCore(config, block, self.map, seeds=[seeds[unit.path] for unit in block.units])
                        for block in config.blocks]
         super().__init__({
             "samples":  In(stream.Signature(input_layout(config))),
             "results":  Out(stream.Signature(result_layout(config))),
             "request":  In(stream.Signature(request_layout(self.map.address_bits))),
-            "response": Out(stream.Signature(32)),
+            "response": Out(response_signature()),
             "error":    Out(1),
         })
 
@@ -63,23 +63,39 @@ class Core(wiring.Component):
             wiring.connect(m, below.o, above.i)
         wiring.connect(m, blocks[-1].o, wiring.flipped(self.results))
 
-        m.submodules.registers = registers = RegisterPort(self.config, blocks)
+        nodes = {"common": self.map.of(None)} | {
+            block.block.name: self.map.of(block.block.index) for block in blocks}
+        m.submodules.registers = registers = RegisterPort(self.map, nodes)
+        m.submodules.common = common = CommonRegisters(self.map)
         wiring.connect(m, wiring.flipped(self.request), registers.request)
         wiring.connect(m, registers.response, wiring.flipped(self.response))
+        wiring.connect(m, registers.common, common.bus)
+        for block in blocks:
+            wiring.connect(m, getattr(registers, block.block.name), block.bus)
+            m.d.comb += [block.hold.eq(common.hold), block.counter_clear.eq(common.clear)]
+
+        # Whether all pause is known a cycle after they were told to.
+        quiet = register(m, Cat(block.idle for block in blocks).all(), name="quiet")
+        held = Signal()
+        m.d.comb += held.eq(common.hold & quiet & register(m, common.hold, name="told_to_hold"))
+        status = {"idle": quiet, "held": held, "starved": register(m, blocks[0].starved, name="starved"),
+                  "result_waits": register(m, self.results.valid & ~self.results.ready, name="result_waits")}
+        m.d.comb += [
+            *(common.status[name].eq(value) for name, value in status.items()),
+            common.found.eq(Cat(blocks[0].violations, registers.refused)),
+            registers.held.eq(held), self.error.eq(common.error),
+        ]
 
         # When each sample that is still in the cascade began; no more fit than every block and every buffer can hold.
         now = Signal(64)
         m.d.sync += now.eq(now + 1)
         in_flight = self.config.update.batch + len(blocks) + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
         m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight + 1)
-        m.submodules.violations = bank = ViolationBank(len(violations(self.config)))
         m.d.comb += [
             begun.w_data.eq(register(m, now, name="began")),
             begun.w_en.eq(blocks[0].begins),
             begun.r_en.eq(register(m, blocks[-1].reported, name="reported")),
             blocks[-1].cycles.eq((now - begun.r_data)[:CYCLE_BITS]),
-            registers.now.eq(now), bank.found.eq(blocks[0].violations), bank.clear.eq(registers.violation_clear),
-            registers.violations.eq(bank.flags), registers.violation_counts.eq(bank.counts), self.error.eq(bank.error),
-            registers.quiet.eq(Cat(block.idle for block in blocks).all()),
+            common.now.eq(now),
         ]
         return m

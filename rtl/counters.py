@@ -42,8 +42,10 @@ class CounterBank(wiring.Component):
     read, index : In
         Read a counter; `index` stands until the answer.
     value : Out(width)
-        The counter as its next turn finds it, with all increments before the cycle of `read` at least; stands `latency`
-        cycles after `read`, until the next one.
+        The counter as its next turn finds it, with all increments before the cycle of `read` at least; stands until
+        that of the next `read`.
+    done : Out(1)
+        The first cycle in which it stands, `latency` cycles after `read` at most.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class CounterBank(wiring.Component):
             "read":  In(1),
             "index": In(range(max(2, len(self.names)))),
             "value": Out(width),
+            "done":  Out(1),
         })
 
     @staticmethod
@@ -141,6 +144,7 @@ class CounterBank(wiring.Component):
             write.en.eq(writing.valid), write.addr.eq(writing.turn),
             write.data.eq(Mux(total[self.width:].any(), Const(-1, self.width), total)),
         ]
+        m.d.sync += self.done.eq(writing.wanted)
         with m.If(writing.wanted):
             m.d.sync += self.value.eq(write.data)
         return m

@@ -9,7 +9,7 @@ from .counters import CounterBank
 __all__ = ["count_block", "count_unit"]
 
 
-def count_block(m, block, context, result, index, value):
+def count_block(m, block, context, result):
     """Add the counter bank of a `BlockCore` to its module `m`: cycles by phase, waits, the output queue.
 
     Waits are credited when they end, so that a core at rest has settled counters. All is counted a cycle late, from
@@ -20,8 +20,10 @@ def count_block(m, block, context, result, index, value):
     context : Context
     result : ResultUnit
         None but in the last block.
-    index, value
-        Which counter the register port asks for, and where its answer goes.
+
+    Returns
+    -------
+    CounterBank
     """
     name = block.block.name
     waits = ["wait.input"] + ([] if result is not None else ["wait.output"])
@@ -29,13 +31,7 @@ def count_block(m, block, context, result, index, value):
         block.names, amounts={f"{name}.{wait}": (1 << WAIT_BITS) - 1 for wait in waits},
         width=block.config.hardware.counter_bits)
     clear = register(m, block.counter_clear, name="clearing")
-    chosen = register(m, block.select == len(block.units), name="chosen")
-    m.d.comb += [
-        bank.clear.eq(clear), bank.index.eq(index),
-        bank.read.eq(register(m, chosen & block.counter_read, name="counter_read_sequencer")),
-    ]
-    with m.If(chosen):
-        m.d.comb += value.eq(bank.value)
+    m.d.comb += bank.clear.eq(clear)
 
     def add(counter, amount):
         m.d.comb += getattr(bank, bank.port(f"{name}.{counter}")).eq(amount)
@@ -62,6 +58,7 @@ def count_block(m, block, context, result, index, value):
                     "wait.result": context.report & result.waiting}
     for counter, condition in counted.items():
         add(counter, late(condition, counter))
+    return bank
 
 
 def count_unit(m, core, forward, backward, learning, errors, counts, asked, busy):
@@ -73,14 +70,15 @@ def count_unit(m, core, forward, backward, learning, errors, counts, asked, busy
         Paths and memories of the unit; None where it has none.
     busy : dict of str to Signal
         Which pass runs, from the cycle after its start.
+
+    Returns
+    -------
+    CounterBank
     """
     config, unit = core.config, core.unit
     m.submodules.counters = bank = CounterBank(
         core.names, amounts=unit_amounts(config, unit), width=config.hardware.counter_bits)
-    m.d.comb += [
-        bank.clear.eq(core.counter_clear), bank.read.eq(core.counter_read), bank.index.eq(core.counter_index),
-        core.counter_value.eq(bank.value),
-    ]
+    m.d.comb += bank.clear.eq(core.counter_clear)
     used = set()
 
     def count(name, amount):
@@ -132,4 +130,4 @@ def count_unit(m, core, forward, backward, learning, errors, counts, asked, busy
         count("count.read.report", core.count_en)
     if used != set(core.names):
         raise AssertionError(f"counters without a source: {sorted(set(core.names) - used)}")
-
+    return bank

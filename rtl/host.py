@@ -11,9 +11,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .bus import response_signature
 from .core import Core
 from .events import input_layout
-from .registers import RegisterMap, request_layout
+from .registers import RegisterMap, Status, request_layout
 from .result import result_layout
 from .uart import UartReceiver, UartTransmitter
 
@@ -28,10 +29,12 @@ class Answer(enum.IntEnum):
 
     RESET = 0     #: nothing follows; reset is over, whatever was on the way is gone
     ROOM = 1      #: nothing follows; the item that closed a sample or a step was taken, and there is room for the next
-    RESPONSE = 2  #: four bytes follow: the data of a register access
+    RESPONSE = 2  #: four bytes follow: the data of a register access that was carried out
     RESULT = 3    #: the fields of a result follow
     FRAMING = 4   #: nothing follows; a byte had no stop bit, and nothing is received any more
     OVERRUN = 5   #: nothing follows; a byte came while a packet was still waiting, and nothing is received any more
+    BUSY = 6      #: nothing follows; the response to a register access: the blocks do not pause
+    REFUSED = 7   #: nothing follows; the response to a register access that is not allowed
 
 
 class Packets:
@@ -43,7 +46,7 @@ class Packets:
         Fields of the streams.
     item_bytes, request_bytes, result_bytes : int
         Bytes of the packets. A request is longer than its response, so that requests may follow each other as fast as
-        the line allows while no block computes.
+        the line allows while no result is due.
     """
 
     def __init__(self, config):
@@ -86,7 +89,7 @@ class HostPort(wiring.Component):
         8N1, idle high. `rx` need not belong to the clock.
     samples, request : Out
     results, response : In
-        The streams of a `Core`.
+        Those of a `Core`.
     reset : Out(1)
         A break lasts.
     leds : Out(led_layout())
@@ -106,21 +109,23 @@ class HostPort(wiring.Component):
             "samples":  Out(stream.Signature(self.packets.item)),
             "results":  In(stream.Signature(self.packets.result)),
             "request":  Out(stream.Signature(self.packets.request)),
-            "response": In(stream.Signature(32)),
+            "response": In(response_signature()),
             "reset":    Out(1),
             "leds":     Out(led_layout()),
         })
 
     def elaborate(self, platform):
         m, packets = Module(), Module()
-        self._receive(packets)
-        self._send(packets)
+        # From a request to the end of its response on the line.
+        asked = Signal()
+        self._receive(packets, asked)
+        self._send(packets, asked)
         m.submodules.receiver = self.receiver
         m.submodules.packets = ResetInserter(self.reset)(packets)
         m.d.comb += [self.receiver.rx.eq(self.rx), self.reset.eq(self.receiver.broken)]
         return m
 
-    def _receive(self, m):
+    def _receive(self, m, asked):
         packets, receiver, leds = self.packets, self.receiver, self.leds
         # Bits enter at the top: a packet lies in the highest bits, whatever its length.
         longest = max(packets.item_bytes, packets.request_bytes)
@@ -133,11 +138,14 @@ class HostPort(wiring.Component):
             expected.eq(Mux(left == 0, Mux(kind, packets.request_bytes, packets.item_bytes), left)),
         ]
         for port, layout, size, mine in ((self.samples, packets.item, packets.item_bytes, ~asks),
-                                         (self.request, packets.request, packets.request_bytes, asks)):
+                                         (self.request, packets.request, packets.request_bytes, asks & ~asked)):
             first = 8 * (longest - size) + 1
             m.d.comb += [port.valid.eq(full & mine), port.payload.eq(word[first:first + layout.size])]
             with m.If(port.valid & port.ready):
                 m.d.sync += full.eq(0)
+
+        with m.If(self.request.valid & self.request.ready):
+            m.d.sync += asked.eq(1)
 
         with m.If(~leds.framing & ~leds.overrun):
             with m.If(receiver.fault):
@@ -150,7 +158,7 @@ class HostPort(wiring.Component):
             with m.If(receiver.done):
                 m.d.sync += [asks.eq(kind), left.eq(expected - 1), full.eq(expected == 1)]
 
-    def _send(self, m):
+    def _send(self, m, asked):
         packets, leds, samples = self.packets, self.leds, self.samples
         m.submodules.transmitter = transmitter = self.transmitter
         m.d.comb += self.tx.eq(transmitter.tx)
@@ -158,6 +166,10 @@ class HostPort(wiring.Component):
         answer, sending = Signal(3), Signal()
         byte = Signal(range(max(packets.result_bytes, RESPONSE_BYTES)))
         last = Signal.like(byte)
+
+        response, responds = Signal(self.response.payload.shape(), reset_less=True), Signal()
+        with m.If(self.response.valid):
+            m.d.sync += [response.eq(self.response.payload), responds.eq(1)]
 
         taken = samples.valid & samples.ready
         closing = samples.payload["end" if "end" in packets.item.members else "last"]
@@ -171,8 +183,9 @@ class HostPort(wiring.Component):
                 m.d.sync += [answer.eq(Mux(leds.framing, Answer.FRAMING, Answer.OVERRUN)), told.eq(1)]
             with m.Elif(closed & samples.ready):
                 m.d.sync += [answer.eq(Answer.ROOM), closed.eq(0)]
-            with m.Elif(self.response.valid):
-                m.d.sync += answer.eq(Answer.RESPONSE)
+            with m.Elif(responds):
+                m.d.sync += answer.eq(Mux(response.status == Status.OK, Answer.RESPONSE, Mux(
+                    response.status == Status.BUSY, Answer.BUSY, Answer.REFUSED)))
             with m.Elif(self.results.valid):
                 m.d.sync += answer.eq(Answer.RESULT)
             with m.Else():
@@ -191,14 +204,16 @@ class HostPort(wiring.Component):
             last.eq(Mux(is_result, packets.result_bytes - 1, Mux(is_response, RESPONSE_BYTES - 1, 0))),
             transmitter.valid.eq(sending),
             transmitter.bit.eq(Mux(is_result, chosen(Answer.RESULT, self.results.payload.as_value()), Mux(
-                is_response, chosen(Answer.RESPONSE, self.response.payload),
+                is_response, chosen(Answer.RESPONSE, response.data),
                 Cat(answer, Const(0, 5)).bit_select(transmitter.index, 1)))),
         ]
         with m.If(transmitter.done):
             m.d.sync += byte.eq(byte + 1)
             with m.If(byte == last):
                 m.d.sync += sending.eq(0)
-                m.d.comb += [self.results.ready.eq(is_result), self.response.ready.eq(is_response)]
+                m.d.comb += self.results.ready.eq(is_result)
+                with m.If(Cat(answer == own for own in (Answer.RESPONSE, Answer.BUSY, Answer.REFUSED)).any()):
+                    m.d.sync += [responds.eq(0), asked.eq(0)]
                 with m.If(is_result):
                     m.d.sync += [leds.busy.eq(0), leds.result.eq(~leds.result)]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from amaranth.lib import data
+from amaranth.lib import data, enum
 
 from ..golden.counters import block_counters, unit_counters
 from ..golden.dropout import dropout_seeds
@@ -11,38 +11,57 @@ from ..golden.lfsr import PERIOD, lane_seeds
 from ..golden.units import clog2
 from .violations import COUNT_BITS, violations
 
-__all__ = ["MAGIC", "STATUS", "Array", "Field", "Region", "RegisterMap", "Values", "request_layout"]
+__all__ = ["BLOCK_STATUS", "CONTROL", "MAGIC", "STATUS", "Array", "Field", "Region", "RegisterMap", "Status",
+           "Values", "request_layout", "response_layout"]
 
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
 
 
 class Field(NamedTuple):
-    """Some bits of a register. `access` is ``r``, ``rw``, or ``w`` for bits that act when 1 is written and read 0."""
+    """Some bits of a register.
+
+    `access` is ``r`` or ``rw``; ``rw1c`` for a bit that something sets and writing 1 to it clears; ``w1`` for one that
+    acts when 1 is written, and reads 0. `reset` is None where the bits follow something.
+    """
 
     name: str
     lsb: int
     width: int
     access: str
     meaning: str
-    reset: int = 0
+    reset: int | None
 
 
 def _fields(rows):
-    """Fields one after the other from bit 0 on: rows of name, width, access, meaning and, if not 0, value at reset."""
-    found, lsb = [], 0
-    for name, width, access, meaning, *reset in rows:
-        found.append(Field(name, lsb, width, access, meaning, *reset))
-        lsb += width
-    return tuple(found)
+    """Fields of one bit each, from bit 0 on: rows of name, access and meaning."""
+    return tuple(Field(name, lsb, 1, access, meaning, None if access == "r" else 0)
+                 for lsb, (name, access, meaning) in enumerate(rows))
 
 
-#: Fields of the register `status`.
+#: Fields of the register `status`; `Core` has a signal for each.
 STATUS = _fields([
-    ("idle", 1, "r", "no block computes", 1),
-    ("error", 1, "r", "a flag of the register violations is set; the pin error says the same"),
+    ("idle", "r", "no block computes"),
+    ("held", "r", "control.hold is 1, and every block pauses between two intervals"),
+    ("starved", "r", "the first block waits: its next sample (with events, interval) is not complete"),
+    ("result_waits", "r", "a result stands on its stream and is not taken"),
+    ("error", "r", "a field of the register violations is set; the pin error says the same"),
 ])
-CONTROL = _fields([("clear", 1, "w", "clears all counters")])
+#: Fields of the register `control`.
+CONTROL = _fields([
+    ("clear", "w1", "clears all counters"),
+    ("hold", "rw", "every block pauses as soon as it is between two intervals, and begins no other"),
+])
+#: Fields of the register `status` of a block.
+BLOCK_STATUS = _fields([
+    ("idle", "r", "it is between two intervals"),
+    ("starved", "r", "it waits, and its next input is not complete"),
+    ("blocked", "r", "it waits, since what it gave has not been taken: spikes, or the result of the sample before"),
+])
+
+
+#: What register accesses add to the violations of the sample stream.
+REFUSED = {"refused": "register accesses that were refused"}
 
 
 class Values(NamedTuple):
@@ -97,8 +116,10 @@ class Region:
     backed : int
         Registers that are there: the first ones, or of an `array` all up to its last word but lanes that do not exist.
         The others read 0 and take nothing.
+    block, unit : int
+        Whose they are: None where they are the core's, or the block's.
     held : bool
-        They belong to the computation: an access waits until no block computes.
+        They belong to the computation: an access is only served while all blocks pause (`status.held`).
     reset : tuple of int
         Values after reset, from the first one on; None where they are undefined or no constants.
     """
@@ -113,14 +134,19 @@ class Region:
     reset: tuple | None = None
     fields: tuple = ()
     array: Array | None = None
-    block: int = 0
-    unit: int = 0
+    block: int | None = None
+    unit: int | None = None
     held: bool = False
 
     @property
     def kind(self):
         """Last part of the name."""
         return self.name.rpartition(".")[2]
+
+    @property
+    def streams(self):
+        """Whether accesses may follow each other before they are answered."""
+        return self.array is not None
 
 
 class RegisterMap:
@@ -137,27 +163,30 @@ class RegisterMap:
         update = config.update
         self._add("identification", 1, "r", "a constant, the same for all cores", reset=(MAGIC,))
         self._add("configuration", 1, "r", "first 32 bits of the configuration hash", reset=(int(config.hash[:8], 16),))
-        self._add("status", 1, "r", "what the core does", fields=STATUS)
-        self._add("control", 1, "w", "what the core is told", fields=CONTROL)
-        kinds = violations(config)
-        self._add("violations", 1, "rw", "what was wrong with the sample stream; writing 1 to a field clears it, "
-                  "and its count", fields=_fields([(name, 1, "rw", kinds[name]) for name in kinds]))
-        self._add("violation_counts", len(kinds), "r", "how often each, in the order of those fields; saturating",
-                  values=Values.of(COUNT_BITS))
+        self._add("status", 1, "rw", "what the core does", fields=STATUS)
+        self._add("control", 1, "rw", "what the core is told", fields=CONTROL)
         self._add("time", 2, "r", "cycles since reset, low word first; reading the low word latches the high one")
+        kinds = violations(config) | REFUSED
+        self._add("violations", 1, "rw", "what was wrong with what came from outside; clearing a field clears its "
+                  "count",
+                  fields=_fields([(name, "rw1c", meaning) for name, meaning in kinds.items()]))
+        self._add("violation_counts", len(kinds), "r", "how often each, in the order of those fields; saturating",
+                  values=Values.of(COUNT_BITS), reset=(0,) * len(kinds))
         for block in config.blocks:
-            own = {"block": block.index, "held": True, "reset": (0,)}
+            own = {"block": block.index}
+            self._add(f"{block.name}.status", 1, "r", "what the block does", fields=BLOCK_STATUS, **own)
+            own |= {"held": True, "reset": (0,)}
             self._add(f"{block.name}.decays", 1, "rw", "how often the learning rate has been halved",
                       values=Values.upto(update.decay_limit), **own)
             self._add(f"{block.name}.since_decay", 1, "rw", "samples trained since then",
                       values=Values.upto(max(0, update.decay_samples - 1)), **own)
         if config.hardware.counters:
             for block in config.blocks:
-                for place, unit in enumerate([*block.units, None]):
+                for unit in [*block.units, None]:
                     names = unit_counters(config, unit) if unit else block_counters(block)
                     self._add(f"{unit.path if unit else block.name}.counters", 2 * len(names), "r",
                               "two words each, low first; reading the low word latches the high one",
-                              block=block.index, unit=place)
+                              block=block.index, unit=unit and unit.index)
         state = Values(16, 1, PERIOD)
         for place, unit in enumerate(config.units):
             if update.rounding == "stochastic" and unit.stored:
@@ -199,6 +228,17 @@ class RegisterMap:
                                     backed=count if backed is None else backed,
                                     values=values or Values.of(32), **own)
 
+    def of(self, block, unit=...):
+        """Regions of the core (None), of a block and all that is in it, or of a unit of it, in the order of the map."""
+        return [region for region in self.regions.values()
+                if region.block == block and unit in (..., region.unit)]
+
+    def mask(self, name, field):
+        """Address of a register, and which bits of it a field has."""
+        region = self.regions[name]
+        found, = (own for own in region.fields if own.name == field)
+        return region.base, (1 << found.width) - 1 << found.lsb
+
     def weight(self, unit, row, neuron):
         """Address of one weight: a row of the weight matrix, an output channel."""
         word, lane = divmod(neuron, unit.lanes)
@@ -216,6 +256,27 @@ class RegisterMap:
         return found
 
 
+class Status(enum.IntEnum, shape=2):
+    """How an access ended."""
+
+    OK = 0       #: it was carried out
+    BUSY = 1     #: it belongs to the computation, and the blocks do not pause: nothing was read or written
+    REFUSED = 2  #: no such register, a write where only reading is possible, a value out of range: nothing was written
+
+
 def request_layout(address_bits):
-    """One access. Fields: address (in words), write, data."""
-    return data.StructLayout({"address": address_bits, "write": 1, "data": 32})
+    """One access.
+
+    Fields
+    ------
+    address : in words
+    write : whether `data` is written
+    increment : the register after that of the request before, whatever `address` says
+    data
+    """
+    return data.StructLayout({"address": address_bits, "write": 1, "increment": 1, "data": 32})
+
+
+def response_layout():
+    """What became of it. Fields: data (of a read that was carried out, else 0), status."""
+    return data.StructLayout({"data": 32, "status": Status})

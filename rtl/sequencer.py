@@ -19,6 +19,10 @@ class Context:
         # First step of the slice in the interval; slices go backward one after the other, the last one first.
         self.slice_first = Signal(range(max(2, config.time.interval)))
         self.slice_last, self.resume = Signal(), Signal()  # the first steps; a later slice was before
+        rate = config.update
+        # How often the learning rate was halved, and samples trained since.
+        self.decays = Signal(range(max(2, rate.decay_limit + 1)))
+        self.since_decay = Signal(range(max(2, rate.decay_samples)))
         self.first, self.last, self.period_ends = Signal(), Signal(), Signal()
         self.ready = Signal()  # memories are cleared
         self.out_free = Signal()  # the spikes of the interval before have left

@@ -12,6 +12,7 @@ from ..golden.schedule import product_latency
 from ..golden.units import clog2
 from .arithmetic import copies, multiply, register, times
 from .backward import BackwardPath, request_layout, window_layout
+from .bus import any_of, joined, node_signature
 from .counting import count_unit
 from .dot import DotPath
 from .dropout import Dropout
@@ -19,6 +20,7 @@ from .error_memory import error_memory
 from .forward import ForwardPath
 from .gradient import AccumulatePath
 from .lfsr import LaneLfsr
+from .nodes import Access, counter_node, lfsr_node
 from .pipeline import Pipeline, running
 from .spike_counts import keep_counts
 from .store import Store
@@ -51,6 +53,8 @@ class UnitCore(wiring.Component):
     config : Config
     unit, above : Unit
         This unit, and the one above it in its block; None for a classifier.
+    regions : list of Region
+        Its registers.
     seeds : list of int
         LFSR seeds, one per lane; empty with nearest rounding.
 
@@ -84,16 +88,14 @@ class UnitCore(wiring.Component):
     ask, answer
         Requests to the unit above (layers that learn).
     count_en, count_word, counts : read port of the classifier's spike counts of the sample.
-    port_en, port_velocity, port_write, port_address, port_lane, port_write_data, port_read_data
-        Weights or velocities, one at a time, while no pass runs; read data stand six cycles after `port_en` if lane
-        and kind stand until then.
-    lfsr_load, lfsr_lane, lfsr_state, lfsr_read : access to LFSR states (stochastic rounding only).
-    dropout_load, dropout_lane, dropout_state, dropout_read : the same of those of dropout (only where there is any).
-    counter_clear, counter_read, counter_index, counter_value : the counter bank.
+    bus : In(node_signature(regions))
+        Its registers: those of its weights only while no pass runs.
+    counter_clear : In(1)
     """
 
-    def __init__(self, config, unit, above, *, seeds, depth):
+    def __init__(self, config, unit, above, regions, *, seeds, depth):
         self.config, self.unit, self.above, self.depth = config, unit, above, depth
+        self.regions = regions
         self.stochastic = config.update.rounding == "stochastic" and unit.stored
         self.seeds = list(seeds)
         if self.stochastic != bool(seeds):
@@ -112,6 +114,8 @@ class UnitCore(wiring.Component):
             "resume":         In(1),
             "decays":         In(range(max(2, config.update.decay_limit + 1))),
             "sample":         In(range(max(2, unit.batch))),
+            "counter_clear":  In(1),
+            "bus":            In(node_signature(regions)),
             "input_en":       Out(1),
             "input_address":  Out(range(max(2, depth))),
             "input_bits":     In(unit.bitmap.scan_width),
@@ -126,13 +130,6 @@ class UnitCore(wiring.Component):
         if unit.stored:
             members |= {
                 "start_update":   In(1), "done_update": Out(1), "apply": In(1), "ready": Out(1),
-                "port_en":        In(1),
-                "port_velocity":  In(1),
-                "port_write":     In(1),
-                "port_address":   In(range(max(2, unit.weight_depth))),
-                "port_lane":      In(range(max(2, unit.lanes))),
-                "port_write_data": In(32),
-                "port_read_data": Out(signed(32)),
             }
         if unit.static:
             members |= {"value_en": Out(1), "value_address": Out(range(max(2, depth * unit.bitmap.scan_width))),
@@ -148,16 +145,6 @@ class UnitCore(wiring.Component):
                 "count_word": In(range(max(2, unit.words))),
                 "counts":     Out(data.ArrayLayout(self.count_bits, unit.lanes)),
             }
-        if self.stochastic:
-            members |= {"lfsr_load": In(1), "lfsr_lane": In(range(max(2, unit.lanes))), "lfsr_state": In(16),
-                        "lfsr_read": Out(16)}
-        if unit.dropout:
-            members |= {"dropout_load": In(1), "dropout_lane": In(range(max(2, unit.lanes))), "dropout_state": In(16),
-                        "dropout_read": Out(16)}
-        if self.names:
-            members |= {"counter_clear": In(1), "counter_read": In(1),
-                        "counter_index": In(range(max(2, len(self.names)))),
-                        "counter_value": Out(config.hardware.counter_bits)}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -195,7 +182,7 @@ class UnitCore(wiring.Component):
                 m.d.comb += [self.input_en.eq(reader.fetch), self.input_address.eq(reader.address)]
 
         errors, error = error_memory(m, self, backward, learning, asked, busy) if unit.learns else (None, None)
-        weight = weight_memory(m, self, forward, learning, asked, busy)
+        weight, weight_node = weight_memory(m, self, forward, learning, asked, busy)
         products = self._products(m, forward, learning, asked, busy, weight, error)
         for lane in range(lanes):
             m.d.comb += forward.terms[lane].eq(products[lane] if unit.static else weight.later[lane])
@@ -213,11 +200,28 @@ class UnitCore(wiring.Component):
             m.d.comb += [dot.products[lane].eq(products[lane]) for lane in range(lanes)]
 
         counts = keep_counts(m, self, forward, backward) if self.above is None else None
-        if self.stochastic:
-            self._lfsr(m, learning.update)
+        bank = None
         if self.names:
-            count_unit(m, self, forward, backward, learning, errors, counts, asked, busy)
+            bank = count_unit(m, self, forward, backward, learning, errors, counts, asked, busy)
+        self._registers(m, learning, weight_node, bank)
         return m
+
+    def _registers(self, m, learning, weight_node, bank):
+        """What the register bus hears: of weights, LFSRs and counters, whichever there are."""
+        access, nodes = Access.of(self.bus, self.regions), [] if weight_node is None else [weight_node]
+        if self.stochastic:
+            m.submodules.lfsr = lfsr = LaneLfsr(self.seeds)
+            m.d.comb += [lfsr.advance.eq(learning.update.advance), learning.update.random.eq(lfsr.random)]
+            nodes.append(lfsr_node(m, access, "lfsr", lfsr, lfsr.random.as_value()))
+        if self.unit.dropout:
+            dropout = m.submodules.dropout
+            nodes.append(lfsr_node(m, access, "dropout", dropout, dropout.states.as_value()))
+        if bank is not None:
+            nodes.append(counter_node(m, access, bank))
+        m.d.comb += [
+            self.bus.ack.eq(any_of([ack for ack, _ in nodes])),
+            self.bus.answer.eq(joined([answer for _, answer in nodes])),
+        ]
 
     def _asked(self, m):
         """Requests of the unit below, and a cycle behind them what they read."""
@@ -254,9 +258,6 @@ class UnitCore(wiring.Component):
         m.submodules.dropout = dropout = Dropout(dropout_seeds(self.config, self.unit), dropout=self.unit.dropout)
         m.d.comb += [
             dropout.train.eq(self.train), dropout.valid.eq(forward.out_valid),
-            dropout.load.eq(self.dropout_load), dropout.load_lane.eq(self.dropout_lane),
-            dropout.load_state.eq(self.dropout_state),
-            self.dropout_read.eq(dropout.states.as_value().word_select(self.dropout_lane, 16)),
         ]
         return dropout.dropped
 
@@ -340,11 +341,3 @@ class UnitCore(wiring.Component):
                 m.d.comb += product.eq(multiply(m, weight.later[lane], error.later[lane], name=f"times_{lane}"))
             products.append(product)
         return products
-
-    def _lfsr(self, m, update):
-        m.submodules.lfsr = lfsr = LaneLfsr(self.seeds)
-        m.d.comb += [
-            lfsr.advance.eq(update.advance), update.random.eq(lfsr.random),
-            lfsr.load.eq(self.lfsr_load), lfsr.load_lane.eq(self.lfsr_lane), lfsr.load_state.eq(self.lfsr_state),
-            self.lfsr_read.eq(lfsr.random.as_value().word_select(self.lfsr_lane, 16)),
-        ]

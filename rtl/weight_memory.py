@@ -8,6 +8,9 @@ from amaranth.lib import data
 from ..golden.random_weights import lane_keys, value_bits
 from ..golden.units import clog2
 from .arithmetic import copies, register, select
+from .bus import any_of
+from .nodes import Access
+from .pipeline import Pipeline
 from .random_weights import RandomWeights
 from .store import Store
 
@@ -42,38 +45,52 @@ def weight_memory(m, core, forward, learning, asked, busy):
     -------
     Read
         The weight word; `now` only where it is stored.
+    tuple
+        Ack and answer for the register bus; None where it is not stored.
     """
     unit = core.unit
     if unit.pool:
-        return Read(None, [Const(unit.pool_weight, signed(unit.weight_width))] * unit.lanes)
+        return Read(None, [Const(unit.pool_weight, signed(unit.weight_width))] * unit.lanes), None
     if unit.random:
-        return _computed(m, core, forward, asked)
+        return _computed(m, core, forward, asked), None
     return _stored(m, core, forward, learning.update, asked, busy)
 
 
-class _Port(NamedTuple):
-    """The register port of a `UnitCore` a cycle later: it comes from far, and goes to all lanes."""
+class _Port:
+    """The unit's access to weights and velocities, a cycle later: it comes from far, and goes to all lanes.
 
-    en: object
-    velocity: object
-    write: object
-    address: object
-    lane: object
-    write_data: object
+    Attributes
+    ----------
+    write, read : by kind, a pulse
+    address, lane, data : Signal
+    after : Pipeline
+        ``valid`` and ``lane`` some cycles later.
+    """
 
-    @classmethod
-    def of(cls, m, core):
-        return cls(*(register(m, getattr(core, f"port_{name}"), name=f"own_port_{name}", reset=name == "en")
-                     for name in cls._fields))
+    def __init__(self, m, core):
+        access, unit = Access.of(core.bus, core.regions), core.unit
+        kinds = [kind for kind in ("weight", "velocity") if kind in access.select]
+        shift, depth_bits = clog2(unit.lanes), clog2(unit.weight_depth)
+        self.read = {kind: register(m, access.asked(kind) & ~access.write, name=f"port_reads_{kind}") for kind in kinds}
+        self.write = {kind: register(m, access.written(kind), name=f"port_writes_{kind}") for kind in kinds}
+        self.address = register(m, access.address[shift:shift + depth_bits], name="port_address", reset=False)
+        self.lane = register(m, access.address[:shift] if shift else Const(0, 1), name="port_lane", reset=False)
+        self.data = register(m, access.data[:max(unit.weight_width, unit.velocity_width)], name="port_data",
+                             reset=False)
+        valid = register(m, any_of([access.asked(kind) for kind in kinds]), name="port_valid")
+        m.submodules.port = self.after = Pipeline(valid=valid, lane=self.lane)
+
+    def enables(self, kind, lanes):
+        """Write enable of each lane; none from a lane that is unknown."""
+        return Mux(self.write[kind], 1 << self.lane, 0)[:lanes]
 
 
 def _stored(m, core, forward, update, asked, busy):
     """The weight memory: read by forward, update, the unit below, and the port; written by update and port."""
-    unit, lanes, port = core.unit, core.unit.lanes, _Port.of(m, core)
+    unit, lanes, port = core.unit, core.unit.lanes, _Port(m, core)
     m.submodules.weight_store = weights = Store(
         width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
         style=core.config.hardware.memory.weight)
-    port_en = port.en & ~port.velocity
     # The block RAMs are spread over the chip: what is chosen for them is in registers before it goes there. Whose turn
     # it is stands in registers too, long before the first write, and the port has it while no pass runs.
     updates = copies(m, busy["update"], lanes, name="updates")
@@ -82,7 +99,7 @@ def _stored(m, core, forward, update, asked, busy):
     m.d.sync += [
         write_address.eq(Mux(busy["update"], update.write_address, port.address)),
         *(write.word_select(lane, unit.weight_width).eq(
-            Mux(updates[lane], update.write[lane].as_unsigned(), port.write_data[:unit.weight_width]))
+            Mux(updates[lane], update.write[lane].as_unsigned(), port.data[:unit.weight_width]))
           for lane in range(lanes)),
         read_address.eq(port.address),
     ]
@@ -94,41 +111,43 @@ def _stored(m, core, forward, update, asked, busy):
         with m.Elif(asked[1].valid):
             m.d.sync += read_address.eq(asked[1].weight_address)
     m.d.comb += [
-        weights.read_en.eq(register(m, forward.event | update.weight_en | port_en | (
+        weights.read_en.eq(register(m, forward.event | update.weight_en | port.read["weight"] | (
             asked[1].valid if unit.serves else 0), name="weight_read_en")),
         weights.write_en.eq(
             register(m, update.write_en, name="update_writes").replicate(lanes)
-            | register(m, ((port_en & port.write) << port.lane)[:lanes], name="port_writes")),
+            | register(m, port.enables("weight", lanes), name="port_writes")),
         weights.read_address.eq(read_address), weights.write_address.eq(write_address), weights.write.eq(write),
     ]
     found = Read.of(m, weights, unit.weight_width, lanes, name="weight")
-    # The address of an access stands until its answer.
-    m.d.sync += core.port_read_data.eq(select(m, found.later, port.lane, name="port_weight"))
+    # Address, memory, its output register, the choice of a lane in two cycles.
+    valid, answer = port.after[4].valid, select(m, found.later, port.after[3].lane, name="port_weight")
     if unit.velocity_width:
-        _velocities(m, core, update, port)
-    return found
+        chosen = core.bus.select[[region.kind for region in core.regions].index("velocity")]
+        velocity_valid, velocity = _velocities(m, core, update, port)
+        valid, answer = Mux(chosen, velocity_valid, valid), Mux(chosen, velocity, answer)
+    found_answer = Signal(signed(32), name="port_answer")
+    m.d.sync += found_answer.eq(Mux(valid, answer, 0))
+    return found, (register(m, valid, name="port_ack"), found_answer.as_unsigned())
 
 
 def _velocities(m, core, update, port):
-    """The velocity memory: read and written by the update and by the port."""
+    """The velocity memory: read and written by the update and by the port. Returns what the port hears, and when."""
     unit, width = core.unit, core.unit.velocity_width
     m.submodules.velocity_store = store = Store(
         width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=core.config.hardware.memory.weight)
-    port_en = port.en & port.velocity
     read = register(m, store.read, name="velocity_q", reset=False)
     m.d.comb += [
-        store.read_en.eq(update.velocity_en | port_en),
-        store.read_address.eq(Mux(port_en, port.address, update.velocity_address)),
+        store.read_en.eq(update.velocity_en | port.read["velocity"]),
+        store.read_address.eq(Mux(port.read["velocity"], port.address, update.velocity_address)),
         update.velocities.as_value().eq(read),
-        store.write_en.eq(Mux(update.velocity_write_en, ~0, (port_en & port.write) << port.lane)),
+        store.write_en.eq(Mux(update.velocity_write_en, ~0, port.enables("velocity", unit.lanes))),
         store.write_address.eq(Mux(update.velocity_write_en, update.velocity_write_address, port.address)),
         store.write.eq(Mux(update.velocity_write_en, update.velocity_write.as_value(),
-                           port.write_data[:width].replicate(unit.lanes))),
+                           port.data[:width].replicate(unit.lanes))),
     ]
-    with m.If(port.velocity):
-        m.d.sync += core.port_read_data.eq(select(
-            m, [read.word_select(lane, width).as_signed() for lane in range(unit.lanes)], port.lane,
-            name="port_velocity"))
+    return port.after[3].valid, select(
+        m, [read.word_select(lane, width).as_signed() for lane in range(unit.lanes)], port.after[2].lane,
+        name="port_velocity")
 
 
 def _computed(m, core, forward, asked):

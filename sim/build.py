@@ -24,7 +24,8 @@ BOX = 4096
 ITEMS, ARRIVALS = 65536, 8192
 #: Signals of the bench that Python sees. Everything else is Verilator's to optimise.
 VISIBLE = ["clk", "rst", "sample_pause", "result_pause", "offered", "wake_at", "wake_armed", "box_start", "box_write",
-           "box_address", "box_count", "tracing", "queue", "wake", "box_done", "box", "arrived", "outcome", "finished"]
+           "box_address", "box_count", "tracing", "queue", "wake", "box_done", "box_failed", "box",
+           "arrived", "outcome", "finished"]
 #: Memories give wrong bits where a core reads what it writes; a bench without that ends with an error.
 OPTIONS = ["-DSPIKELOOM_CHECK"]
 
@@ -73,7 +74,8 @@ def bench_text(config):
         arrivals=ARRIVALS if events else queue_length(config), interval=config.time.interval, name=config.name,
         queue=queue_length(config), box=BOX, units=config.units, size=config.input.size,
         value_bits=config.input.bits, label_bits=clog2(config.network.classes), result_bits=result_layout(config).size,
-        address_bits=RegisterMap(config).address_bits)
+        address_bits=RegisterMap(config).address_bits,
+        request_bits=request_layout(RegisterMap(config).address_bits).size)
 
 
 def build(config, *, root, waves=False, fast=True, text=None):

@@ -55,18 +55,26 @@ public:
     }
     ~Driver() { core.final(); }
 
-    // One register access after the other; the answer of each.
+    // Register accesses, one whenever the core takes one; the answer of each.
     std::vector<uint32_t> access(const std::vector<uint64_t>& requests) {
         std::vector<uint32_t> answers;
         answers.reserve(requests.size());
-        for (const uint64_t request : requests) {
-            core.request = request;
-            core.request_valid = 1;
+        auto request = requests.begin();
+        const auto offer = [&] {
+            core.request_valid = request != requests.end();
+            if (request != requests.end()) core.request = *request;
             step();
-            while (!core.request_ready) step();
-            core.request_valid = 0;
-            do step(); while (!core.response_valid);
-            answers.push_back(core.response);
+        };
+        offer();
+        for (; answers.size() < requests.size(); offer()) {
+            if (core.response_valid) {
+                if (const auto status = core.response >> 32)
+                    throw std::runtime_error("register access " + std::to_string(answers.size()) + " of "
+                                             + std::to_string(requests.size()) + " ended with status "
+                                             + std::to_string(status));
+                answers.push_back(static_cast<uint32_t>(core.response));
+            }
+            if (core.request_ready && request != requests.end()) ++request;
         }
         return answers;
     }
@@ -125,8 +133,10 @@ void carry_out(VerilatedContext& context, std::istream& plan) {
             write_words(out, driver.access(read_words(in, count)));
         } else if (kind == "run" && plan >> in >> count >> out >> results) {
             write_words(out, driver.run(read_words(in, count), results));
-        } else if (kind == "until" && plan >> count) {
-            while (!(driver.access({count}).front() & 1)) {}
+        } else if (kind == "until" && plan >> count >> results) {
+            while (!(driver.access({count}).front() & results)) {}
+        } else if (kind == "ask" && plan >> count) {
+            driver.access({count});
         } else {
             throw std::runtime_error("plan must hold known lines, not " + kind);
         }

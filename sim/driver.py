@@ -3,13 +3,15 @@
 What a `Simulation` reads and writes as NumPy archives, the driver reads and writes as plain little-endian arrays beside
 them. Its plan is ``plan.txt``, a line per action:
 
-``access IN COUNT OUT``        COUNT requests, one after the other -> the answer of each
-``until REQUEST``              the same request again until bit 0 of the answer is set
+``access IN COUNT OUT``        COUNT requests, as fast as the core takes them -> the data of each response
+``ask REQUEST``                one request, whatever the answer
+``until REQUEST MASK``         the same request again until a bit of the mask is set in the answer
 ``run IN COUNT OUT RESULTS``   COUNT items, one in every cycle that takes one -> so many results, taken at once
 
 An item or a request is its payload in 64 bits; of an item, the top bit asks for the cycle in which it was taken. An
-answer has 32 bits, and so have the words of a run's output: per result two of its cycle and the words of its payload,
-and behind them two for the cycle of each such item. Files are complete when they bear their name.
+answer has 32 bits; a response that is not ok ends the simulation. The words of a run's output have 32 bits, too: per
+result two of its cycle and the words of its payload, and after them two for the cycle of each such item. Files are
+complete when they bear their name.
 """
 
 from pathlib import Path
@@ -51,12 +53,11 @@ class Driver(Simulation):
                     with np.load(self.folder / name) as arrays:
                         requests = [self._requests(base, values, write=True)
                                     for base, values in state_writes(registers, arrays)]
-                    lines.append(self._access(number, requests, f"loaded_{number}.bin"))
+                    lines += self._paused(self._access(number, requests, f"loaded_{number}.bin"))
                 case {"do": "read", "state": name}:
-                    status = registers.regions["status"].base
-                    lines.append(f"until {self._requests(status, [0])[0]}")
                     requests = [self._requests(base, np.zeros(count)) for base, count in self._reads.values()]
-                    lines.append(self._access(number, requests, self._file(name).name))
+                    lines += [self._until("idle"), *self._paused(
+                        self._access(number, requests, self._file(name).name))]
                 case {"do": "run", "samples": name, "results": out, **pauses} if not any(pauses.values()):
                     with np.load(self.folder / name) as arrays:
                         payloads, arrive = items(self.config, arrays["frames"], arrays["labels"], arrays["trains"])
@@ -68,6 +69,16 @@ class Driver(Simulation):
                     raise ValueError(f"step must be one that the compiled driver knows, not {step!r}")
         (self.folder / "plan.txt").write_text("\n".join(lines) + "\n")
         return [str(Path(model) / "driver"), str(self.folder), *random_memories(seed)]
+
+    def _until(self, field):
+        address, mask = self._registers.mask("status", field)
+        return f"until {self._requests(address, [0])[0]} {mask}"
+
+    def _paused(self, line):
+        """A line of the plan while the blocks pause."""
+        address, mask = self._registers.mask("control", "hold")
+        hold, go = (self._requests(address, [value], write=True)[0] for value in (mask, 0))
+        return [f"ask {hold}", self._until("held"), line, f"ask {go}"]
 
     def _requests(self, base, values, write=False):
         """Payloads of accesses to consecutive registers."""

@@ -13,6 +13,7 @@ Files are NumPy archives, renamed into place when complete.
 
 import json
 import os
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import cocotb
@@ -118,6 +119,8 @@ class Testbench:
         dut.box_address.value, dut.box_count.value, dut.box_write.value = address, count, int(write)
         dut.box_start.value = 1
         await dut.box_done.value_change
+        if dut.box_failed.value:
+            raise RuntimeError(f"an access to {count} registers from {address:#x} on was not answered with ok")
 
     async def write(self, address, values):
         """Write consecutive registers."""
@@ -136,11 +139,20 @@ class Testbench:
             values += [self.dut.box[place].value.to_unsigned() for place in range(part)]
         return values
 
-    async def settle(self):
-        """Wait until no block computes; all results must have been taken."""
-        status = self.map.regions["status"].base
-        while not (await self.read(status, 1))[0] & 1:
+    async def until(self, field):
+        """Wait until a field of the status is set."""
+        address, mask = self.map.mask("status", field)
+        while not (await self.read(address, 1))[0] & mask:
             pass
+
+    @asynccontextmanager
+    async def paused(self):
+        """While the blocks pause."""
+        address, hold = self.map.mask("control", "hold")
+        await self.write(address, [hold])
+        await self.until("held")
+        yield
+        await self.write(address, [0])
 
     async def run(self, frames, labels, trains):
         """Offer samples and collect results.
@@ -177,14 +189,16 @@ class Testbench:
 
     async def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`)."""
-        for address, values in state_writes(self.map, arrays):
-            await self.write(address, values)
+        async with self.paused():
+            for address, values in state_writes(self.map, arrays):
+                await self.write(address, values)
 
     async def state(self):
-        """Read the whole state, with the counters as ``counter:<name>``."""
-        await self.settle()
-        return state_from_words(self.map, {
-            name: await self.read(*place) for name, place in state_reads(self.map).items()})
+        """Read the whole state, with the counters as ``counter:<name>``; all results must have been taken."""
+        await self.until("idle")
+        async with self.paused():
+            return state_from_words(self.map, {
+                name: await self.read(*place) for name, place in state_reads(self.map).items()})
 
 
 @cocotb.test()

@@ -16,7 +16,7 @@ from spikeloom.golden.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from spikeloom.golden.model import initial_state
 from spikeloom.golden.prediction import Prediction
 from spikeloom.rtl.host import Answer, HostedCore, HostPort, Packets
-from spikeloom.rtl.registers import MAGIC, RegisterMap
+from spikeloom.rtl.registers import MAGIC, RegisterMap, Status
 from strategies import configs, frames, small, spatial_configs
 
 DIVISOR = 4
@@ -40,7 +40,7 @@ def test_request_round_trip(config, data):
     fields = packets.request.from_bits(word >> 1 & (1 << packets.request.size) - 1)
     assert (word & 1, fields.address, fields.write, fields.data) == (1, address, value is not None,
                                                                      (value or 0) % 2**32)
-    # What makes it safe to send requests without waiting while the core rests.
+    # What makes it safe to send requests without waiting while no result is due.
     assert len(packet) == packets.request_bytes > 5
 
 
@@ -108,6 +108,11 @@ def test_wrong_samples(sample, label, message):
         encode_batch(CONFIG, PACKETS, sample, [label], True)
 
 
+def test_wrong_value():
+    with pytest.raises(ValueError, match="value must have 32 bits, signed or unsigned, not 4294967296"):
+        encode_request(PACKETS, 0, 2**32)
+
+
 def test_wrong_address():
     top = 1 << RegisterMap(CONFIG).address_bits
     with pytest.raises(ValueError, match=rf"address must be within 0 \.\. {top - 1}, not {top}"):
@@ -121,8 +126,8 @@ class Port:
 
     def __init__(self):
         self.dut = HostPort(CONFIG, DIVISOR)
-        self.taken, self.room, self.answers, self.leds = [], True, {"results": [], "response": []}, {}
-        self.line = Line(self.dut, DIVISOR, self._take, *(self._give(name) for name in self.answers))
+        self.taken, self.room, self.results, self.responses, self.leds = [], True, [], [], {}
+        self.line = Line(self.dut, DIVISOR, self._take, self._give, self._respond)
         assert self.line.read(9) == bytes([Answer.RESET])  # what it says after power-up
 
     async def _take(self, ctx):
@@ -137,20 +142,30 @@ class Port:
                          for name in ("busy", "result", "framing", "overrun")}
             await ctx.tick()
 
-    def _give(self, name):
-        port = getattr(self.dut, name)
+    async def _give(self, ctx):
+        port = self.dut.results
+        while True:
+            if self.results:
+                ctx.set(port.payload, self.results[0])
+                ctx.set(port.valid, 1)
+                while not ctx.get(port.ready):
+                    await ctx.tick()
+                self.results.pop(0)
+            await ctx.tick()
+            ctx.set(port.valid, 0)
 
-        async def give(ctx):
-            while True:
-                if self.answers[name]:
-                    ctx.set(port.payload, self.answers[name][0])
-                    ctx.set(port.valid, 1)
-                    while not ctx.get(port.ready):
-                        await ctx.tick()
-                    self.answers[name].pop(0)
+    async def _respond(self, ctx):
+        """The next response some cycles after every request, for one cycle; none when there are no more."""
+        while True:
+            while not (self.room and ctx.get(self.dut.request.valid)):
                 await ctx.tick()
-                ctx.set(port.valid, 0)
-        return give
+            await ctx.tick().repeat(5)
+            if self.responses:
+                data, status = self.responses.pop(0)
+                ctx.set(self.dut.response.payload, {"data": data, "status": status})
+                ctx.set(self.dut.response.valid, 1)
+            await ctx.tick()
+            ctx.set(self.dut.response.valid, 0)
 
 
 def item(**fields):
@@ -173,31 +188,48 @@ def test_packets_back_to_back():
                 {"address": address, "write": 1, "data": value}).as_value().value
         sent, wanted = sent + packet, [*wanted, expected]
     closing, expected = item(last=1)
+    port.responses = [(place, Status.OK) for place in range(24)]
     port.line.write(sent + closing)
-    assert port.line.read(9) == bytes([Answer.ROOM]) * (1 + any(
-        name == "samples" and PACKETS.item.from_bits(word).last for name, word in wanted))
+    heard, requests = port.line.read(999), [name for name, _ in wanted].count("request")
+    answers = [response(place) for place in range(requests)]
+    rooms = 1 + any(name == "samples" and PACKETS.item.from_bits(word).last for name, word in wanted)
+    assert len(heard) == len(b"".join(answers)) + rooms
+    for answer in answers:
+        heard = heard.replace(answer, b"", 1)
+    assert heard == bytes([Answer.ROOM]) * rooms
     assert port.taken == [*wanted, expected]
 
 
 def test_answers():
-    """A response and results that come at once leave one after the other, responses first."""
+    """Responses and results leave one after the other, each whole; a response that is not ok is a single byte."""
     port, source = Port(), random.Random(1)
     results = [{"prediction": place % 3, "counts": [source.randrange(5) for _ in range(3)], "label": 2 - place,
                 "train": place % 2, "cycles": source.randrange(2**32)} for place in range(3)]
-    responses = [source.randrange(2**32) for _ in range(2)]
-    port.answers["results"] = [PACKETS.result.const(result) for result in results]
-    port.answers["response"] = list(responses)
-    heard = port.line.read(2 * 5 + 3 * PACKETS.result_bytes)
-    kinds, found = [], []
+    responses = [(source.randrange(2**32), Status.OK), (0, Status.BUSY), (source.randrange(2**32), Status.OK),
+                 (0, Status.REFUSED)]
+    port.responses = list(responses)
+    port.line.write(encode_request(PACKETS, 1))
+    while not port.taken:
+        port.line.wait(1)
+    port.line.wait(6)
+    port.results = [PACKETS.result.const(result) for result in results]
+    heard = port.line.read(5 + 3 * PACKETS.result_bytes)
+    port.line.write(encode_request(PACKETS, 1) * 3)  # no result is due any more
+    heard += port.line.read(1 + 5 + 1)
+    assert port.line.read(1) == b""
+    found = {"responses": [], "results": []}
+    assert heard[0] == Answer.RESPONSE
     while heard:
-        size = 5 if heard[0] == Answer.RESPONSE else PACKETS.result_bytes
-        kinds.append(heard[0])
-        found.append(int.from_bytes(heard[1:5], "little") if size == 5 else decode(PACKETS, heard[1:size]))
+        if heard[0] == Answer.RESULT:
+            size = PACKETS.result_bytes
+            found["results"].append(decode(PACKETS, heard[1:size]))
+        else:
+            size = 5 if heard[0] == Answer.RESPONSE else 1
+            status = {Answer.RESPONSE: Status.OK, Answer.BUSY: Status.BUSY, Answer.REFUSED: Status.REFUSED}[heard[0]]
+            found["responses"].append((int.from_bytes(heard[1:size], "little"), status))
         heard = heard[size:]
-    order = sorted(range(5), key=lambda place: kinds[place])
-    assert [found[place] for place in order] == [*responses, *(
-        Result(**result | {"counts": tuple(result["counts"])}) for result in results)]
-    assert kinds[0] == Answer.RESPONSE
+    assert found == {"responses": responses, "results": [
+        Result(**result | {"counts": tuple(result["counts"])}) for result in results]}
     port.line.wait(4 * DIVISOR)
     assert port.leds["result"] == 1  # has changed three times
 
@@ -255,14 +287,15 @@ def test_framing_error():
 def test_break_within_a_packet_and_an_answer():
     """The rest of both is gone; the next packet begins with its first byte."""
     port = Port()
-    port.answers["response"] = [0x12345678]
-    port.line.write(encode_request(PACKETS, 1, -1)[:2])
+    port.responses = [(0x12345678, Status.OK)]
+    packet, expected = item(value=6)
+    port.line.write(encode_request(PACKETS, 1, -1) + encode_request(PACKETS, 1, -1)[:2])
     port.line.send_break()
     heard = port.line.read(99)
-    assert heard[0] == Answer.RESPONSE
-    port.line.write(item(value=6)[0])
+    assert heard[0] == Answer.RESPONSE and heard[-1] == Answer.RESET
+    port.line.write(packet)
     assert port.line.read(9) == b""
-    assert port.taken == [item(value=6)[1]]
+    assert port.taken[1:] == [expected]
 
 
 # Host against a core
@@ -285,10 +318,31 @@ def run_over_the_line(config, samples, labels):
         assert np.array_equal(found[name], value), name
     for before, after in zip(initial_state(config).weights, prediction.model.state.weights):
         assert not before.equal(after), "nothing was learned"
-    assert host.status() == (True, False)
+    assert host.fields("status") == {"idle": 1, "held": 0, "starved": 1, "result_waits": 0, "error": 0}
+    assert not any(host.fields("violations").values())
+    check_what_is_not_carried_out(host)
     low, high = host.read(host.registers.regions["time"].base, 2)
     assert (0 < low <= line.cycle, high) == (True, 0)
     return line, host, results, prediction
+
+
+def check_what_is_not_carried_out(host):
+    """Each is said, and the next access is answered as ever."""
+    weights, one = host.registers.regions["block0.layer0.weight"], 1
+    with pytest.raises(LinkError, match=r"^1 of 1 register accesses were not carried out: the blocks did not pause"):
+        host.read(weights.base)
+    with pytest.raises(LinkError, match=r"^2 of 3 register accesses were not carried out: no such register, not wri"):
+        host.write(host.registers.regions["identification"].base, [0, 0, one])
+    with host.paused():
+        kept = host.read(weights.base)
+        with pytest.raises(LinkError, match="value out of range"):
+            host.write(weights.base, [weights.values.maximum + 1])
+        assert host.read(weights.base) == kept
+        assert host.fields("status")["held"] == 1
+    assert host.fields("violations")["refused"] == 1
+    violations, refused = host.registers.mask("violations", "refused")
+    host.write(violations, [refused])
+    assert host.fields("status") == {"idle": 1, "held": 0, "starved": 1, "result_waits": 0, "error": 0}
 
 
 def test_train_frames(tmp_path):
@@ -332,8 +386,8 @@ class Memory:
 
     def __init__(self, config):
         self.packets, self.words, self.heard = Packets(config), {}, b""
-        regions = RegisterMap(config).regions
-        self.words |= {regions["identification"].base: MAGIC, regions["status"].base: 1,
+        regions, (status, held) = RegisterMap(config).regions, RegisterMap(config).mask("status", "held")
+        self.words |= {regions["identification"].base: MAGIC, status: held,
                        regions["configuration"].base: int(config.hash[:8], 16)}
 
     def write(self, data):
