@@ -329,6 +329,11 @@ class UpdatePath(wiring.Component):
         base = config.update.shift + (config.input.fraction if unit.static else 0)
         shifts = range(base, base + config.update.decay_limit + 1)
         stochastic = config.update.rounding == "stochastic"
+        width = unit.scaled_width
+        if stochastic:  # there may be more random bits than the product has
+            width = max(width, shifts[-1] + 2)
+        else:  # the nearest integer is 0 for all shifts from the bits of the product on: their halves would not fit
+            shifts = [min(shift, width - 2) for shift in shifts]
         decays = [copies(m, bit, unit.lanes, name=f"decays_{place}") for place, bit in enumerate(self.decays)]
         halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
         drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
@@ -355,10 +360,10 @@ class UpdatePath(wiring.Component):
                 m.d.comb += gradient.eq(self.terms[lane])
             else:
                 m.d.sync += gradient.eq(Mux(begins[lane], 0, gradient) + self.terms[lane])
-            scaled = Signal(signed(unit.scaled_width), name=f"scaled_{lane}", reset_less=True)
+            scaled = Signal(signed(width), name=f"scaled_{lane}", reset_less=True)
             m.d.sync += scaled.eq(scale(m, gradient, config.update.multiplier, name=f"product_{lane}")
                                   + (self.random[lane] & drawn if stochastic else halves))
-            step = Signal(signed(unit.scaled_width), name=f"step_{lane}", reset_less=True)
+            step = Signal(signed(width), name=f"step_{lane}", reset_less=True)
             m.d.sync += step.eq(_choose(
                 [bit[lane] for bit in decays], [shift_floor(scaled, shift) for shift in shifts]))
             m.d.sync += moves[lane].eq(step.any())
