@@ -68,10 +68,19 @@ def check(seed, *, root, folder, extreme=False):
 
 
 def check_text(seed, *, folder, extreme=False):
-    """Draw and generate one configuration; a line that says what it was, and how much Verilog it became."""
+    """Draw and generate one configuration; a line that says what it was, and how much Verilog it became.
+
+    Raises
+    ------
+    ValueError
+        If a signal has no bits: Verilog has no such thing, and takes ``[-1:0]`` for two.
+    """
     config, line = _drawn(seed, extreme)
     verilog, _ = generate(config, folder / f"draw{seed}")
-    return f"{line}: {len(verilog.read_text().splitlines()):,} lines"
+    lines = verilog.read_text().splitlines()
+    if empty := [own.strip() for own in lines if "[-1:0]" in own]:
+        raise ValueError(f"{verilog}: {empty[0]}")
+    return f"{line}: {len(lines):,} lines"
 
 
 def main():
