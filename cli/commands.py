@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..gen import presets
+from ..golden.checkpoint import CheckpointError
 from ..golden.config import ConfigError, parse
 from ..golden.files import check_folder, write_atomically
 
@@ -16,11 +17,24 @@ __all__ = ["app"]
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Spiking neural network cores that train themselves on chip.")
 
+#: Samples of a run, and values of a seed, at most.
+MANY, SEEDS = 1 << 20, (1 << 31) - 1
+
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a preset.")]
 DataOption = Annotated[str, typer.Option(help="digits, directions, or KIND:PATH for files, such as idx:FOLDER.")]
 DriverOption = Annotated[str | None, typer.Option(help="Who runs the Verilated core. compiled: fast, without cycle "
                                                   "level, waveform and pauses; cocotb: with them.")]
 BuildOption = Annotated[Path, typer.Option("--build-dir", help="Where models, logs and traces are kept.")]
+
+
+def load_data(name, config):
+    """The data set `name`; what a person should know of it is said."""
+    from ..golden.data import load_dataset
+
+    data = load_dataset(name, config)
+    for note in data.notes:
+        typer.echo(f"{name.partition(':')[0]}: {note}", err=True)
+    return data
 
 
 def check_driver(driver):
@@ -49,11 +63,11 @@ def generate(
     testbench: Annotated[bool, typer.Option("--testbench", help="Also a bench that checks the core by itself, in any "
                                             "simulator.")] = False,
     data: Annotated[str | None, typer.Option(help="For the bench, as for train; random samples by default.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Of the bench, rounded up to whole batches.")] = 8,
+    samples: Annotated[int, typer.Option(min=1, max=MANY, help="Of the bench, rounded up to whole batches.")] = 8,
     mode: Annotated[str, typer.Option(help="Of its samples: train, infer or mixed.")] = "mixed",
     pause: Annotated[int, typer.Option(min=0, max=255, help="Random back-pressure in the second half of its samples: "
                                        "pauses in 256 cycles.")] = 80,
-    seed: Annotated[int, typer.Option(min=0, help="Of samples, modes and pauses.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Of samples, modes and pauses.")] = 0,
 ):
     """Write Verilog and its JSON sidecar, and a bench."""
     from ..gen.estimate import slow
@@ -96,11 +110,11 @@ def report_memories(config: ConfigArgument):
 def simulate(
     config: ConfigArgument,
     data: DataOption = "digits",
-    samples: Annotated[int, typer.Option(min=1, help="Samples to run.")] = 10,
+    samples: Annotated[int, typer.Option(min=1, max=MANY, help="Samples to run.")] = 10,
     train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from them.")] = True,
     level: Annotated[str, typer.Option(help="cycle: compare everything in every cycle; sample: at the end.")] = "cycle",
     waves: Annotated[bool, typer.Option("--waves", help="Write a waveform (dump.vcd).")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Order of the samples, and pauses.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Order of the samples, and pauses.")] = 0,
     pause: Annotated[int, typer.Option(min=0, max=255, help="Random back-pressure: pauses in 256 cycles.")] = 0,
     checkpoint: Annotated[Path | None, typer.Option(help="Start from this checkpoint.")] = None,
     driver: DriverOption = None,
@@ -115,7 +129,6 @@ def simulate(
     if driver == "compiled" and not plain:
         raise ConfigError("--driver must be cocotb for cycle level, waveform or pauses, not 'compiled'")
     from ..golden.checkpoint import load_checkpoint
-    from ..golden.data import load_dataset
     from ..golden.training import Progress as Trained
     from ..golden.training import plan
     from ..sim.cosim import Batch, cosimulate
@@ -124,7 +137,7 @@ def simulate(
     chosen = presets.find(config)
     if samples % chosen.update.batch:
         raise ConfigError(f"--samples must be a multiple of update.batch = {chosen.update.batch}, not {samples}")
-    chosen_data = load_dataset(data, chosen)
+    chosen_data = load_data(data, chosen)
     frames, labels = (chosen_data.train_frames, chosen_data.train_labels) if train else \
         (chosen_data.test_frames, chosen_data.test_labels)
     epochs = -(-samples // len(labels))
@@ -147,9 +160,11 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs in total.")] = 5,
     on: Annotated[str, typer.Option(help="golden: the golden model; rtl: the Verilated core, checked on the way.")]
     = "golden",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of checkpoint.npz.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Order of the samples; 0, or that of the checkpoint.")]
-    = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of checkpoint.npz; by default named "
+                                             "after the configuration, with its hash.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=SEEDS, help="Order of the samples; 0, or that of the "
+                                             "checkpoint.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, whatever the folder holds.")] = False,
     driver: DriverOption = "compiled",
     build_dir: BuildOption = Path("build/sim"),
 ):
@@ -157,16 +172,29 @@ def train(
     if on not in ("golden", "rtl"):
         raise ConfigError(f"--on must be golden or rtl, not {on!r}")
     check_driver(driver)
-    from ..golden.data import load_dataset
+    from ..golden.training import resume
     from .show import progress
 
     chosen = presets.find(config)
-    chosen_data = load_dataset(data, chosen)
-    output = output or Path("build/train") / f"{chosen.name}-{on}"
-    batch = chosen.update.batch
-    path, total = output / "checkpoint.npz", len(chosen_data.train_labels) // batch * batch * epochs
+    output = output or Path("build/train") / f"{chosen.name}-{chosen.hash}-{on}"
+    path, batch = check_folder(output) / "checkpoint.npz", chosen.update.batch
+    chosen_data = load_data(data, chosen)
+    if fresh:
+        path.unlink(missing_ok=True)
+    try:
+        start = resume(path, chosen, chosen_data, seed).progress
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; --fresh starts over, -o takes another folder") from None
+    if start.epoch >= epochs:
+        typer.echo(f"{path}: nothing left to do, {start.epoch} of {epochs} epochs are trained; "
+                   f"--epochs {start.epoch + 1} trains another, --fresh starts over")
+        return
+    if start.epoch or start.position:
+        typer.echo(f"{path}: goes on after {start.epoch} epochs and {start.position} samples")
+    left = epochs - start.epoch
+    total = len(chosen_data.train_labels) // batch * batch * left - start.position
     if on == "rtl":
-        total += -(-len(chosen_data.test_labels) // batch) * batch * epochs
+        total += -(-len(chosen_data.test_labels) // batch) * batch * left
     with progress(f"{chosen.name}: {epochs} epochs on {on}", total) as bar:
         if on == "golden":
             from ..golden.training import train as run_golden
@@ -232,7 +260,7 @@ def build_board(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of bitstream and report.")]
     = Path("build/board"),
     baud: Annotated[int, typer.Option(min=1, help="Bits per second of the serial line.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of placement.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Of placement.")] = 1,
 ):
     """Build a bitstream: the core on the serial line of a board."""
     from ..board.build import build, prepare
@@ -252,11 +280,12 @@ def build_board(
 def cycles(
     config: ConfigArgument,
     data: DataOption = "digits",
-    samples: Annotated[int, typer.Option(min=1, help="Samples to count, rounded up to whole batches.")] = 50,
-    before: Annotated[int, typer.Option(min=0, help="Samples to train first, rounded down to whole batches.")] = 500,
+    samples: Annotated[int, typer.Option(min=1, max=MANY, help="Samples to count, rounded up to whole batches.")] = 50,
+    before: Annotated[int, typer.Option(min=0, max=MANY, help="Samples to train first, rounded down to whole "
+                                           "batches.")] = 500,
     train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from those counted.")] = True,
     lanes: Annotated[int | None, typer.Option(min=1, help="Lanes of all units to balance; the present ones.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Order of the samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Order of the samples.")] = 0,
     json: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
 ):
     """Say from the golden model where the cycles go, and suggest lanes that balance the blocks."""
@@ -266,14 +295,13 @@ def cycles(
 
     from ..golden.balance import balance, check_total
     from ..golden.cycles import lanes_matter, trace_samples
-    from ..golden.data import load_dataset
     from .show import cycle_tables, lane_table, progress, waiting
 
     torch.set_num_threads(1)  # the tensors of one sample are tiny
     chosen = presets.find(config)
     total = lanes or sum(unit.lanes for unit in chosen.units)
     check_total(chosen, total)
-    chosen_data = load_dataset(data, chosen)
+    chosen_data = load_data(data, chosen)
     with progress(f"{chosen.name}: golden model", before + samples) as bar:
         workload = trace_samples(chosen, chosen_data, samples=samples, before=before, train=train, seed=seed,
                                  tick=bar.step)

@@ -3,12 +3,13 @@
 The order is the same whoever computes: the RTL trains by the same `plan`, and either continues the other's checkpoint.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from .checkpoint import Checkpoint, CheckpointError, Progress, load_checkpoint, save_checkpoint
+from .checkpoint import EPOCHS, Checkpoint, CheckpointError, Progress, load_checkpoint, save_checkpoint
 from .dataset import DataError
 from .model import Golden, initial_state
 
@@ -29,26 +30,54 @@ class Chunk(NamedTuple):
 
 
 def plan(samples, epochs, seed, progress, batch=1):
-    """Chunks that are left of `epochs` epochs over `samples` samples, as a list.
+    """Chunks that are left of `epochs` epochs over `samples` samples: a sequence that makes each when it is asked for.
 
     Every epoch has whole batches only: the last samples of its order may be left out.
 
     Raises
     ------
     DataError
-        If there is not a single batch.
+        If there is not a single batch, or there are more than `EPOCHS` epochs.
     """
     if samples < batch:
         raise DataError(f"data set must hold a batch of {batch} samples to train, not {samples}")
-    total, chunks, length = samples, [], max(CHUNK // batch, 1) * batch
-    samples = samples // batch * batch
-    for epoch in range(progress.epoch, epochs):
-        order = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(total)
-        start = progress.position if epoch == progress.epoch else 0
-        for first in range(start, samples, length):
-            last = min(first + length, samples)
-            chunks.append(Chunk(epoch, first, last, order[first:last], last == samples))
-    return chunks
+    if epochs > EPOCHS:
+        raise DataError(f"epochs must be at most {EPOCHS:,}, not {epochs:,}")
+    return _Plan(samples, epochs, seed, progress, batch)
+
+
+class _Plan(Sequence):
+    """See `plan`."""
+
+    def __init__(self, samples, epochs, seed, progress, batch):
+        self._total, self._seed, self._progress = samples, seed, progress
+        self._samples, self._length = samples // batch * batch, max(CHUNK // batch, 1) * batch
+        self._epoch, self._order = None, None
+        left, whole = max(epochs - progress.epoch, 0), -(-self._samples // self._length)
+        first = -(-(self._samples - progress.position) // self._length)
+        self._first, self._whole, self._count = first, whole, first + (left - 1) * whole if left else 0
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, key):
+        if isinstance(key, slice):
+            return [self[place] for place in range(*key.indices(len(self)))]
+        place = range(len(self))[key]
+        epoch, number, start = self._progress.epoch, place, self._progress.position
+        if place >= self._first:
+            more, number = divmod(place - self._first, self._whole)
+            epoch, start = epoch + 1 + more, 0
+        first = start + number * self._length
+        last = min(first + self._length, self._samples)
+        return Chunk(epoch, first, last, self._of(epoch)[first:last], last == self._samples)
+
+    def _of(self, epoch):
+        """The order of an epoch."""
+        if epoch != self._epoch:
+            random = np.random.Generator(np.random.PCG64([self._seed, epoch]))
+            self._epoch, self._order = epoch, random.permutation(self._total)
+        return self._order
 
 
 def resume(path, config, data, seed):
@@ -61,11 +90,15 @@ def resume(path, config, data, seed):
     """
     if not path.exists():
         return Checkpoint(config, initial_state(config), seed=seed or 0, data=data.digest)
-    found = load_checkpoint(path, config)
+    found, batch = load_checkpoint(path, config), config.update.batch
     if found.data != data.digest:
         raise CheckpointError(f"{path}: was trained with data {found.data}, not with {data.digest}")
     if seed not in (None, found.seed):
         raise CheckpointError(f"{path}: was trained with seed {found.seed}, not with {seed}")
+    samples = len(data.train_labels) // batch * batch
+    if found.progress.position >= samples:
+        raise CheckpointError(f"{path}: position must be below the {samples} samples of an epoch, not "
+                              f"{found.progress.position}")
     return found
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from spikeloom.gen import presets
@@ -115,8 +116,29 @@ def test_doctor(tmp_path):
         assert f"found   {tool} " in done.stdout
 
 
-def test_train_writes_a_checkpoint_and_resumes(tmp_path):
-    for _ in range(2):
-        done = spikeloom("train", "tiny", "--epochs", "1", "-o", "out", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out/checkpoint.npz").exists()
+def test_train_says_what_a_folder_holds(tmp_path):
+    """Nothing left to do, another seed and other data are said; another configuration has another folder."""
+    def train(*options, config="tiny", data="a"):
+        done = spikeloom("train", config, "--epochs", "1", "--data", f"npz:{data}.npz", *options, cwd=tmp_path)
+        return done.returncode, (done.stderr if done.returncode else done.stdout).splitlines()[-1]
+
+    for name in "ab":
+        frames, labels = np.full((4, 64), ord(name) % 8, np.uint8), np.arange(4)
+        np.savez(tmp_path / f"{name}.npz", x_train=frames, y_train=labels, x_test=frames, y_test=labels)
+    path = f"build/train/tiny-{presets.find('tiny').hash}-golden/checkpoint.npz"
+    assert train() == (0, path)
+    trained = (tmp_path / path).read_bytes()
+    assert train() == (0, f"{path}: nothing left to do, 1 of 1 epochs are trained; --epochs 2 trains another, "
+                          "--fresh starts over")
+    hint = "; --fresh starts over, -o takes another folder"
+    assert train("--seed", "1") == (2, f"spikeloom: {path}: was trained with seed 0, not with 1{hint}")
+    status, message = train(data="b")
+    assert status == 2 and re.fullmatch(
+        f"spikeloom: {path}: was trained with data [0-9a-f]{{16}}, not with [0-9a-f]{{16}}{hint}", message)
+    assert (tmp_path / path).read_bytes() == trained
+    assert train("--fresh", data="b") == (0, path)
+    assert (tmp_path / path).read_bytes() != trained
+    (tmp_path / "changed.toml").write_text(presets.text("tiny").replace("\nshift = 6", "\nshift = 7"))
+    status, other = train(config="changed.toml")
+    assert (status, other != path) == (0, True)
+    assert re.fullmatch(r"build/train/tiny-[0-9a-f]{16}-golden/checkpoint\.npz", other)
