@@ -22,7 +22,10 @@ def surrogate_code(m: Module, u, config):
     m.d.comb += distance.eq(u - config.threshold)
     spike, below = fires(distance, config), distance[-1]
     low, bins = distance[:config.bin_shift], distance[config.bin_shift:]
-    if len(codes) == 1 and len(bins) > 0:
+    if not len(bins):  # every potential is in the first bin
+        m.d.comb += code.eq(codes[0])
+        return spike, code
+    if len(codes) == 1:
         m.d.comb += code.eq(Mux(Mux(below, bins.all() & low.any(), ~bins.any()), codes[0], 0))
         return spike, code
     magnitude = Signal(width + 1, name="magnitude")

@@ -64,12 +64,12 @@ def test_a_shift_beyond_the_product(rounding, shift, models, tmp_path):
     assert len(list(cosimulate(config, stimulus(config, 1, samples=8), root=models, folder=tmp_path))) == 3
 
 
-@pytest.mark.parametrize("seed", [2, 16])
+@pytest.mark.parametrize("seed", [16, 57])
 def test_simulated(seed, models, tmp_path):
     assert check(seed, root=models, folder=tmp_path, extreme=True).endswith("no difference")
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", [1, 3, 4, 6, 9, 10, 11, 13, 14, 15, 17, 18, 19])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 6, 9, 10, 11, 13, 14, 15, 17, 18, 19])
 def test_simulated_many(seed, models, tmp_path):
     check(seed, root=models, folder=tmp_path, extreme=True)
