@@ -27,12 +27,12 @@ def learn(config, data, epochs, folder, say):
             say(f"epoch {int(epoch)}: {test:.1%} of the test set ({time.perf_counter() - start:.0f} s)")
 
 
-def compare(config, data, samples, folder, root, say):
+def compare(config, data, samples, root, say):
     """Run the first samples of the same training in the RTL, and compare."""
     order = plan(len(data.train_labels), 1, 0, Progress(), config.update.batch)[0].order[:samples]
     batch = Batch(data.train_frames[order], data.train_labels[order], True)
     start = time.perf_counter()
-    checked, = cosimulate(config, [batch], root=root, folder=folder)
+    checked, = cosimulate(config, [batch], root=root)
     latency, cycles = checked.rows[:, 3].mean(), int(checked.rows[-1, 5] - checked.rows[0, 4])
     say(f"first {samples} samples in the RTL: weights, counters and cycles equal; {cycles:,} cycles, {latency:,.0f} "
         f"from begin to result of a sample, its batch included ({time.perf_counter() - start:.0f} s with the build)")
@@ -56,7 +56,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         learn(config, data, args.epochs, Path(folder), say)
         try:
-            compare(config, data, args.samples, Path(folder), args.build_dir, say)
+            compare(config, data, args.samples, args.build_dir, say)
         except Mismatch as error:
             sys.exit(str(error))
 

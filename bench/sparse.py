@@ -74,9 +74,9 @@ def main():
             frames, labels = samples(args.samples)
             train = np.arange(args.samples) < args.samples // 2
             base = number * args.samples
-            checked, = cosimulate(config, [Batch(frames, labels, train)], root=args.build_dir,
-                                  folder=args.build_dir / f"sparse{number}", tick=lambda done, base=base: bar.update(
-                                      task, completed=base + done))
+            checked, = cosimulate(
+                config, [Batch(frames, labels, train)], root=args.build_dir,
+                tick=lambda done, base=base: bar.update(task, completed=base + done))
             prediction, cycles = checked.prediction, checked.rows[:, 3] / STEPS
             spikes = prediction.counters["block0.classifier.weight.read.forward"] / args.samples
             table.add_row(*cells, f"{spikes:,.0f}", f"{cycles[train].mean():.1f}", f"{cycles[~train].mean():.1f}",

@@ -1,11 +1,9 @@
 """Configuration -> bitstream of a board, by open tools, and a report of what it takes."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,9 +12,10 @@ from typing import NamedTuple
 from amaranth.hdl import Shape
 from amaranth.lib.data import StructLayout
 
+from ..gen import process
 from ..golden.config import ConfigError
 from ..golden.errors import SpikeloomError
-from ..golden.files import write_atomically
+from ..golden.files import own_folder, write_atomically
 from ..rtl.host import RESPONSE_BYTES, Answer, Packets
 from ..rtl.uart import LEAST_DIVISOR
 from ..synth.netlist import wrong_nets
@@ -68,33 +67,26 @@ def divide(clock, baud):
 
 def _tools(board):
     """Environment in which Amaranth's build script finds its tools: the user's choice, or those of the extra."""
-    environment = dict(os.environ)
-    path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    environment = process.environment()
     for variable, tool in board.tools.items():
-        found = environment.get(variable) or shutil.which(f"yowasp-{tool}", path=path)
+        found = environment.get(variable) or shutil.which(f"yowasp-{tool}", path=environment["PATH"])
         if not found:
             raise ConfigError(f"{tool} is not installed: pip install 'spikeloom[boards]', or let {variable} name it")
         environment[variable] = found
     return environment
 
 
-def _run(work, script, environment, products, tick):
+def _run(work, lock, script, environment, products, tick):
     """Run the build script; `tick` hears how many of `products` are there."""
-    with (work / "build.log").open("wb") as log:
-        process = subprocess.Popen(["sh", script], cwd=work, env=environment, stdout=log, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL)
-        try:
-            while process.poll() is None:
-                if tick:
-                    tick(sum((work / product).exists() for product in products[:-1]))
-                time.sleep(0.1)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            process.wait()
-    if tick and not process.returncode:
+    with (work / "build.log").open("wb") as log, process.Tool(
+            ["sh", script], cwd=work, env=environment, stdout=log, stderr=subprocess.STDOUT, locks=[lock]) as tool:
+        while tool.process.poll() is None:
+            if tick:
+                tick(sum((work / product).exists() for product in products[:-1]))
+            time.sleep(0.1)
+    if tick and not tool.process.returncode:
         tick(len(products))
-    return process.returncode
+    return tool.process.returncode
 
 
 def _reason(work, products, device):
@@ -108,7 +100,7 @@ def _reason(work, products, device):
     for text in texts:
         if found := re.search(r"^ERROR: (.*)$", text, re.MULTILINE):
             return f"cannot be built: {found[1]}"
-    return "cannot be built"
+    return f"cannot be built: {process.last_words(work / 'build.log')}"
 
 
 def prepare(config, board, *, baud=1_000_000, seed=1):
@@ -139,9 +131,8 @@ def prepare(config, board, *, baud=1_000_000, seed=1):
     environment, platform = _tools(chosen), chosen.create()
     clock = platform.default_clk_frequency
     divisor, name = divide(clock, baud), title.replace("-", "_")
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"  # as in `generate_text`
     plan = platform.prepare(
-        BoardTop(config, divisor), name, synth_opts=chosen.synthesis,
+        BoardTop(config, divisor), name, synth_opts=chosen.synthesis, debug_verilog=False,
         nextpnr_opts=f"--seed {seed} --timing-allow-fail --report report.json")
     report = {"name": config.name, "board": board, "device": platform.device, "configuration_hash": config.hash,
               "clock_mhz": clock / 1e6, "baud": baud, "divisor": divisor, "seed": seed, "packets": _packets(config),
@@ -153,7 +144,7 @@ def prepare(config, board, *, baud=1_000_000, seed=1):
 def build(job, folder, *, tick=None):
     """Write the bitstream and ``<name>-<board>.json`` into `folder`, each complete or not at all.
 
-    What the tools wrote stays in ``<name>-<board>.work``.
+    If there is none, what the tools wrote stays in ``<name>-<board>-<random>.run``.
 
     Parameters
     ----------
@@ -172,12 +163,16 @@ def build(job, folder, *, tick=None):
     BoardError
         If the core does not fit or does not reach the clock of the board, or the netlist is wrong.
     """
-    folder, report = Path(folder), job.report
-    work, name, clock = folder / f"{job.title}.work", report["name"], report["clock_mhz"]
-    shutil.rmtree(work, ignore_errors=True)
+    with own_folder(folder, job.title) as (work, lock):
+        return _build(job, Path(folder), work, lock, tick)
+
+
+def _build(job, folder, work, lock, tick):
+    report = job.report
+    name, clock = report["name"], report["clock_mhz"]
     # The tools of the extra see only the folder that they run in and those below it.
     job.plan.extract(str(work))
-    if _run(work, f"{job.plan.script}.sh", job.environment, job.products, tick):
+    if _run(work, lock, f"{job.plan.script}.sh", job.environment, job.products, tick):
         raise BoardError(f"{name} {_reason(work, job.products, report['device'])}; see {work}")
     netlist, *_, bitstream = job.products
     wrong = wrong_nets(json.loads((work / netlist).read_text()),

@@ -1,16 +1,17 @@
 """The commands."""
 
 import tomllib
-from contextlib import suppress
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from ..gen import presets
 from ..golden.checkpoint import CheckpointError
 from ..golden.config import ConfigError, parse
-from ..golden.files import check_folder, write_atomically
+from ..golden.files import check_folder, locked, write_atomically
 
 __all__ = ["app"]
 
@@ -25,6 +26,16 @@ DataOption = Annotated[str, typer.Option(help="digits, directions, or KIND:PATH 
 DriverOption = Annotated[str | None, typer.Option(help="Who runs the Verilated core. compiled: fast, without cycle "
                                                   "level, waveform and pauses; cocotb: with them.")]
 BuildOption = Annotated[Path, typer.Option("--build-dir", help="Where models, logs and traces are kept.")]
+
+
+ReportOption = Annotated[Path | None, typer.Option("--report", help="Folder of a report: report.html, report.json.")]
+
+
+def check_outputs(*folders):
+    """Say before any work if a folder, None left out, cannot be written."""
+    for folder in folders:
+        if folder is not None:
+            check_folder(folder)
 
 
 def load_data(name, config):
@@ -117,6 +128,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Order of the samples, and pauses.")] = 0,
     pause: Annotated[int, typer.Option(min=0, max=255, help="Random back-pressure: pauses in 256 cycles.")] = 0,
     checkpoint: Annotated[Path | None, typer.Option(help="Start from this checkpoint.")] = None,
+    report: ReportOption = None,
     driver: DriverOption = None,
     build_dir: BuildOption = Path("build/sim"),
 ):
@@ -135,22 +147,30 @@ def simulate(
     from .show import progress, simulation_tables
 
     chosen = presets.find(config)
+    check_outputs(build_dir, report)
     if samples % chosen.update.batch:
         raise ConfigError(f"--samples must be a multiple of update.batch = {chosen.update.batch}, not {samples}")
     chosen_data = load_data(data, chosen)
     frames, labels = (chosen_data.train_frames, chosen_data.train_labels) if train else \
         (chosen_data.test_frames, chosen_data.test_labels)
     epochs = -(-samples // len(labels))
-    order = [int(i) for chunk in plan(len(labels), epochs, seed, Trained()) for i in chunk.order][:samples]
+    order = list(islice((int(i) for chunk in plan(len(labels), epochs, seed, Trained()) for i in chunk.order), samples))
     state = load_checkpoint(checkpoint, chosen).state if checkpoint else None
-    folder = build_dir / f"{chosen.name}-{level}"
     batch = Batch(frames[order], labels[order], train)
-    with progress(f"{chosen.name}: build, simulate, compare", samples) as bar:
-        checked, = cosimulate(
-            chosen, [batch], root=build_dir, folder=folder, state=state, cycle_level=level == "cycle", seed=seed,
-            waves=waves, sample_pause=pause, result_pause=pause, tick=bar, driver=driver)
+    with progress(f"{chosen.name}: build, simulate, compare", samples) as bar, closing(cosimulate(
+            chosen, [batch], root=build_dir, state=state, cycle_level=level == "cycle", seed=seed,
+            waves=waves, sample_pause=pause, result_pause=pause, tick=bar, driver=driver)) as checks:
+        checked, = checks
     simulation_tables(chosen, checked, batch)
-    typer.echo(f"no difference in {samples} samples ({level} level, seed {seed}); files in {folder}")
+    typer.echo(f"no difference in {samples} samples ({level} level, seed {seed})")
+    if waves:
+        typer.echo(checked.folder / "dump.vcd")
+    if report:
+        from ..sim.record import simulated
+        from ..sim.report import write_report
+
+        for path in write_report(report, *simulated(chosen, batch, checked, state, seed)):
+            typer.echo(path)
 
 
 @app.command()
@@ -165,6 +185,7 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, max=SEEDS, help="Order of the samples; 0, or that of the "
                                              "checkpoint.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, whatever the folder holds.")] = False,
+    report: ReportOption = None,
     driver: DriverOption = "compiled",
     build_dir: BuildOption = Path("build/sim"),
 ):
@@ -172,45 +193,76 @@ def train(
     if on not in ("golden", "rtl"):
         raise ConfigError(f"--on must be golden or rtl, not {on!r}")
     check_driver(driver)
-    from ..golden.training import resume
     from .show import progress
 
     chosen = presets.find(config)
     output = output or Path("build/train") / f"{chosen.name}-{chosen.hash}-{on}"
-    path, batch = check_folder(output) / "checkpoint.npz", chosen.update.batch
+    check_outputs(output, report, *([build_dir] if on == "rtl" else []))
+    path, batch = output / "checkpoint.npz", chosen.update.batch
     chosen_data = load_data(data, chosen)
-    if fresh:
-        path.unlink(missing_ok=True)
+    checked = None
+    with locked(output, wait=False):
+        if fresh:
+            path.unlink(missing_ok=True)
+        left = _epochs_left(path, chosen, chosen_data, epochs, seed)
+        total = len(chosen_data.train_labels) // batch * batch * left.epochs - left.trained
+        if on == "rtl":
+            total += -(-len(chosen_data.test_labels) // batch) * batch * left.epochs
+        if left.epochs:
+            with progress(f"{chosen.name}: {epochs} epochs on {on}", total) as bar, closing(
+                    _training(on, chosen, chosen_data, epochs, path, build_dir, seed, bar, driver)) as steps:
+                for done, found in steps:
+                    checked = found
+                    if done.position == 0 and done.history:
+                        epoch, running, test = done.history[-1]
+                        bar.say(f"epoch {int(epoch)}: {running:.2%} while training, {test:.2%} of the test set")
+            typer.echo(path)
+    if report:
+        from ..sim.record import trained
+        from ..sim.report import write_report
+
+        for written in write_report(report, *trained(chosen, chosen_data, path, on, checked)):
+            typer.echo(written)
+
+
+class _Left(NamedTuple):
+    """What is left of a training: epochs, and samples of the first of these that are trained."""
+
+    epochs: int
+    trained: int
+
+
+def _epochs_left(path, config, data, epochs, seed):
+    """A `_Left`; says what a checkpoint that is there means for it."""
+    from ..golden.training import resume
+
     try:
-        start = resume(path, chosen, chosen_data, seed).progress
+        start = resume(path, config, data, seed).progress
     except CheckpointError as error:
         raise CheckpointError(f"{error}; --fresh starts over, -o takes another folder") from None
     if start.epoch >= epochs:
         typer.echo(f"{path}: nothing left to do, {start.epoch} of {epochs} epochs are trained; "
                    f"--epochs {start.epoch + 1} trains another, --fresh starts over")
-        return
-    if start.epoch or start.position:
+    elif start.epoch or start.position:
         typer.echo(f"{path}: goes on after {start.epoch} epochs and {start.position} samples")
-    left = epochs - start.epoch
-    total = len(chosen_data.train_labels) // batch * batch * left - start.position
-    if on == "rtl":
-        total += -(-len(chosen_data.test_labels) // batch) * batch * left
-    with progress(f"{chosen.name}: {epochs} epochs on {on}", total) as bar:
-        if on == "golden":
-            from ..golden.training import train as run_golden
+    return _Left(max(epochs - start.epoch, 0), start.position if start.epoch < epochs else 0)
 
-            steps = run_golden(chosen, chosen_data, epochs, path, seed=seed, tick=bar.step)
-        else:
-            from ..sim.training import train_rtl
 
-            steps = (step.progress for step in train_rtl(
-                chosen, chosen_data, epochs, path, root=build_dir, folder=output, seed=seed, tick=bar,
-                driver=driver))
-        for done in steps:
-            if done.position == 0 and done.history:
-                epoch, running, test = done.history[-1]
-                bar.say(f"epoch {int(epoch)}: {running:.2%} while training, {test:.2%} of the test set")
-    typer.echo(path)
+def _training(on, config, data, epochs, path, build_dir, seed, bar, driver):
+    """Progress after every chunk, and what was checked of it on the core."""
+    if on == "golden":
+        from ..golden.training import train as run_golden
+
+        with closing(run_golden(config, data, epochs, path, seed=seed, tick=bar.step)) as steps:
+            for done in steps:
+                yield done, None
+    else:
+        from ..sim.training import train_rtl
+
+        with closing(train_rtl(config, data, epochs, path, root=build_dir, seed=seed, tick=bar,
+                               driver=driver)) as steps:
+            for step in steps:
+                yield step.progress, step.checked
 
 
 @app.command("synth")
@@ -230,6 +282,7 @@ def synthesize(
     from .show import progress, synthesis_tables
 
     chosen, chip = presets.find(config), find_target(target)
+    check_outputs(build_dir, output)
     found = {}
     if data:
         from ..synth.rates import cycles_per_sample
@@ -267,6 +320,7 @@ def build_board(
     from .show import board_table, progress, waiting
 
     chosen = presets.find(config)
+    check_outputs(output)
     with waiting(f"generating {chosen.name}"):
         job = prepare(chosen, board, baud=baud, seed=seed)
     with progress(f"{chosen.name} for {board}: synthesis, routing, bitstream", 3) as bar:
@@ -291,14 +345,12 @@ def cycles(
     """Say from the golden model where the cycles go, and suggest lanes that balance the blocks."""
     from json import dumps
 
-    import torch
-
     from ..golden.balance import balance, check_total
     from ..golden.cycles import lanes_matter, trace_samples
     from .show import cycle_tables, lane_table, progress, waiting
 
-    torch.set_num_threads(1)  # the tensors of one sample are tiny
     chosen = presets.find(config)
+    check_outputs(json and json.parent)
     total = lanes or sum(unit.lanes for unit in chosen.units)
     check_total(chosen, total)
     chosen_data = load_data(data, chosen)
@@ -335,6 +387,7 @@ def doctor():
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the report.")] = Path("build/demo"),
     config: Annotated[str, typer.Option(help="A .toml file, or the name of a preset.")] = presets.DEFAULT,
+    data: DataOption = "digits",
     epochs: Annotated[int, typer.Option(min=1, help="Epochs to train in the RTL.")] = 5,
     build_dir: BuildOption = Path("build/sim"),
 ):
@@ -343,6 +396,8 @@ def demo(
     from .show import progress
 
     chosen = presets.find(config)
-    paths = run_demo(chosen, output, epochs=epochs, root=build_dir, progress=progress)
+    check_outputs(output, build_dir)
+    with locked(output, wait=False):
+        paths = run_demo(chosen, output, data=data, epochs=epochs, root=build_dir, progress=progress)
     for path in paths:
         typer.echo(path)

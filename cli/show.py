@@ -9,7 +9,7 @@ from rich.table import Table
 from ..golden.balance import present_lanes, settings
 from ..golden.memories import verdict
 from ..golden.units import HISTORY_LIMIT
-from ..sim.summary import cycles, traffic, utilisation
+from ..sim.summary import cycles, throughput, traffic, utilisation
 
 __all__ = [
     "board_table",
@@ -68,7 +68,10 @@ def simulation_tables(config, checked, batch):
     right = checked.correct(batch.labels)
     table.add_row("right predictions", f"{right} ({right / total:.2%})")
     table.add_row("output spikes", f"{int(rows[:, 6:].sum())}")
-    table.add_row("cycles per sample, mean", f"{rows[:, 3].mean():.1f}")
+    table.add_row("latency of a sample, mean, cycles", f"{checked.latency:.1f}")
+    between = throughput(config, rows)
+    if between:
+        table.add_row("cycles per sample, from one result to the next", f"{between:.1f}")
     if config.input.kind == "frame":
         first = int(rows[0, 4]) - config.input.size + 1  # without pauses, the cycle of the first value
         table.add_row("cycles, first value to last result", f"{int(rows[-1, 5]) - first + 1}")

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..golden.errors import one_line
+
 __all__ = ["Tool", "environment", "last_words", "run"]
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -12,8 +14,9 @@ GUARD = Path(__file__).with_name("guard.py")
 FOREIGN = ("AMARANTH_", "COCOTB_", "GPI_", "PYGPI_", "VERILATOR_", "VM_", "YOWASP_MOUNT")
 FOREIGN_NAMES = {"GNUMAKEFLAGS", "GUI", "LIBPYTHON_LOC", "MAKEFILES", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OBJCACHE",
                  "OPT", "OPT_FAST", "OPT_GLOBAL", "OPT_SLOW", "PYTEST_CURRENT_TEST", "TOPLEVEL_LANG", "WAVES"}
-#: Characters of a tool's last line in an error.
+#: Characters of a tool's last line in an error, and what makes a line tell more than the very last one.
 WORDS = 160
+TELLING = ("error", "fatal", "no space", "cannot", "not found")
 
 
 def environment(path=(), **changes):
@@ -106,9 +109,16 @@ def run(command, *, log=None, text=None, **options):
         return tool.process.returncode, out, err
 
 
-def last_words(text):
-    """What a tool's log says last: its last line that speaks of an error, or else its last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if any(word in line.lower() for word in ("error", "fatal", "no space", "cannot"))]
-    line = (errors or lines or ["no output"])[-1]
-    return line if len(line) <= WORDS else f"{line[:WORDS]} ..."
+def last_words(log):
+    """What a tool said last, from its text or the path of its log: the last line that speaks of an error, or the last.
+
+    Returns
+    -------
+    str
+        Short enough for an error of one line.
+    """
+    if isinstance(log, Path):
+        log = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if any(word in line.lower() for word in TELLING)]
+    return one_line((errors or lines or ["no output"])[-1], WORDS)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import jinja2
 import numpy as np
 
-from ..golden.checkpoint import state_arrays, write_atomically
+from ..golden.checkpoint import state_arrays
+from ..golden.files import write_atomically
 from ..rtl.events import input_layout
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout

@@ -6,6 +6,8 @@ process that holds it, and what an ended process left in a folder of its own is 
 
 import fcntl
 import os
+import re
+import secrets
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
@@ -17,6 +19,8 @@ __all__ = ["FileError", "check_folder", "locked", "once", "own_folder", "write_a
 
 #: In a folder that somebody works in; what bears it and is not locked was left by a process that was killed.
 MARK = ".running"
+#: Names of folders that `own_folder` makes.
+OWN = re.compile(r".+-[0-9a-f]{8}\.run")
 
 
 class FileError(InputError):
@@ -139,8 +143,8 @@ def _working(folder, keep=True):
 
 
 def _abandoned(folder):
-    """Whether a folder is of a process that has begun its work there and not ended it, or is empty."""
-    return (folder / MARK).exists() or not any(folder.iterdir())
+    """Whether somebody has begun to work in a folder, and has not ended that."""
+    return (folder / MARK).exists() or (OWN.fullmatch(folder.name) and not any(folder.iterdir()))
 
 
 def _sweep(root):
@@ -191,13 +195,13 @@ def once(root, key, work):
 
 @contextmanager
 def own_folder(root, name, *, keep=False):
-    """A new folder ``<name>-<random>`` below `root` for one run; gives the folder and the handle of its lock.
+    """A new folder ``<name>-<random>.run`` below `root` for one run; gives the folder and the handle of its lock.
 
     It is removed at the end, and by a signal; it stays if the run fails, or if `keep` says so.
     """
     root = Path(root).resolve()
     root.mkdir(parents=True, exist_ok=True)
     _sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
+    folder = root / f"{name}-{secrets.token_hex(4)}.run"
     with _working(folder, keep) as lock:
         yield folder, lock

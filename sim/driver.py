@@ -1,7 +1,7 @@
-"""Carries out scripts in a core that was compiled without a bench (`driver.cpp`): fast, for long runs.
+"""Has a core that was compiled without a bench (`driver.cpp`) carry out steps: fast, for long runs.
 
-What a `Simulation` reads and writes as NumPy archives, the driver reads and writes as plain little-endian arrays beside
-them. Its plan is ``plan.txt``, a line per action:
+What a `Simulation` reads and writes as NumPy archives, the driver reads and writes as plain little-endian arrays. Its
+plan comes on standard input, a line per action:
 
 ``access IN COUNT OUT``        COUNT requests, as fast as the core takes them -> the data of each response
 ``ask REQUEST``                one request, whatever the answer
@@ -13,8 +13,6 @@ answer has 32 bits; a response that is not ok ends the simulation. The words of 
 result two of its cycle and the words of its payload, and after them two for the cycle of each such item. Files are
 complete when they bear their name.
 """
-
-from pathlib import Path
 
 import numpy as np
 
@@ -35,50 +33,59 @@ _ARRIVES = np.uint64(1 << 63)
 class Driver(Simulation):
     """A running simulation of a core compiled by `build_driver`; in everything else like a `Simulation`.
 
-    It knows the steps ``load``, ``run`` without pauses, and ``read``.
+    It knows neither `reset` nor `trace`, and no pauses.
 
     Raises
     ------
     ValueError
-        For any other step.
+        From these.
     """
 
-    def _prepare(self, model, steps, seed):
-        registers, lines = RegisterMap(self.config), []
+    def _start(self, model, seed):
+        registers = RegisterMap(self.config)
         self._registers, self._results, self._samples = registers, result_layout(self.config), {}
         self._reads = state_reads(registers)
-        for number, step in enumerate(steps):
-            match step:
-                case {"do": "load", "state": name}:
-                    with np.load(self.folder / name) as arrays:
-                        requests = [self._requests(base, values, write=True)
-                                    for base, values in state_writes(registers, arrays)]
-                    lines += self._paused(self._access(number, requests, f"loaded_{number}.bin"))
-                case {"do": "read", "state": name}:
-                    requests = [self._requests(base, np.zeros(count)) for base, count in self._reads.values()]
-                    lines += [self._until("idle"), *self._paused(
-                        self._access(number, requests, self._file(name).name))]
-                case {"do": "run", "samples": name, "results": out, **pauses} if not any(pauses.values()):
-                    with np.load(self.folder / name) as arrays:
-                        payloads, arrive = items(self.config, arrays["frames"], arrays["labels"], arrays["trains"])
-                        self._samples[out] = len(arrays["labels"])
-                    self._save(f"items_{number}.bin", payloads | arrive * _ARRIVES)
-                    lines.append(f"run items_{number}.bin {len(payloads)} {self._file(out).name} "
-                                 f"{self._samples[out]}")
-                case _:
-                    raise ValueError(f"step must be one that the compiled driver knows, not {step!r}")
-        (self.folder / "plan.txt").write_text("\n".join(lines) + "\n")
-        return [str(Path(model) / "driver"), str(self.folder), *random_memories(seed)]
+        return [model / "driver", *random_memories(seed)]
+
+    def load(self, arrays):
+        self._paused([self._requests(base, values, write=True)
+                      for base, values in state_writes(self._registers, arrays)])
+
+    def run(self, frames, labels, trains, **pauses):
+        if any(pauses.values()):
+            raise ValueError("driver must be cocotb for pauses, not 'compiled'")
+        payloads, arrive = items(self.config, frames, labels, trains)
+        inside, out = self._save("items", payloads | arrive * _ARRIVES)
+        self._samples[out] = len(labels)
+        self._tell(f"run {inside} {len(payloads)} {out} {len(labels)}")
+        return out
+
+    def read(self):
+        self._until("idle")
+        return self._paused([self._requests(base, np.zeros(count)) for base, count in self._reads.values()])
+
+    def reset(self, **_):
+        raise ValueError("driver must be cocotb for a reset, not 'compiled'")
+
+    def trace(self, on=True):
+        raise ValueError("driver must be cocotb for a trace, not 'compiled'")
 
     def _until(self, field):
+        """Wait until a field of the status is set."""
         address, mask = self._registers.mask("status", field)
-        return f"until {self._requests(address, [0])[0]} {mask}"
+        self._tell(f"until {self._requests(address, [0])[0]} {mask}")
 
-    def _paused(self, line):
-        """A line of the plan while the blocks pause."""
+    def _paused(self, requests):
+        """Register accesses while the blocks pause; gives the name of their answers."""
         address, mask = self._registers.mask("control", "hold")
         hold, go = (self._requests(address, [value], write=True)[0] for value in (mask, 0))
-        return [f"ask {hold}", self._until("held"), line, f"ask {go}"]
+        requests = np.concatenate(requests)
+        self._tell(f"ask {hold}")
+        self._until("held")
+        inside, out = self._save("requests", requests)
+        self._tell(f"access {inside} {len(requests)} {out}")
+        self._tell(f"ask {go}")
+        return out
 
     def _requests(self, base, values, write=False):
         """Payloads of accesses to consecutive registers."""
@@ -88,34 +95,28 @@ class Driver(Simulation):
         address = np.arange(base, base + len(data), dtype=np.uint64)
         return address << place["address"] | np.uint64(write) << place["write"] | data << place["data"]
 
-    def _access(self, number, requests, out):
-        requests = np.concatenate(requests)
-        self._save(f"requests_{number}.bin", requests)
-        return f"access requests_{number}.bin {len(requests)} {out}"
+    def _save(self, kind, array):
+        """Names of a step's file with this content, and of the one that it will write."""
+        self._number += 1
+        inside, out = f"{kind}_{self._number}.bin", f"{kind}_{self._number}_out.bin"
+        write_atomically(self.folder / inside, array.astype("<u8").tobytes())
+        self._files[out] = [self.folder / inside, self.folder / out]
+        return inside, out
 
-    def _save(self, name, array):
-        write_atomically(self.folder / name, array.astype("<u8").tobytes())
+    def _arrays(self, path):
+        words, samples = np.fromfile(path, dtype="<u4"), self._samples.pop(path.name, None)
+        return self._state(path, words) if samples is None else self._run(path, words, samples)
 
-    def _file(self, name):
-        return (self.folder / name).with_suffix(".bin")
-
-    def _arrays(self, name):
-        words = np.fromfile(self._file(name), dtype="<u4")
-        samples = self._samples.get(name)
-        if samples is None:
-            return self._state(name, words)
-        return self._run(name, words, samples)
-
-    def _state(self, name, words):
+    def _state(self, path, words):
         counts = [count for _, count in self._reads.values()]
-        self._check(name, words, sum(counts))
+        self._check(path, words, sum(counts))
         parts = np.split(words, np.cumsum(counts)[:-1])
         return state_from_words(self._registers, {place: part.tolist() for place, part in zip(self._reads, parts)})
 
-    def _run(self, name, words, samples):
+    def _run(self, path, words, samples):
         width = 2 + max(2, -(-self._results.size // 32))
         intervals = self.config.intervals if self.config.input.kind == "events" else 1
-        self._check(name, words, samples * (width + 2 * intervals))
+        self._check(path, words, samples * (width + 2 * intervals))
         arrived = arrivals(self.config, words[samples * width:].view("<u8").astype(np.int64))
         rows = []
         for row, last in zip(words[:samples * width].reshape(samples, width), arrived[:, -1]):
@@ -123,6 +124,6 @@ class Driver(Simulation):
             rows.append(result_row(self._results, int.from_bytes(row[2:].tobytes(), "little"), int(last), taken))
         return {"rows": np.array(rows, dtype=np.int64), "arrivals": arrived}
 
-    def _check(self, name, words, count):
+    def _check(self, path, words, count):
         if len(words) != count:
-            raise SimulationError(f"{self._file(name)} must hold {count} words, not {len(words)}")
+            raise SimulationError(f"{path} must hold {count} words, not {len(words)}")

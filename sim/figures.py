@@ -28,7 +28,8 @@ PAINT = {name: f"#0101{place:02x}" for place, name in enumerate(
 POSITIVE, NEGATIVE = (64, 128, 222), (226, 116, 36)
 #: Levels of transparency in a weight image: as many as an eye tells apart, and few enough to compress.
 LEVELS = 32
-CURVES = {"rtl test": "test set, measured on the core", "rtl running": "training samples, running accuracy on the core"}
+CURVES = {"rtl test": "test set, measured on the core", "rtl running": "training samples, running accuracy on the core",
+          "golden test": "test set, golden model", "golden running": "training samples, running accuracy, golden model"}
 STYLE = {
     "svg.fonttype": "none", "svg.hashsalt": "spikeloom", "image.composite_image": False, "text.parse_math": False,
     "font.size": 12, "axes.titlesize": 12, "axes.titlelocation": "left", "axes.titlepad": 7,
@@ -63,9 +64,9 @@ def draw_figures(pictures, counters, traffic):
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         figures = {
-            "curve": _svg(_curve(pictures), "curve", "Accuracy over the number of trained samples"),
-            "raster": _svg(_raster(pictures), "raster", "Spikes of every unit over the time steps of one sample"),
-        }
+            "raster": _svg(_raster(pictures), "raster", "Spikes of every unit over the time steps of one sample")}
+        if pictures.curve:
+            figures["curve"] = _svg(_curve(pictures), "curve", "Accuracy over the number of trained samples")
         if any(".cycles." in name for name in counters):
             figures["cycles"] = _svg(_cycles(config, counters), "cycles", "Cycles of each block by phase")
         if traffic:
@@ -143,12 +144,12 @@ def _curve(pictures):
         points = sorted((samples, accuracy) for samples, accuracy, own in pictures.curve if own == source)
         x, y = zip(*points)
         label = CURVES.get(source, source)
-        if source == "rtl test":
+        if source.endswith(" test"):
             axes.plot(x, y, color=PAINT["accent"], linewidth=2.4, marker="o", markersize=6, zorder=3, label=label)
             axes.annotate(percent(y[-1]), (x[-1], y[-1]), (9, 0), textcoords="offset points", va="center",
                           color=PAINT["accent"], fontsize=15, fontweight="bold", annotation_clip=False)
         else:
-            colour = PAINT["warm" if source == "rtl running" else next(others)]
+            colour = PAINT["warm" if source.endswith(" running") else next(others)]
             axes.plot(x, y, color=colour, linewidth=1.4, marker="o" if len(x) < 3 else None, markersize=4, label=label)
     axes.axhline(1 / pictures.config.network.classes, color=PAINT["muted"], linewidth=1, linestyle=(0, (3, 3)),
                  label="guessing")

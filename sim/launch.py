@@ -1,27 +1,23 @@
-"""Runs one script in a built model; a process of its own, so that its caller can watch and stop it."""
+"""Runs the bench of a built model: steps on standard input (`sim.testbench`), its environment from `sim.run`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from .build import environment, random_memories
+from .build import random_memories
 
 
 def main():
-    """Exit status 0 if the script was carried out."""
+    """Exit status 0 if all steps were carried out."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model", type=Path)
-    parser.add_argument("folder", type=Path, help="folder with script.json; logs and traces go there")
+    parser.add_argument("folder", type=Path, help="logs and traces go there")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--waves", action="store_true")
     args = parser.parse_args()
-    os.environ.update(environment())
-    os.environ["SPIKELOOM_SCRIPT"] = str(args.folder / "script.json")
-    os.environ["COCOTB_LOG_LEVEL"] = "WARNING"
     results = get_runner("verilator").test(
         test_module="spikeloom.sim.testbench", hdl_toplevel="Bench", hdl_toplevel_lang="verilog",
         build_dir=args.model, test_dir=args.folder, results_xml=str(args.folder / "results.xml"), seed=args.seed,

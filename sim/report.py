@@ -29,7 +29,7 @@ __all__ = ["Pictures", "write_report"]
 
 #: Keys of the report that have a place of their own on the page, whatever they hold.
 KNOWN = ("name", "config_hash", "samples", "mismatches", "accuracy_before", "accuracy_after", "cycles",
-         "cycles_per_sample", "counters", "traffic", "utilisation")
+         "cycles_per_sample", "latency_cycles", "counters", "traffic", "utilisation")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Pictures:
         The core.
     curve : list of (int, float, str)
         Samples trained, accuracy as a fraction, source: ``rtl test`` for the test set measured on the core,
-        ``rtl running`` for the running accuracy while training. Other sources get a line of their own.
+        ``rtl running`` for the running accuracy while training, ``golden`` for those of the golden model. Other
+        sources get a line of their own. It may be empty.
     trace : SampleTrace
         One sample through the core.
     label : int

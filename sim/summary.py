@@ -2,7 +2,24 @@
 
 from ..golden.counters import category
 
-__all__ = ["cycles", "traffic", "utilisation"]
+__all__ = ["cycles", "throughput", "traffic", "utilisation"]
+
+
+def throughput(config, rows):
+    """Cycles per sample of a run: the mean from one result to the next, of whole batches; None for a single one.
+
+    The latency of a sample, from its first cycle of computation to its result, is another number: a core has several
+    samples in work at a time.
+
+    Parameters
+    ----------
+    config : Config
+    rows : numpy.ndarray
+        Of the bench, see `sim.testbench`.
+    """
+    batch = config.update.batch
+    taken = rows[batch - 1::batch, 5]
+    return float(taken[-1] - taken[0]) / (len(rows) - batch) if len(taken) > 1 else None
 
 
 def cycles(config, counters):

@@ -51,7 +51,7 @@ def _drawn(seed, extreme):
     return config, f"extreme seed {seed} ({', '.join(limits)}): {_summary(config)}"
 
 
-def check(seed, *, root, folder, extreme=False):
+def check(seed, *, root, folder=None, extreme=False):
     """Draw, build, simulate and compare one configuration; a line that says what it was.
 
     Raises
@@ -61,7 +61,7 @@ def check(seed, *, root, folder, extreme=False):
     """
     (config, line), pause = _drawn(seed, extreme), (0, 60, 160)[seed % 3]
     batches = stimulus(config, seed, samples=4 if config.time.steps <= LONG else 1)
-    for checked in cosimulate(config, batches, root=root, folder=folder / f"draw{seed}", cycle_level=True, seed=seed,
+    for checked in cosimulate(config, batches, root=root, folder=folder, cycle_level=True, seed=seed,
                               sample_pause=pause, result_pause=pause):
         last = checked
     return f"{line} pause={pause}: {int(last.rows[-1, 5])} cycles, no difference"

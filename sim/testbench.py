@@ -1,11 +1,12 @@
-"""The part of a co-simulation that runs inside the simulator: carries out a script, writes what it saw.
+"""The part of a co-simulation that runs inside the simulator: carries out steps, writes what it saw.
 
-`SPIKELOOM_SCRIPT` names a JSON file, a list of steps. Each step is a dict with the key ``do``:
+`SPIKELOOM_RUN` names its folder, in which ``config.json`` is. Steps come on standard input while it runs, each a line
+of JSON with the key ``do``:
 
 ``load``    state file -> weights, LFSRs, learning-rate state, through the register port
 ``run``     samples file -> results file
 ``read``    -> state file and counters, through the register port
-``reset``   reset, and start again with cycle 0
+``reset``   reset, and start again with cycle 0; with a samples file, in the midst of these
 ``trace``   switch the trace on or off
 
 Files are NumPy archives, renamed into place when complete.
@@ -13,6 +14,7 @@ Files are NumPy archives, renamed into place when complete.
 
 import json
 import os
+import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -104,7 +106,7 @@ class Testbench:
         self.dut, self.config, self.map, self.queue = dut, config, RegisterMap(config), queue_length(config)
         self.layout = result_layout(config)
         self.offered = self.results = self.results_since_reset = self.intervals_since_reset = 0
-        self.progress = Path(os.environ["SPIKELOOM_SCRIPT"]).with_name("progress")
+        self.progress = Path(os.environ["SPIKELOOM_RUN"]) / "progress"
 
     async def reset(self):
         """Hold reset for some cycles; cycle 0 is the first one after it."""
@@ -203,43 +205,41 @@ class Testbench:
 
 @cocotb.test()
 async def script(dut):
-    """Carry out the script."""
-    plan = json.loads(Path(os.environ["SPIKELOOM_SCRIPT"]).read_text())
-    config = parse(plan["config"])
+    """Carry out the steps; the simulation stands still while the next one is not known."""
+    config = parse(json.loads((Path(os.environ["SPIKELOOM_RUN"]) / "config.json").read_text()))
     bench = Testbench(dut, config)
     await Timer(1, unit="ns")
     assert len(dut.outcome[0].value) == bench.layout.size + 64, "bench and configuration differ"
     await bench.reset()
     identification = await bench.read(bench.map.regions["identification"].base, 1)
     assert identification == [MAGIC], identification
-    for step in plan["steps"]:
+    for step in map(json.loads, sys.stdin):
         match step["do"]:
             case "load":
-                with np.load(step["state"]) as arrays:
+                with np.load(step["in"]) as arrays:
                     await bench.load(arrays)
             case "run":
-                with np.load(step["samples"]) as arrays:
-                    dut.sample_pause.value = step.get("sample_pause", 0)
-                    dut.result_pause.value = step.get("result_pause", 0)
+                with np.load(step["in"]) as arrays:
+                    dut.sample_pause.value, dut.result_pause.value = step["sample_pause"], step["result_pause"]
                     rows, arrivals = await bench.run(arrays["frames"], arrays["labels"], arrays["trains"])
-                save_arrays(step["results"], {"rows": rows, "arrivals": arrivals})
+                save_arrays(step["out"], {"rows": rows, "arrivals": arrivals})
             case "read":
-                save_arrays(step["state"], await bench.state())
+                save_arrays(step["out"], await bench.state())
             case "reset":
-                if step.get("abort"):
+                if step["in"]:
                     await _abort(bench, step)
                 await bench.reset()
             case "trace":
                 dut.tracing.value = int(step["on"])
                 await RisingEdge(dut.clk)
             case other:
-                raise ValueError(f"script step must be a known one, not {other!r}")
+                raise ValueError(f"step must be a known one, not {other!r}")
 
 
 async def _abort(bench, step):
     """Offer samples and walk away after some cycles, so that reset comes in the middle of everything."""
     dut = bench.dut
-    with np.load(step["abort"]) as arrays:
+    with np.load(step["in"]) as arrays:
         task = cocotb.start_soon(bench.run(arrays["frames"], arrays["labels"], arrays["trains"]))
         await Timer(10 * step["cycles"], unit="ns")
         task.cancel()

@@ -1,5 +1,7 @@
 """Training on the Verilated core, checked against the golden model at every checkpoint."""
 
+from contextlib import closing
+from itertools import chain, tee
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ class Step(NamedTuple):
     trained: int
 
 
-def train_rtl(config, data, epochs, path, *, root, folder, seed=None, sim_seed=0, test_first=False, tick=None,
+def train_rtl(config, data, epochs, path, *, root, folder=None, seed=None, sim_seed=0, test_first=False, tick=None,
               driver="compiled"):
     """Train in the RTL, from the checkpoint at `path` on; every chunk is compared, then written to the checkpoint.
 
@@ -52,27 +54,34 @@ def train_rtl(config, data, epochs, path, *, root, folder, seed=None, sim_seed=0
     tests = len(data.test_labels)
     filled = np.minimum(np.arange(-(-tests // batch) * batch), tests - 1)
     test = Batch(data.test_frames[filled], data.test_labels[filled], False)
-    batches = [test] if test_first else []
-    for chunk in chunks:
-        batches.append(Batch(data.train_frames[chunk.order], data.train_labels[chunk.order], True))
-        if chunk.ends_epoch:
-            batches.append(test)
-    if not chunks:
+    ahead, chunks = tee(chunks)  # the core is a few chunks ahead of the comparison
+    following = next(ahead, None)
+    if following is None:
         return
-    checks = cosimulate(config, batches, root=root, folder=folder, state=start.state, seed=sim_seed, tick=tick,
-                        driver=driver)
+
+    def batches():
+        if test_first:
+            yield test
+        for chunk in chain([following], ahead):
+            yield Batch(data.train_frames[chunk.order], data.train_labels[chunk.order], True)
+            if chunk.ends_epoch:
+                yield test
+
     trained = 0
-    if test_first:
-        yield Step(progress, next(checks), 0)
-    for chunk in chunks:
-        checked = next(checks)
-        correct = checked.correct(data.train_labels[chunk.order])
-        trained += len(chunk.order)
-        if chunk.ends_epoch:
+    with closing(cosimulate(config, batches(), root=root, folder=folder, state=start.state, seed=sim_seed, tick=tick,
+                            driver=driver)) as checks:
+        if test_first:
+            yield Step(progress, next(checks), 0)
+        for chunk in chunks:
             checked = next(checks)
-            right = checked.correct(data.test_labels)
-        progress = advance(progress, chunk, samples, correct, lambda: right / len(data.test_labels))  # noqa: B023
-        save_checkpoint(path, start._replace(state=state_from(checked.arrays, config), progress=progress))
-        yield Step(progress, checked, trained)
-    for _ in checks:  # lets the simulation end in order
-        pass
+            correct = checked.correct(data.train_labels[chunk.order])
+            trained += len(chunk.order)
+            if chunk.ends_epoch:
+                checked = next(checks)
+                right = checked.correct(data.test_labels)
+            progress = advance(progress, chunk, samples, correct,
+                               lambda: right / len(data.test_labels))  # noqa: B023
+            save_checkpoint(path, start._replace(state=state_from(checked.arrays, config), progress=progress))
+            yield Step(progress, checked, trained)
+        for _ in checks:  # lets the simulation end in order
+            pass

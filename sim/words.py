@@ -43,15 +43,19 @@ def percent(value):
 
 
 def verdict(mismatches):
-    """Whether RTL and golden model agree: a style, a headline, and a sentence."""
+    """Whether RTL and golden model agree: a style, a headline, a sentence; and who computed."""
     if mismatches is None:
-        return "unknown", "RTL and golden model were not compared", "This run holds no comparison."
+        return ("unknown", "RTL and golden model were not compared", "This run holds no comparison.",
+                "A spiking neural network, computed by the golden model of its core.")
+    core = "A spiking neural network core that trains itself, in simulation of its RTL."
     if mismatches == 0:
         return ("good", "RTL and golden model agree: no mismatches",
-                "Everything that was compared between the simulated core and the integer model is equal, bit for bit.")
+                "Everything that was compared between the simulated core and the integer model is equal, bit for bit.",
+                core)
     count = f"{mismatches:,} mismatch{'' if mismatches == 1 else 'es'}"
     return ("bad", f"RTL and golden model differ: {count}",
-            "The simulated core did not do what the integer model says. Explain that before using other numbers here.")
+            "The simulated core did not do what the integer model says. Explain that before using other numbers here.",
+            core)
 
 
 def describe_sample(pictures):

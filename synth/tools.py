@@ -4,13 +4,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from filelock import FileLock
-
-from ..golden.errors import SpikeloomError
+from ..gen import process
+from ..golden.errors import SpikeloomError, one_line
+from ..golden.files import once
 
 __all__ = ["SynthesisError", "find_tool", "run_once", "tool_versions"]
 
@@ -31,8 +30,7 @@ def find_tool(name):
         If it is not installed.
     """
     program = f"yowasp-{name}"
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    found = shutil.which(program, path=path)
+    found = shutil.which(program, path=process.environment()["PATH"])
     try:
         if found:
             return found, version(program)
@@ -85,48 +83,41 @@ def run_once(root, tool, *, arguments, files, finish=None, accepts=lambda log: F
     contents = [source.parent.name if isinstance(source, Path) else source for source in files.values()]
     words = [tool, installed, *arguments, *files, *contents, str(limit)]
     key = hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
-    folder = Path(root).resolve() / key
-    folder.mkdir(parents=True, exist_ok=True)
-    log, mark = folder / f"{tool}.log", folder / "done"
-    with FileLock(folder / "lock"):
-        if not mark.exists():
-            for name, source in files.items():
-                (folder / name).unlink(missing_ok=True)
-                if isinstance(source, Path):
-                    os.link(source, folder / name)  # netlists are large
-                else:
-                    (folder / name).write_text(source)
-            status, stopped = _run([command, *arguments], log, hopeless)
-            if status and not stopped and not accepts(log.read_text(errors="replace")):
-                raise SynthesisError(f"{tool} failed{_reason(log)}")
-            if finish and not status:
-                finish(folder)
-            mark.write_text(str(status))
-        return folder, mark.read_text() == "0"
+
+    def work(folder, lock):
+        for name, source in files.items():
+            if isinstance(source, Path):
+                os.link(source, folder / name)  # netlists are large
+            else:
+                (folder / name).write_text(source)
+        log = folder / f"{tool}.log"
+        status, stopped = _run([command, *arguments], log, hopeless, lock)
+        if status and not stopped and not accepts(log.read_text(errors="replace")):
+            raise SynthesisError(f"{tool} failed: {_reason(log)} (status {status}); see {log}")
+        if finish and not status:
+            finish(folder)
+        return str(status)
+
+    folder, status = once(root, key, work)
+    return folder, status == "0"
 
 
-def _run(command, log, hopeless):
+def _run(command, log, hopeless, lock):
     """Exit status of a command in the folder of its log, and whether it was stopped because it was `hopeless`."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=output,
-                                   stderr=subprocess.STDOUT)
-        try:
-            while True:
-                try:
-                    return process.wait(PATIENCE if hopeless else None), False
-                except subprocess.TimeoutExpired:
-                    if hopeless(log.read_text(errors="replace")) and process.poll() is None:
-                        return 1, True
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+    with log.open("wb") as output, process.Tool(command, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT,
+                                                locks=[lock]) as tool:
+        while True:
+            try:
+                return tool.process.wait(PATIENCE if hopeless else None), False
+            except subprocess.TimeoutExpired:
+                if hopeless(log.read_text(errors="replace")) and tool.process.poll() is None:
+                    return 1, True
 
 
 def _reason(log):
-    """The first error of `log` or of another log beside it, and which it is, as the end of a sentence."""
+    """The first error of `log` or of another log beside it, or what `log` says last."""
     for path in (log, *sorted(log.parent.glob("*.log"))):
         for line in path.read_text(errors="replace").splitlines():
             if line.startswith("ERROR:"):
-                return f": {line.removeprefix('ERROR:').strip()}; see {path}"
-    return f"; see {log}"
+                return one_line(line.removeprefix("ERROR:").strip(), process.WORDS)
+    return process.last_words(log)

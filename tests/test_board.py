@@ -49,7 +49,7 @@ def test_report_and_bitstream(tools, tmp_path):
     built = build(prepare(CONFIG, "icebreaker", baud=500_000, seed=3), tmp_path / "out", tick=done.append)
     assert built.bitstream.read_bytes() == b"bits\n"
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "little-icebreaker.bin", "little-icebreaker.json", "little-icebreaker.work"}
+        "little-icebreaker.bin", "little-icebreaker.json"}
     report = json.loads(built.path.read_text())
     assert report == built.report
     chosen = ("device", "clock_mhz", "achieved_mhz", "baud", "divisor", "seed", "configuration_hash")
@@ -58,19 +58,19 @@ def test_report_and_bitstream(tools, tmp_path):
     assert report["packets"]["request"]["bytes"] == packets.request_bytes
     assert report["packets"]["result"]["fields"]["prediction"] == {"offset": 8, "width": 1}
     assert done[-1] == 3 and done == sorted(done)
-    verilog = (tmp_path / "out" / "little-icebreaker.work" / "little.v").read_text()
+    verilog = prepare(CONFIG, "icebreaker").plan.files["little.v"]
     assert "module little(" in verilog and "module little_memory" in verilog
 
 
 @pytest.mark.parametrize("scripts, message", [
     ({"NEXTPNR_ICE40": ROUTED % 11.5},
-     r"little misses the clock of the board: 12 MHz is asked, 11.50 MHz reached with seed 3; see .*work"),
+     r"little misses the clock of the board: 12 MHz is asked, 11.50 MHz reached with seed 3; see .*run"),
     ({"NEXTPNR_ICE40": "echo 'Info:         ICESTORM_LC:  6000/  5280   113%'; exit 1"},
-     r"little does not fit iCE40UP5K: 6,000 ICESTORM_LC, there are 5,280; see .*work"),
-    ({"YOSYS": "echo 'ERROR: no such cell.'; exit 1"}, r"little cannot be built: no such cell\.; see .*work"),
-    ({"ICEPACK": "exit 7"}, "little cannot be built; see"),
+     r"little does not fit iCE40UP5K: 6,000 ICESTORM_LC, there are 5,280; see .*run"),
+    ({"YOSYS": "echo 'ERROR: no such cell.'; exit 1"}, r"little cannot be built: no such cell\.; see .*run"),
+    ({"ICEPACK": "exit 7"}, "little cannot be built: no output; see"),
     ({"YOSYS": SYNTHESIZED % "Warning: Driver-driver conflict for x"},
-     "little cannot be built: the netlist of yosys is wrong, two drivers: x; see .*work"),
+     "little cannot be built: the netlist of yosys is wrong, two drivers: x; see .*run"),
 ])
 def test_failures_leave_what_was_there(scripts, message, tools, tmp_path):
     tools(**{"YOSYS": SYNTHESIZED % "", "NEXTPNR_ICE40": ROUTED % 40,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spikeloom.gen import presets
-from spikeloom.golden.checkpoint import save_arrays, state_arrays, state_from
+from spikeloom.golden.checkpoint import state_arrays, state_from
 from spikeloom.golden.data import Dataset, load_dataset
 from spikeloom.golden.model import initial_state
 from spikeloom.golden.prediction import Prediction
@@ -119,19 +119,16 @@ def test_reset_in_mid_run(name, cycles, models, tmp_path):
     if name != "tiny":
         config = {"images": IMAGES, "events": EVENTS}[name]
         batch = stimulus(config, 2)[0]
-    save_arrays(tmp_path / "start.npz", state_arrays(initial_state(config)))
-    save_arrays(tmp_path / "samples.npz", {"frames": batch.frames, "labels": batch.labels,
-                                           "trains": np.ones(len(batch.labels))})
-    steps = [{"do": "load", "state": "start.npz"},
-             {"do": "reset", "abort": "samples.npz", "cycles": cycles},
-             {"do": "load", "state": "start.npz"},
-             {"do": "run", "samples": "samples.npz", "results": "results.npz"},
-             {"do": "read", "state": "state.npz"}]
-    model = build(config, root=models, fast=False)
-    with Simulation(config, model, tmp_path, steps) as simulation:
-        results, arrays = simulation.wait_for("results.npz"), simulation.wait_for("state.npz")
-        rows, arrivals = results["rows"], results["arrivals"]
+    samples = {"frames": batch.frames, "labels": batch.labels, "trains": np.ones(len(batch.labels))}
+    simulation = Simulation(config, build(config, root=models, fast=False), tmp_path)
+    simulation.load(state_arrays(initial_state(config)))
+    simulation.reset(abort=samples, cycles=cycles)
+    simulation.load(state_arrays(initial_state(config)))
+    names = simulation.run(**samples), simulation.read()
+    with simulation:
+        results, arrays = map(simulation.wait_for, names)
         simulation.finish()
+    rows, arrivals = results["rows"], results["arrivals"]
     prediction = Prediction(config)
     for frame, label, row, arrival in zip(batch.frames, batch.labels, rows, arrivals.tolist()):
         arrival = arrival if config.input.kind == "events" else arrival[0]

@@ -1,10 +1,12 @@
 """The compiled driver: the same bits and cycles as under cocotb, and as in the golden model; its errors."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from spikeloom.gen import presets
-from spikeloom.golden.checkpoint import save_arrays, state_arrays, state_from
+from spikeloom.golden.checkpoint import state_arrays, state_from
 from spikeloom.golden.data import Dataset, load_dataset
 from spikeloom.golden.model import initial_state
 from spikeloom.golden.training import train
@@ -84,58 +86,83 @@ def test_fault_is_caught(name, caught, models, tmp_path):
 
 
 @pytest.fixture
-def script(models, tmp_path):
-    """A function that makes a `Driver` of the dense victim: load, run, read."""
+def driver(models, tmp_path):
+    """A function that makes a `Driver` of the dense victim, and gives the name of what it will read."""
     config = dense().replace(name="dense", hardware={"counters": True})
     batch = stimulus(config, 2)[0]
-    save_arrays(tmp_path / "start.npz", state_arrays(initial_state(config)))
-    save_arrays(tmp_path / "samples.npz", {"frames": batch.frames, "labels": batch.labels,
-                                           "trains": np.ones(len(batch.labels))})
 
-    def make(steps=("load", "run", "read"), **run):
-        known = {"load": {"do": "load", "state": "start.npz"}, "read": {"do": "read", "state": "state.npz"},
-                 "run": {"do": "run", "samples": "samples.npz", "results": "results.npz"}}
-        return Driver(config, build_driver(config, root=models), tmp_path, [known[step] for step in steps], **run)
+    def make(run=True, **options):
+        driver = Driver(config, build_driver(config, root=models), tmp_path / "run", **options)
+        if run:
+            driver.load(state_arrays(initial_state(config)))
+            name = driver.run(batch.frames, batch.labels, np.ones(len(batch.labels)), sample_pause=0)
+        return driver, name if run else driver.read()
     return make
 
 
-def test_memories_begin_with_random_contents(script):
+def test_memories_begin_with_random_contents(driver):
     def weights(seed):
-        with script(["read"], seed=seed) as driver:
-            return driver.wait_for("state.npz")["weight_0"].tolist()
+        running, name = driver(run=False, seed=seed)
+        with running:
+            return running.wait_for(name)["weight_0"].tolist()
 
     assert weights(0) == weights(0) != weights(1)
 
 
-def test_truncated_samples(script, tmp_path):
-    driver = script()
-    whole = (tmp_path / "items_1.bin").read_bytes()
-    (tmp_path / "items_1.bin").write_bytes(whole[:-8])
-    with driver, pytest.raises(SimulationError, match=r"ended without results\.npz"):
-        driver.wait_for("results.npz")
-    assert f"items_1.bin must hold {len(whole)} bytes, not {len(whole) - 8}" in driver.log.read_text()
-    assert not (tmp_path / "results.bin").exists()
+def test_steps_while_it_runs(driver, tmp_path):
+    """A step is known when it is told, not before; what it needed and gave is gone when it was read."""
+    running, first = driver()
+    with running:
+        assert len(running.wait_for(first)["rows"]) == 4
+        second = running.read()
+        assert running.wait_for(second).keys() >= {"weight_0", "shift"}
+        assert {path.name for path in (tmp_path / "run").iterdir()} == {
+            "progress", "simulation.log", "requests_1.bin", "requests_1_out.bin"}  # nobody asked what it loaded
+        running.finish()
 
 
-def test_truncated_results(script, tmp_path):
-    driver = script()
-    with driver:
-        driver.finish()
-    whole = (tmp_path / "results.bin").read_bytes()
-    (tmp_path / "results.bin").write_bytes(whole[:-4])
+def test_truncated_samples(driver, tmp_path):
+    running, name = driver()
+    path = tmp_path / "run/items_2.bin"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8])
+    message = f"items_2.bin must hold {len(whole)} bytes, not {len(whole) - 8}"
+    with running, pytest.raises(SimulationError, match=rf"ended without items_2_out\.bin: {message}; see .*\.log"):
+        running.wait_for(name)
+    assert not (tmp_path / "run/items_2_out.bin").exists()
+
+
+def test_truncated_results(driver, tmp_path):
+    running, name = driver()
+    with running:
+        running.finish()
+    path = tmp_path / "run" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4])
     with pytest.raises(SimulationError, match=f"must hold {len(whole) // 4} words, not {len(whole) // 4 - 1}"):
-        driver.wait_for("results.npz")
+        running.wait_for(name)
 
 
-def test_what_only_cocotb_can(models, tmp_path):
+def test_step_for_one_that_has_ended(driver):
+    running, name = driver()
+    with running:
+        running.wait_for(name)
+        running.finish()
+        with pytest.raises(SimulationError, match=r"ended before its time: .*; see .*simulation\.log"):
+            running.read()
+
+
+def test_what_only_cocotb_can(models, tmp_path, driver):
     config = dense()
     for wish in ({"cycle_level": True}, {"waves": True}, {"sample_pause": 1}, {"result_pause": 1}):
         with pytest.raises(ValueError, match="driver must be cocotb for"):
             next(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, driver="compiled", **wish))
     with pytest.raises(ValueError, match="driver must be cocotb or compiled, not 'verilog'"):
         next(cosimulate(config, [], root=models, folder=tmp_path, driver="verilog"))
-    with pytest.raises(ValueError, match="must be one that the compiled driver knows, not"):
-        Driver(config, tmp_path, tmp_path, [{"do": "reset"}])
+    running, _ = driver()
+    for wish in (running.reset, running.trace, partial(running.run, [], [], [], result_pause=3)):
+        with pytest.raises(ValueError, match="driver must be cocotb for"):
+            wish()
 
 
 def test_missing_tool(monkeypatch, tmp_path):
@@ -145,7 +172,7 @@ def test_missing_tool(monkeypatch, tmp_path):
 
 
 def test_wrong_verilog(tmp_path):
-    with pytest.raises(SimulationError, match=r"could not be built \(verilator ended with 1\); see .*build.log"):
+    with pytest.raises(SimulationError, match=r"not be built: %Error: .* \(verilator ended with 1\); see .*build.log"):
         build_driver(dense(), root=tmp_path, text="module victim; endmodule")
     log, = tmp_path.glob("*/build.log")
     assert "Error" in log.read_text() and not (log.parent / "done").exists()

@@ -34,14 +34,14 @@ def test_interrupted_training_resumes(small, tmp_path):
 
 
 def test_order_differs_by_epoch_and_covers_all():
-    chunks = training.plan(30, 2, 0, training.Progress())
+    chunks = list(training.plan(30, 2, 0, training.Progress()))
     first, second = (np.concatenate([c.order for c in chunks if c.epoch == epoch]) for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(30))
     assert list(first) != list(second)
 
 
 def test_only_whole_batches():
-    chunks = training.plan(30, 2, 0, training.Progress(), batch=8)
+    chunks = list(training.plan(30, 2, 0, training.Progress(), batch=8))
     assert [len(chunk.order) for chunk in chunks] == [24, 24] and all(chunk.ends_epoch for chunk in chunks)
     with pytest.raises(DataError, match="must hold a batch of 64 samples to train, not 30"):
         training.plan(30, 2, 0, training.Progress(), batch=64)
