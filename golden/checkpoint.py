@@ -170,7 +170,10 @@ def _config(archive):
         raise CheckpointError(f"{archive.path}: not a checkpoint: config is missing")
     text = _text(archive, "config", TEXT_LIMIT)
     with reading(archive.path, CheckpointError, "not a checkpoint: config"):
-        return parse(json.loads(text))
+        config = parse(json.loads(text))
+        if config.text != text:
+            raise ValueError("must be a whole configuration, as a checkpoint is written")
+        return config
 
 
 def _history(archive, epochs):

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from .errors import InputError
 from .keywords import KEYWORDS
-from .messages import first_error, unknown_field
+from .messages import first_error, huge_number, unknown_field
 from .reading import read_file
 from .sections import (
     Classifier,
@@ -332,8 +332,8 @@ def parse(data):
     ConfigError
         For an unknown field, and then for the first rule that does not hold.
     """
-    if unknown := unknown_field(data, Config):
-        raise ConfigError(unknown)
+    if wrong := unknown_field(data, Config) or huge_number(data):  # pydantic would not take them quietly
+        raise ConfigError(wrong)
     try:
         return Config.model_validate(data)
     except ValidationError as error:

@@ -6,7 +6,7 @@ from typing import Literal, get_args, get_origin
 
 from .sections import Section
 
-__all__ = ["first_error", "shown", "unknown_field"]
+__all__ = ["first_error", "huge_number", "shown", "unknown_field"]
 
 
 class _Short(reprlib.Repr):
@@ -67,6 +67,14 @@ def _unknown(data, sections, path):
             return f"{'.'.join((*path, str(key)))} is not a known field{meant}, its value was {shown(value)}"
     found = (_unknown(value, _sections(own.model_fields[key].annotation), (*path, key)) for key, value in data.items())
     return next(filter(None, found), None)
+
+
+def huge_number(data, path=()):
+    """What to say of the first integer of nested tables and lists that no field could hold, or None."""
+    if isinstance(data, int) and data.bit_length() > 64:
+        return f"{'.'.join(path)} must be an integer of at most 64 bits, not {shown(data)}"
+    inside = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list | tuple) else ()
+    return next(filter(None, (huge_number(value, (*path, str(key))) for key, value in inside)), None)
 
 
 def _path(location):
