@@ -206,13 +206,14 @@ class RegisterPort(wiring.Component):
 
 
 def _backed(region, place):
-    """Whether there is a register at a place in a region; None if there is everywhere."""
+    """Whether there is a register at a place in a region, or a word with lanes; None if there is everywhere."""
     if region.backed == region.size:
         return None
     if region.array is None:
         return place < region.backed
-    shift, lanes = region.array.lane_shift, region.array.lanes
-    return (place[:shift] < lanes) & (place[shift:] < region.backed // lanes)
+    # A lane that does not exist is the node's affair: bursts run over it.
+    words = region.backed // region.array.lanes
+    return None if words << region.array.lane_shift == region.size else place[region.array.lane_shift:] < words
 
 
 def _fits(value, values):

@@ -83,8 +83,14 @@ class _Port:
         m.submodules.port = self.after = Pipeline(valid=valid, lane=self.lane)
 
     def enables(self, kind, lanes):
-        """Write enable of each lane; none from a lane that is unknown."""
+        """Write enable of each lane; none from a lane that is unknown or does not exist."""
         return Mux(self.write[kind], 1 << self.lane, 0)[:lanes]
+
+    @staticmethod
+    def choose(m, values, lane, *, name):
+        """The value of a lane, as `select`; 0 of one that does not exist."""
+        missing = (1 << clog2(len(values))) - len(values)
+        return select(m, [*values, *[Const(0, values[0].shape())] * missing], lane, name=name)
 
 
 def _stored(m, core, forward, update, asked, busy):
@@ -122,7 +128,7 @@ def _stored(m, core, forward, update, asked, busy):
     ]
     found = Read.of(m, weights, unit.weight_width, lanes, name="weight")
     # Address, memory, its output register, the choice of a lane in two cycles.
-    valid, answer = port.after[4].valid, select(m, found.later, port.after[3].lane, name="port_weight")
+    valid, answer = port.after[4].valid, port.choose(m, found.later, port.after[3].lane, name="port_weight")
     if unit.velocity_width:
         chosen = core.bus.select[[region.kind for region in core.regions].index("velocity")]
         velocity_valid, velocity = _velocities(m, core, update, port)
@@ -147,7 +153,7 @@ def _velocities(m, core, update, port):
         store.write.eq(Mux(update.velocity_write_en, update.velocity_write.as_value(),
                            port.data[:width].replicate(unit.lanes))),
     ]
-    return port.after[3].valid, select(
+    return port.after[3].valid, port.choose(
         m, [read.word_select(lane, width).as_signed() for lane in range(unit.lanes)], port.after[2].lane,
         name="port_velocity")
 
