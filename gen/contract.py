@@ -1,6 +1,6 @@
 """What the sidecar says of registers and streams: fields for programs that write drivers, not prose."""
 
-from ..rtl.bus import latency
+from ..rtl.bus import IN_FLIGHT, latency
 from ..rtl.registers import Status, response_layout
 
 __all__ = ["HANDSHAKE", "SCHEMA", "addressing", "batches", "register", "requests", "responses", "results"]
@@ -43,7 +43,7 @@ def register(region):
 
 def requests(registers):
     """Of the stream `request` of a `RegisterMap`."""
-    return {"handshake": HANDSHAKE, "responses_per_request": 1, "in_flight": "as many as are taken in",
+    return {"handshake": HANDSHAKE, "responses_per_request": 1, "in_flight": IN_FLIGHT,
             "latency": latency(registers), "cycles_per_access_in_a_burst": 2,
             "increment": "1: the register after that of the request before; address is ignored",
             "pause": {"write": "control.hold = 1", "until": "status.held = 1", "end": "control.hold = 0"}}

@@ -12,13 +12,16 @@ from .arithmetic import register
 from .counters import CounterBank
 from .registers import Status, request_layout, response_layout
 
-__all__ = ["RegisterPort", "any_of", "joined", "latency", "node_signature", "response_signature"]
+__all__ = ["IN_FLIGHT", "JUDGED", "WEIGHT", "RegisterPort", "any_of", "joined", "latency", "node_signature",
+           "response_signature"]
 
 #: Cycles from a request until a node hears of it; from then on until the response to an access to weights: border of
 #: the block, unit, address, memory, output register, choice of a lane in two cycles, border of the block, response.
 JUDGED, WEIGHT = 3, 9
 #: The same for counters, but for the turn of the counter: border of the block, strobe, border of the block, response.
 COUNTER = 4
+#: Requests that were taken and not answered at most: in a burst, one every two cycles.
+IN_FLIGHT = (JUDGED + WEIGHT) // 2 + 1
 
 
 def node_signature(regions):

@@ -10,6 +10,7 @@ from spikeloom.golden.checkpoint import state_arrays, state_from
 from spikeloom.golden.data import Dataset, load_dataset
 from spikeloom.golden.model import initial_state
 from spikeloom.golden.training import train
+from spikeloom.rtl.registers import RegisterMap, request_layout
 from spikeloom.sim.build import SimulationError, build_driver
 from spikeloom.sim.cosim import Batch, cosimulate
 from spikeloom.sim.draw import stimulus
@@ -130,6 +131,19 @@ def test_truncated_samples(driver, tmp_path):
     with running, pytest.raises(SimulationError, match=rf"ended without items_2_out\.bin: {message}; see .*\.log"):
         running.wait_for(name)
     assert not (tmp_path / "run/items_2_out.bin").exists()
+
+
+def test_refused_access(driver, tmp_path):
+    """A weight that is too wide: nothing goes on as if it had been loaded."""
+    running, name = driver()
+    path = tmp_path / "run/requests_1.bin"
+    requests = np.fromfile(path, dtype="<u8")
+    shift = request_layout(RegisterMap(dense()).address_bits)["data"].offset
+    requests[1] = int(requests[1]) % (1 << shift) | 0x7FFF << shift
+    requests.tofile(path)
+    message = f"register access 1 of {len(requests)} ended with status 2"
+    with running, pytest.raises(SimulationError, match=f"ended without {name}: {message}; see"):
+        running.wait_for(name)
 
 
 def test_truncated_results(driver, tmp_path):
