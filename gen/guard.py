@@ -20,11 +20,15 @@ PRCTL = getattr(ctypes.CDLL(None), "prctl", lambda *_: 0)  # Linux only; elsewhe
 
 
 def cache_usable():
-    """Whether the folder in which tools keep their caches can be written, or made."""
-    path = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME") or "/proc", ".cache")
-    while not os.path.exists(path) and path != os.path.dirname(path):
-        path = os.path.dirname(path)
-    return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
+    """Whether there is a folder in which tools can keep their caches; tried, since a file system may refuse anybody."""
+    home = os.environ.get("HOME")
+    path = os.environ.get("XDG_CACHE_HOME") or (home and os.path.join(home, ".cache"))
+    try:
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return True
+    except (OSError, TypeError):
+        return False
 
 
 def start(command, temporary):

@@ -1,0 +1,106 @@
+"""Child processes: none outlives its parent, whatever ends that; none sees an environment that is not meant for it."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spikeloom.gen.process import Tool, environment, last_words, run
+from spikeloom.golden.files import locked
+
+#: Starts a tool that starts another one, both holding the lock, and says so when they are there.
+PARENT = """
+import pathlib, sys, time
+from spikeloom.gen.process import Tool
+from spikeloom.golden.files import locked
+with locked(pathlib.Path(sys.argv[1]) / "own") as lock:
+    with Tool(["sh", "-c", "mktemp; mktemp; sleep 1000 & sleep 1001"], locks=[lock],
+              stdout=open(sys.argv[1] + "/out", "w")) as tool:
+        time.sleep(1002)
+"""
+
+
+def free(folder):
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_no_child_outlives_its_parent(number, tmp_path):
+    out = tmp_path / "out"
+    with subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stderr=subprocess.DEVNULL) as parent:
+        until(lambda: out.exists() and out.read_text().count("\n") == 2)
+        temporary = Path(out.read_text().split()[0])
+        assert temporary.exists() and not free(tmp_path / "own")
+        parent.send_signal(number)
+    until(lambda: free(tmp_path / "own"))  # the last process that could work there is gone
+    assert not temporary.parent.exists()
+
+
+def test_stop_ends_all(tmp_path):
+    with locked(tmp_path) as lock, Tool(["sh", "-c", "trap '' TERM INT HUP; sleep 1000 & sleep 1001"], locks=[lock]):
+        time.sleep(0.2)
+    assert free(tmp_path)
+
+
+def test_what_a_tool_leaves_running_ends_with_it(tmp_path):
+    with locked(tmp_path) as lock:
+        assert run(["sh", "-c", "sleep 1000 & echo out; echo err >&2; exit 3"], locks=[lock]) == (3, "out\n", "err\n")
+    assert free(tmp_path)
+
+
+def test_results_of_run(tmp_path):
+    assert run(["cat"], text="Grüße") == (0, "Grüße", "")
+    assert run(["sh", "-c", "kill -9 $$"])[0] == 137
+    status, _, errors = run(["no-such-tool"])
+    assert status == 127 and errors == "no-such-tool: No such file or directory\n"
+    run(["sh", "-c", "echo one; echo two >&2"], log=tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+def test_foreign_variables(monkeypatch):
+    for name in ("COCOTB_TEST_FILTER", "GPI_USERS", "VERILATOR_ROOT", "MAKEFLAGS", "WAVES", "OPT_FAST", "YOWASP_MOUNT",
+                 "AMARANTH_USE_YOSYS"):
+        monkeypatch.setenv(name, "foreign")
+    monkeypatch.setenv("KEPT", "kept")
+    before = dict(os.environ)
+    found = environment(path=["/first place"], ADDED="added")
+    assert "foreign" not in found.values() and (found["KEPT"], found["ADDED"]) == ("kept", "added")
+    assert found["PATH"].startswith(f"/first place:{Path(sys.executable).parent}:")
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("home, own", [("/proc/none", True), (None, True), ("here", False)])
+def test_caches_without_a_home(home, own, tmp_path):
+    """Where nothing can be written, caches of tools lie beside their temporary files."""
+    changes = {} if home is None else {"HOME": str(tmp_path / home) if home == "here" else home}
+    found = {name: value for name, value in environment(**changes).items()
+             if name != "XDG_CACHE_HOME" and (name != "HOME" or home)}
+    _, out, _ = run(["sh", "-c", "echo $XDG_CACHE_HOME $TMPDIR"], env=found)
+    words = out.split()
+    assert len(words) == (2 if own else 1) and len(set(words)) == 1
+
+
+def test_last_words(tmp_path):
+    assert last_words("one\ncc1plus: fatal error: no space\nmake: stopped\n") == "cc1plus: fatal error: no space"
+    assert last_words("one\n\n two \n") == "two"
+    assert last_words("") == last_words(tmp_path / "gone") == "no output"
+    assert len(last_words("error " * 100)) <= 160 and last_words("error\x1b[31m") == r"error\x1b[31m"
