@@ -1,13 +1,16 @@
 """What must be true of the golden model whatever the network: independence, ranges, and each update by hand."""
 
 import math
+import re
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeloom.golden.errors import InputError
 from spikeloom.golden.lfsr import leap
 from spikeloom.golden.model import Golden, initial_state
 from strategies import configs, dropping, frames, small, spatial_configs
@@ -226,3 +229,62 @@ def test_initial_weights(gain, fraction, width):
     assert same(initial_state(config), initial_state(config))
     other = initial_state(config.replace(initial={"seed": 6}))
     assert not torch.equal(initial_state(config).weights[0], other.weights[0])
+
+
+# What is not as the documentation says
+
+EVENTS = {"input": {"kind": "events", "shape": [1, 3, 2], "bits": 1, "fraction": 0}}
+
+
+@pytest.mark.parametrize("frames, labels, message", [
+    (np.zeros((2, 6), np.int64), [0, 1], "frames must be a torch.Tensor (torch.from_numpy makes one), not ndarray"),
+    (torch.zeros(2, 6), [0, 1], "frames must hold integers, not torch.float32"),
+    (torch.rand(2, 6).bfloat16(), [0, 1], "frames must hold integers, not torch.bfloat16"),
+    (torch.zeros(6, dtype=torch.int64), [0], "frames must have the shape (samples, 6), not (6,)"),
+    (torch.zeros(6, 2, dtype=torch.int64), [0, 1], "frames must have the shape (samples, 6), not (6, 2)"),
+    (torch.zeros(2, 4, 6, dtype=torch.int64), [0, 1], "frames must have the shape (samples, 6), not (2, 4, 6)"),
+    (torch.full((2, 6), 8), [0, 1], "frames must hold values 0 to 7, not 8"),
+    (torch.full((2, 6), -1), [0, 1], "frames must hold values 0 to 7, not -1"),
+    (torch.full((2, 6), 1), [0], "labels must be 2 integers, one for each sample, not of shape (1,)"),
+    (torch.full((2, 6), 1), [0, 3], "labels must hold values 0 to 2, not 3"),
+    (torch.full((2, 6), 1), [0, -1], "labels must hold values 0 to 2, not -1"),
+    (torch.full((2, 6), 1), [0, 0.5], "labels must hold integers, not object"),
+    (torch.full((2, 6), 1), [0, True], "labels must hold integers, not object"),
+    (torch.full((2, 6), 1), np.array([0.0, 1.0]), "labels must hold integers, not float64"),
+    (torch.full((2, 6), 1), np.eye(3, dtype=int)[:2],
+     "labels must be 2 integers, one for each sample, not of shape (2, 3)"),
+])
+def test_wrong_samples(frames, labels, message):
+    """Nothing is converted, cut or wrapped, and the state stays as it was."""
+    golden = Golden(small())
+    before = golden.state.copy()
+    calls = [lambda: golden.run_batch(frames, labels, train=True), lambda: golden.train_batch(frames, labels)]
+    if message.startswith("frames"):
+        calls += [lambda: golden.infer(frames), lambda: golden.run_batch(frames, labels)]
+    for call in calls:
+        with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+            call()
+    assert all(map(torch.equal, golden.state.weights, before.weights))
+
+
+@pytest.mark.parametrize("frames, message", [
+    (torch.full((2, 4, 6), 2), "frames must hold values 0 to 1, not 2"),
+    (torch.ones(4, 2, 6, dtype=torch.uint8), "frames must have the shape (samples, 4, 6), not (4, 2, 6)"),
+    (torch.ones(4, 6, dtype=torch.uint8), "frames must have the shape (samples, 4, 6), not (4, 6)"),
+    (torch.ones(2, 4, 6), "frames must hold integers, not torch.float32"),
+])
+def test_wrong_events(frames, message):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        Golden(small(**EVENTS)).infer(frames)
+
+
+def test_every_integer_type_gives_the_same():
+    golden = Golden(small())
+    wanted = golden.infer(torch.arange(6)[None])
+    for kind in (torch.uint8, torch.int8, torch.int16, torch.int32):
+        assert golden.infer(torch.arange(6, dtype=kind)[None]).equal(wanted)
+    events = Golden(small(**EVENTS))
+    bits = torch.arange(24).reshape(1, 4, 6) % 2
+    assert events.infer(bits.bool()).equal(events.infer(bits))
+    for labels in (np.array([1]), [np.int64(1)], torch.tensor([1]), (1,)):
+        golden.run_batch(torch.arange(6)[None], labels, train=True)
