@@ -359,7 +359,7 @@ def _csv(random, folder):
     for content in held:
         lines = [line.strip(b"\r") for line in content.split(b"\n") if line.strip()]
         label = 0
-        if not lines[0][:1].isdigit():
+        if any(letter.isalpha() for letter in lines[0].decode("latin-1")):
             names = lines.pop(0).removeprefix(b"\xef\xbb\xbf").split(b",")
             label = [name.strip(b'" \r').lower() for name in names].index(b"label")
         rows = np.array([[int(value) for value in line.split(b",")] for line in lines])

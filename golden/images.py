@@ -309,11 +309,11 @@ def _read_table(path, config):
 
 def _label_column(path, lines):
     """The column of the label; takes a line of names away."""
-    if lines[0][:1].isdigit():
+    if not any(letter.isalpha() for letter in lines[0].decode("latin-1")):
         return 0
     names = [name.strip(b'" \r\n').lower() for name in lines.pop(0).removeprefix(b"\xef\xbb\xbf").split(b",")]
     if b"label" not in names:
-        raise DataError(f"{path}: must begin with a digit, or with a line of column names, one of them 'label'; the "
+        raise DataError(f"{path}: must begin with numbers, or with a line of column names, one of them 'label'; the "
                         "test set of a competition has none")
     return names.index(b"label")
 
