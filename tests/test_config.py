@@ -281,6 +281,62 @@ def test_load_names_the_file(tmp_path, content, reason):
         load(path)
 
 
+def test_load_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "core.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (TOML % 2).replace("\n", "\r\n").encode())
+    assert load(path).time.steps == 4
+
+
+def test_a_large_file(tmp_path):
+    path = tmp_path / "core.toml"
+    path.write_bytes((TOML % 2).encode() + b"#" * (10 << 20))
+    size = f"{path.stat().st_size:,}"
+    with pytest.raises(ConfigError, match=rf"core\.toml: must have at most 262,144 bytes, not {size}$"):
+        load(path)
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"updat": {}, "time": {"steps": -1}}, "updat is not a known field (did you mean update?), its value was {}"),
+    ({"time": {"steps": 5, "stepps": 4}}, "time.stepps is not a known field (did you mean steps?), its value was 4"),
+    ({"layers": [ONE, {**ONE, "lane": 2, "lanes": 0}]},
+     "layers.1.lane is not a known field (did you mean lanes?), its value was 2"),
+    ({"numbers": {"error": {"with": 3}}},
+     "numbers.error.with is not a known field (did you mean width?), its value was 3"),
+    (leak(form="shift", shift=99, multiplyer=1), "neuron.leak.multiplyer is not a known field, its value was 1"),
+    (table(bin=-1.0, value=[1]), "surrogate.value is not a known field (did you mean values?), its value was [1]"),
+    ({"a\nb\x1b": "c" * 999}, "a\\nb\\x1b is not a known field, its value was 'ccc"),
+    ({"update": {"shift": 10**25}},
+     "update.shift must be an integer of at most 64 bits, not 10000000000000000000000000"),
+    ({"initial": {"seed": 16**5000}},
+     "initial.seed must be an integer of at most 64 bits, not an integer of 20001 bits"),
+])
+def test_unknown_fields_come_first(changes, message):
+    """And then numbers that no field could hold."""
+    with pytest.raises(ConfigError) as error:
+        parse(document(**changes))
+    assert str(error.value).startswith(message) and len(str(error.value)) < 300
+
+
+WIDE = {"neurons": 65536, "lanes": 256}
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"layers": [WIDE, WIDE]}, "layers must have at most 268,435,456 weights in all, not 4295753728"),  # 32 GiB
+    ({"layers": [WIDE], "network": {"block_length": 1}, "time": {"steps": 4096, "interval": 2},
+      "update": {"batch": 2}, "numbers": {"error": {"width": 12, "fraction": 4}}},
+     "layers must have at most 268,435,456 potentials (neurons, time.steps, update.batch) each, as block0.layer0 has "
+     "not, not 536870912"),
+    (spatial(conv(kernel=31, padding=30, channels=1, lanes=1), shape=(256, 256, 1), update={"batch": 8},
+             hardware={"sample_slots": 8}),
+     "layers must have at most 268,435,456 inputs of windows (positions, inputs of each, steps between two updates, "
+     "update.batch) each, as block0.layer0 has not, not"),
+])
+def test_sizes_before_memory(changes, message):
+    with pytest.raises(ConfigError) as error:
+        parse(document(**changes))
+    assert str(error.value).startswith(message)
+
+
 def test_frozen():
     config = small()
     with pytest.raises(ValidationError, match="Instance is frozen"):
