@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Mux, Signal
+from amaranth.hdl import Cat, Const, Mux, Signal
 
+from ..golden.units import clog2
 from .arithmetic import register
 from .bus import any_of, joined
 
@@ -37,11 +38,14 @@ class Access(NamedTuple):
 def lfsr_node(m, access, kind, lfsr, states):
     """Wire the loading of an LFSR per lane to a region `kind`; the ack, and the state that was asked for."""
     load = register(m, access.written(kind), name=f"{kind}_load")
+    # All bits above the place in a region are those of its base: of one lane, even the lowest.
+    bits = clog2(len(states) // 16)
+    lane = access.address[:bits] if bits else Const(0, 1)
     m.d.comb += [
-        lfsr.load.eq(load), lfsr.load_lane.eq(access.address), lfsr.load_state.eq(access.data),
+        lfsr.load.eq(load), lfsr.load_lane.eq(lane), lfsr.load_state.eq(access.data),
     ]
     asked, state = access.asked(kind), Signal(16, name=f"{kind}_answer")
-    m.d.sync += state.eq(Mux(asked, states.word_select(access.address[:len(lfsr.load_lane)], 16), 0))
+    m.d.sync += state.eq(Mux(asked, states.word_select(lane, 16), 0))
     return register(m, asked, name=f"{kind}_ack"), state
 
 
