@@ -7,6 +7,7 @@ import re
 import statistics
 
 from ..gen.generate import generate_text, sidecar
+from ..gen.text import instances
 from ..golden.config import ConfigError
 from ..golden.files import write_atomically
 from ..rtl.core import Core
@@ -30,22 +31,29 @@ TOO_LARGE = re.compile(r"no Bels remaining|[Uu]nable to place cell|[Uu]nable to 
                        r"[Ff]ailed to (place|expand|find)|too many")
 
 
-def script(config, target, top, placed):
-    """Commands for Yosys: hierarchy of blocks and units kept, the kind of every memory imposed."""
+def script(config, target, top, placed, modules):
+    """Commands for Yosys: hierarchy of blocks and units kept, the kind of every memory imposed.
+
+    Equal blocks and units are one module, with equal memories; `modules` says which (`gen.text.instances`).
+    """
     core = config.name
-    kept = [core, f"{core}.registers"] if top != core else [f"{core}.registers"]
+    paths = [core, f"{core}.registers"]
     for block in config.blocks:
-        kept += [f"{core}.{block.name}", f"{core}.{block.name}.buffer"]
-        kept += [f"{core}.{block.name}.{unit.name}" for unit in block.units]
+        paths += [f"{core}.{block.name}", f"{core}.{block.name}.buffer"]
+        paths += [f"{core}.{block.name}.{unit.name}" for unit in block.units]
+    kept = list(dict.fromkeys(modules[path] for path in paths if path != top))
     command = f"{target.family.synthesis} -top {top}"
     lines = ["read_verilog core.v", f"setattr -mod -set keep_hierarchy 1 {' '.join(kept)}",
              f"{command} -run :{target.family.map_memory}"]
+    imposed = []
     for own in placed:
         if own.kind == "registers":
             continue
         full = f"{core}.{own.memory.path}"
-        module = max((name for name in [core, *kept] if full.startswith(f"{name}.")), key=len)
-        lines.append(f'setattr -set ram_style "{own.kind}" {module}/{full[len(module) + 1:]}.* {module}/t:$mem_v2 %i')
+        path = max((path for path in paths if full.startswith(f"{path}.")), key=len)
+        module = modules[path]
+        imposed.append(f'setattr -set ram_style "{own.kind}" {module}/{full[len(path) + 1:]}.* {module}/t:$mem_v2 %i')
+    lines += dict.fromkeys(imposed)
     lines.append(f"{command} -run {target.family.map_memory}: -json netlist.json")
     # What is done to the netlist then is not Yosys' business, but part of what goes in.
     then = "".join(inspect.getsource(own) for own in (_count, multipliers, netlist, targets))
@@ -245,7 +253,7 @@ def implement(config, target, *, root, seeds=3, frequency=None, step=lambda text
 
     folder, _ = run_once(
         root, "yosys", arguments=["-Q", "-T", "-l", LOG, "-s", "run.ys"], finish=lambda folder: _count(folder, family),
-        files={"core.v": text, "run.ys": script(config, target, top, placed)})
+        files={"core.v": text, "run.ys": script(config, target, top, placed, instances(text, config.name))})
     counted = json.loads((folder / "cells.json").read_text())
     modules, rams, around = counted["modules"], counted["rams"], {}
     if wrapped:  # the core is an instance below its shift registers

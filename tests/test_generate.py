@@ -14,6 +14,7 @@ from amaranth.lib import stream, wiring
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate, generate_text
 from spikeloom.gen.platform import MemoryPlatform
+from spikeloom.gen.text import instances
 from spikeloom.gen.top import Top
 from spikeloom.golden import files
 from spikeloom.golden.config import ConfigError
@@ -43,9 +44,15 @@ def test_no_path_of_this_machine(tiny):
         assert "site-packages" not in path.read_text()
 
 
+def bodies(text):
+    """Text of every module, by name."""
+    return dict(re.findall(r"^module \\?(\S+?) ?\((.*?)^endmodule", text, re.MULTILINE | re.DOTALL))
+
+
 def test_one_module_per_block_and_unit(tiny):
-    modules = set(re.findall(r"^module \\?(\S+?) ?\(", tiny[0].read_text(), re.MULTILINE))
-    assert {"tiny", "tiny.block0", "tiny.block1", "tiny.block0.layer0", "tiny.block1.classifier"} <= modules
+    modules = instances(tiny[0].read_text(), "tiny")
+    for path in ("tiny", "tiny.block0", "tiny.block1", "tiny.block0.layer0", "tiny.block1.classifier"):
+        assert modules[path] == path
 
 
 def test_no_name_looks_like_a_bit(tiny):
@@ -69,10 +76,10 @@ def test_sidecar_names_exist(tiny):
     text, contract = tiny[0].read_text(), json.loads(tiny[1].read_text())
     ports = re.search(r"^module tiny\((.*?)\);", text, re.MULTILINE | re.DOTALL)[1].split(", ")
     assert sorted(ports) == [port["name"] for port in contract["ports"]]
+    modules, texts = instances(text, "tiny"), bodies(text)
     for counter in contract["counters"]:
         path, register = counter["verilog"].rsplit(".", 1)
-        assert f"module \\{path} " in text
-        assert f" {register};" in text
+        assert f" {register};" in texts[modules[path]]
     assert contract["configuration_hash"] == presets.find("tiny").hash
 
 
@@ -108,16 +115,15 @@ def test_ports_differ_in_their_names():
 def test_sidecar_memories_are_those_of_the_verilog(tiny):
     """Every memory of the Verilog is in the memory map with its size, and no other; it also says how they are used."""
     text, contract = tiny[0].read_text(), json.loads(tiny[1].read_text())
-    found, granules = {}, {}
-    for module, body in re.findall(r"^module \\?(\S+?) ?\((.*?)^endmodule", text, re.MULTILINE | re.DOTALL):
-        if module == "tiny_memory":
-            continue
+    found, granules, texts = {}, {}, bodies(text)
+    for path, module in instances(text, "tiny").items():
+        body = texts.get(module, "")  # the module of the memories itself begins otherwise
         for high, top in re.findall(r"^  reg \[(\d+):0\] \w+ \[(\d+):0\];", body, re.MULTILINE):
-            found[module] = (int(top) + 1, int(high) + 1)
+            found[path] = (int(top) + 1, int(high) + 1)
         for depth, granule, width in re.findall(
                 r"^  tiny_memory #\(.*?DEPTH\(32'd(\d+)\).*?GRANULE\(32'd(\d+)\).*?WIDTH\(32'd(\d+)\)", body,
                 re.MULTILINE | re.DOTALL):
-            found[module], granules[module] = (int(depth), int(width)), int(granule)
+            found[path], granules[path] = (int(depth), int(width)), int(granule)
     listed = {m["verilog"]: (max(2, m["depth"]), m["width"]) for m in contract["memories"]}
     assert found == listed
     assert granules == {f"tiny.{m.path}": m.granule or m.width for m in memories(presets.find("tiny"))
@@ -180,7 +186,8 @@ def test_memory_style(kind):
         config = presets.find("tiny").replace(hardware={"memory": {kind: "block"}}, **changes)
         text = generate_text(config)
         assert re.search(r'\(\* no_rw_check, ram_style = "block", [^;]* \*\)\n  reg \[WIDTH-1:0\] words', text)
-        users = re.findall(r"^module \\?(\S+?) ?\((?:(?!^endmodule).)*?^  tiny_memory_block #", text, re.M | re.DOTALL)
+        users = [path.removesuffix(".ram") for path, module in instances(text, "tiny").items()
+                 if module == "tiny_memory_block"]
         chosen = [f"tiny.{memory.path}" for memory in memories(config) if memory.style == "block"]
         assert sorted(users) == sorted(chosen) != []
 

@@ -198,9 +198,10 @@ def test_netlist_trains_like_the_golden_model(name, tmp_path, monkeypatch):
     if name == "ecp5-85":  # no model of its block RAM is at hand, so there is none
         target = replace(target, family=replace(ECP5, synthesis="synth_ecp5 -nobram"))
     placed = [own for own in place_memories(config, target) if name != "ecp5-85" or own.kind != "block"]
+    core = flow.generate_text(config)
+    commands = flow.script(config, target, config.name, placed, flow.instances(core, config.name))
     folder, _ = tools.run_once(tmp_path / "synth", "yosys", arguments=["-Q", "-T", "-l", flow.LOG, "-s", "run.ys"],
-                               files={"core.v": flow.generate_text(config),
-                                      "run.ys": flow.script(config, target, config.name, placed)},
+                               files={"core.v": core, "run.ys": commands},
                                finish=lambda folder: flow._count(folder, target.family))
     written, _ = tools.run_once(tmp_path / "text", "yosys", arguments=["-Q", "-T", "-s", "run.ys"], files={
         "netlist.json": folder / "netlist.json",

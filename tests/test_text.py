@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from spikeloom.gen import presets
+from spikeloom.gen import text as finishing
 from spikeloom.gen.generate import generate, generate_text
 from spikeloom.gen.testbench import make_stimulus, write_testbench
 from spikeloom.sim import build
@@ -74,3 +75,43 @@ def test_no_bench_without_the_check_of_memories(make, tmp_path, monkeypatch):
     with pytest.raises(build.SimulationError, match="could not be built"):
         make(DENSE, root=tmp_path)
     assert "SPIKELOOM_CHECK_must_be_defined" in next(tmp_path.rglob("build.log")).read_text()
+
+
+def module(name, *lines):
+    return "\n".join([f"module {name}(a);", "  input a;", *lines, "endmodule", "", ""])
+
+
+def below(kind, name):
+    return f"  {kind} {name} (\n    .a(a)\n  );"
+
+
+def test_equal_modules_are_one():
+    """Where they are equal but for equal modules below, too; instances keep their names."""
+    first, second, third = (module(f"\\t.{name} ", below(f"\\t.{name}.leaf ", "leaf")) for name in ("a", "b", "c"))
+    leaves = [module(f"\\t.{name}.leaf ", f"  wire {wire};") for name, wire in zip("abc", "xxy")]
+    top = module("t", *(below(f"\\t.{name} ", name) for name in "abc"))
+    shared = finishing.share("".join([top, first, leaves[0], second, leaves[1], third, leaves[2]]))
+    assert shared == "".join([top.replace("\\t.b  b", "\\t.a  b"), first, leaves[0], third, leaves[2]])
+    assert finishing.share(shared) == shared
+    assert finishing.instances(shared, "t") == {
+        "t": "t", "t.a": "t.a", "t.a.leaf": "t.a.leaf", "t.b": "t.a", "t.b.leaf": "t.a.leaf", "t.c": "t.c",
+        "t.c.leaf": "t.c.leaf"}
+
+
+def test_parameters_are_part_of_a_module():
+    top = module("t", *(below(f"\\t.{name} ", name) for name in "ab"))
+    stores = [module(f"\\t.{name} ", f"  ram #(\n    .DEPTH(32'd{depth})\n  ) ram (\n    .a(a)\n  );")
+              for name, depth in (("a", 4), ("b", 8))]
+    whole = "".join([top, *stores, "module ram #(parameter DEPTH = 1) (\n  input a);\nendmodule\n"])
+    assert finishing.share(whole) == whole
+    assert list(finishing.instances(whole, "t").items())[-1] == ("t.b.ram", "ram")
+
+
+def test_every_instance_stays(text, monkeypatch):
+    monkeypatch.setattr(finishing, "share", str)
+    whole = generate_text(presets.find("tiny"))
+    kept, all_of_them = (finishing.instances(own, "tiny") for own in (text, whole))
+    assert list(kept) == list(all_of_them)
+    assert all(path in (module, module + ".ram") or "memory" in module for path, module in all_of_them.items())
+    assert len(set(kept.values())) < 0.7 * len(set(all_of_them.values()))
+    assert {kept[f"tiny.block0.layer0.forward.lif{lane}"] for lane in range(4)} == {"tiny.block0.layer0.forward.lif0"}
