@@ -8,6 +8,7 @@ from amaranth.lib import io
 from amaranth.lib.cdc import FFSynchronizer
 
 from ..gen.generate import generate_text
+from ..gen.top import control
 from ..golden.config import ConfigError
 from ..rtl.host import HostedCore, led_layout
 from ..synth.targets import ICE40_OPTIONS
@@ -96,7 +97,8 @@ class BoardTop(Elaboratable):
         for place, led in enumerate(leds):
             m.submodules[f"led{place}"] = buffer = io.Buffer("o", platform.request("led", place, dir="-"))
             m.d.comb += buffer.o.eq(led)
+        reset = ResetSignal(allow_reset_less=True) | pressed
         m.submodules.core = Instance(
-            self.config.name, i_clk=ClockSignal(), i_rst=ResetSignal(allow_reset_less=True) | pressed,
-            i_rx=rx.i, o_tx=tx.o, o_leds=leds)
+            self.config.name, i_rx=rx.i, o_tx=tx.o, o_leds=leds, **{f"i_{name}": signal for name, signal in control(
+                self.config.hardware, clk=ClockSignal(), rst=reset, rst_n=~reset, clk_en=1).items()})
         return m

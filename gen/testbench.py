@@ -17,6 +17,7 @@ from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .samples import items
 from .state import state_writes
+from .top import control
 
 __all__ = ["PAUSE", "Stimulus", "make_stimulus", "write_testbench"]
 
@@ -176,7 +177,8 @@ def _verilog(bench, ports, seed):
     config, registers = bench.config, bench.registers
     result, request = result_layout(config), request_layout(registers.address_bits)
     timeless = (1 << result.size) - 1 - (((1 << result["cycles"].width) - 1) << result["cycles"].offset)
-    ports = dict(zip(ports, ports)) | {"rst": "resetting"}
+    ports = dict(zip(ports, ports)) | control(
+        config.hardware, clk="clk", rst="resetting", rst_n="!resetting", clk_en="1'b1")
     # Unknown where it does not count.
     parts = {"address": "increment ? {ADDRESS{1'bx}} : address[ADDRESS-1:0]"}
     fields = sorted(request, key=lambda item: -item[1].offset)

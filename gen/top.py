@@ -2,10 +2,23 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import ClockDomain, Fragment, Signal, Value
+from amaranth.hdl import ClockDomain, EnableInserter, Fragment, Signal, Value
 from amaranth.lib.wiring import In
 
-__all__ = ["Port", "Top"]
+__all__ = ["Port", "Top", "control"]
+
+
+def control(hardware, *, clk, rst, rst_n, clk_en):
+    """What is given for the ports of clock, reset and enable, by name: those that a core of `hardware` has.
+
+    Parameters
+    ----------
+    hardware : golden.sections.Hardware
+    clk, rst, rst_n, clk_en
+        Anything; `rst` for a reset that is active high, `rst_n` for the same one, active low.
+    """
+    reset = {"rst": rst} if hardware.reset_active == "high" else {"rst_n": rst_n}
+    return {"clk": clk} | reset | ({"clk_en": clk_en} if hardware.clock_enable else {})
 
 
 class Port(NamedTuple):
@@ -28,6 +41,8 @@ class Top:
     Parameters
     ----------
     component : amaranth.lib.wiring.Component
+    hardware : golden.sections.Hardware
+        Says how reset works, and whether there is a clock enable.
 
     Attributes
     ----------
@@ -35,9 +50,11 @@ class Top:
         All ports by name, in the order of their names.
     """
 
-    def __init__(self, component):
-        self.component, self.domain = component, ClockDomain("sync")
-        ports = {"clk": Port("in", self.domain.clk), "rst": Port("in", self.domain.rst)}
+    def __init__(self, component, hardware):
+        self.component, self.domain = component, ClockDomain("sync", async_reset=hardware.reset == "async")
+        self._reset, self._enable = Signal(name="rst_n"), Signal(name="clk_en")
+        ports = {name: Port("in", signal) for name, signal in control(
+            hardware, clk=self.domain.clk, rst=self.domain.rst, rst_n=self._reset, clk_en=self._enable).items()}
         for path, member, value in component.signature.flatten(component):
             name = "_".join(map(str, path))
             if name in ports:
@@ -46,8 +63,14 @@ class Top:
         self.ports = dict(sorted(ports.items()))
 
     def fragment(self, platform):
-        """The component elaborated for `platform`, with its clock domain."""
+        """The component elaborated for a `MemoryPlatform`, with its clock domain."""
+        if "clk_en" in self.ports:
+            platform.enable = self._enable
         fragment = Fragment.get(self.component, platform)
+        if "clk_en" in self.ports:
+            fragment = EnableInserter(self._enable)(fragment)
+        if "rst_n" in self.ports:
+            fragment.add_statements("comb", self.domain.rst.eq(~self._reset))
         fragment.add_domains(self.domain)
         return fragment
 

@@ -416,6 +416,12 @@ class Hardware(Section):
         Bits of a counter; counters saturate.
     memory : Memory
         Where each memory lives.
+    reset : str
+        ``sync``: seen at a rising clock edge; ``async``: acts at once, and has to end in time before a rising edge.
+    reset_active : str
+        Level at which the core is in reset: ``high``, port ``rst``; ``low``, port ``rst_n``.
+    clock_enable : bool
+        A port ``clk_en``: the core stands still, but for its reset, at rising edges where it is 0.
     """
 
     sample_slots: Annotated[int, Field(ge=1, le=2048)] = 2
@@ -425,3 +431,6 @@ class Hardware(Section):
     counters: bool = True
     counter_bits: Annotated[int, Field(ge=16, le=64)] = 48
     memory: Memory = Memory()
+    reset: Literal["sync", "async"] = "sync"
+    reset_active: Literal["high", "low"] = "high"
+    clock_enable: bool = False

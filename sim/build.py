@@ -10,6 +10,7 @@ import jinja2
 
 from ..gen import process
 from ..gen.generate import generate_text
+from ..gen.top import control
 from ..golden.errors import SpikeloomError
 from ..golden.files import once
 from ..golden.units import clog2
@@ -70,6 +71,9 @@ def bench_text(config):
     return _template("bench.sv.jinja").render(
         item_bits=layout.size if events else 0, end_bit=layout["end"].offset if events else 0, items=ITEMS,
         arrivals=ARRIVALS if events else queue_length(config), interval=config.time.interval, name=config.name,
+        enabled=config.hardware.clock_enable, control=control(
+            config.hardware, clk="running" if config.hardware.clock_enable else "clk", rst="reset", rst_n="!reset",
+            clk_en="enable"),
         queue=queue_length(config), box=BOX, units=config.units, size=config.input.size,
         value_bits=config.input.bits, label_bits=clog2(config.network.classes), result_bits=result_layout(config).size,
         address_bits=RegisterMap(config).address_bits,
@@ -121,7 +125,8 @@ def build_driver(config, *, root, text=None):
     sources = {
         "core.v": text or generate_text(config),
         "driven.sv": _template("driven.sv.jinja").render(
-            name=config.name, sample_bits=input_layout(config).size, result_bits=result_layout(config).size,
+            name=config.name, control=control(config.hardware, clk="clk", rst="1'b0", rst_n="1'b1", clk_en="1'b1"),
+            sample_bits=input_layout(config).size, result_bits=result_layout(config).size,
             request_bits=request_layout(RegisterMap(config).address_bits).size),
         "driver.cpp": Path(__file__).with_name("driver.cpp").read_text()}
 

@@ -21,6 +21,7 @@ from spikeloom.golden.config import ConfigError
 from spikeloom.golden.counters import unit_counters
 from spikeloom.golden.keywords import KEYWORDS
 from spikeloom.golden.memories import memories
+from spikeloom.golden.sections import Hardware
 from spikeloom.rtl.core import Core
 from spikeloom.rtl.counters import CounterBank
 from spikeloom.rtl.host import HostedCore
@@ -91,7 +92,7 @@ def test_ports_have_plain_names(tiny):
                                               for part in ("valid", "ready", "payload"))}
     config = presets.find("tiny")
     for component in (Core(config), HostedCore(config, divisor=12)):
-        top = Top(component)
+        top = Top(component, config.hardware)
         top.fragment(None)  # or Amaranth complains of what was made for nothing
         for name in top.ports:
             assert re.fullmatch(r"[a-z](_?[a-z0-9])*", name)
@@ -108,7 +109,7 @@ def test_ports_differ_in_their_names():
 
     twice = Twice()
     with pytest.raises(ValueError, match="ports must have different names, not two a_valid"):
-        Top(twice)
+        Top(twice, Hardware())
     Fragment.get(twice, None)
 
 
