@@ -52,18 +52,18 @@ def test_bench_without_python(mode, tmp_path):
 
 BENCH = """
 module bench;
-  reg clk = 0, active = 1, en = 1, ask = 0;
-  wire ready;
-  task step; begin #1 clk = 1; #1 clk = 0; #1; end endtask
-  little core (.clk(clk), {control}, .request_valid(ask), .request_ready(ready), .request_payload(0),
-    .response_ready(1'b0), .samples_valid(1'b0), .results_ready(1'b0));
+  reg clk = 0, active = 1, en = 1, offers = 0;
+  wire error;
+  task steps; input integer count; begin repeat (count) begin #1 clk = 1; #1 clk = 0; end #1; end endtask
+  little core (.clk(clk), {control}, .request_valid(1'b0), .samples_valid(offers), .samples_payload(0),
+    .results_ready(1'b0), .error(error));
   initial begin
-    #1 step; active = 0;
-    ask = {disabled}; en = !ask; step; $write("%b ", ready);  // where it is not enabled, nothing is taken
-    ask = 1; en = 1; step; ask = 0; $write("%b ", ready);     // the request was taken
-    en = !{disabled};
-    active = 1; #1 $write("%b ", ready);                      // reset without a clock
-    step; $write("%b\\n", ready);                             // and with one, enabled or not
+    #1 steps(1); active = 0;
+    offers = {enable}; en = !{enable}; steps(8); $write("%b ", !error);  // where it is not enabled, nothing is taken
+    offers = 1; en = 1; steps(1); offers = 0; steps(7); $write("%b ", !error);  // a value that no sample begins with
+    en = !{enable};
+    active = 1; #1 $write("%b ", !error);         // reset without a clock
+    steps(1); #1 $write("%b\\n", !error);         // and with one, enabled or not
   end
 endmodule
 """
@@ -73,7 +73,7 @@ endmodule
     pytest.param(own, marks=[] if place in (0, 3, 4, 7) else pytest.mark.long) for place, own in enumerate(KINDS)],
     ids=lambda own: "-".join(map(str, own.values())))
 def test_when_reset_acts(hardware, tmp_path):
-    """The register port is ready while it is idle, and not while it serves a request."""
+    """It takes back the pin `error`, which a value outside of any sample has set."""
     if not shutil.which("iverilog"):
         pytest.skip("iverilog is not installed")
     verilog, contract = generate(small(hardware={"counters": False, **hardware}), tmp_path)
@@ -86,7 +86,7 @@ def test_when_reset_acts(hardware, tmp_path):
     assert (enable is None) != hardware["clock_enable"]
     assert {"clk", reset["port"]} | ({enable["port"]} if enable else set()) == {
         port["name"] for port in said["ports"]} & {"clk", "rst", "rst_n", "clk_en"}
-    (tmp_path / "bench.v").write_text(BENCH.format(control=", ".join(control), disabled=int(enable is not None)))
+    (tmp_path / "bench.v").write_text(BENCH.format(control=", ".join(control), enable=int(enable is not None)))
     subprocess.run(["iverilog", "-g2012", "-o", "core", "-s", "bench", verilog, "bench.v"], cwd=tmp_path, check=True)
     printed = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert printed.split() == ["1", "0", str(int(reset["kind"] == "async")), "1"]
