@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from ..gen import presets
-from ..golden.checkpoint import CheckpointError
+from ..golden.checkpoint import EPOCHS, CheckpointError
 from ..golden.config import ConfigError, parse
 from ..golden.files import check_folder, locked, write_atomically
 
@@ -46,6 +46,11 @@ def load_data(name, config):
     for note in data.notes:
         typer.echo(f"{name.partition(':')[0]}: {note}", err=True)
     return data
+
+
+def check_epochs(epochs):
+    if epochs > EPOCHS:
+        raise ConfigError(f"--epochs must be at most {EPOCHS:,}, not {epochs:,}")
 
 
 def check_driver(driver):
@@ -193,6 +198,7 @@ def train(
     if on not in ("golden", "rtl"):
         raise ConfigError(f"--on must be golden or rtl, not {on!r}")
     check_driver(driver)
+    check_epochs(epochs)
     from .show import progress
 
     chosen = presets.find(config)
@@ -392,6 +398,7 @@ def demo(
     build_dir: BuildOption = Path("build/sim"),
 ):
     """Generate a core, train it in the RTL, check every bit, and write a report."""
+    check_epochs(epochs)
     from ..sim.demo import run_demo
     from .show import progress
 
