@@ -31,7 +31,7 @@ def register(region):
     return {
         "name": region.name, "kind": region.kind, "address": region.base, "count": region.size,
         "backed": region.backed, "access": region.access, "held": region.held, "burst": region.streams,
-        "width": 32,
+        "width": 32, "words": region.words,
         "values": {"width": values.width, "signed": values.signed, "fraction": values.fraction,
                    "minimum": values.minimum, "maximum": values.maximum},
         "reset": None if region.reset is None else list(region.reset),
@@ -46,7 +46,8 @@ def requests(registers):
     return {"handshake": HANDSHAKE, "responses_per_request": 1, "in_flight": IN_FLIGHT,
             "latency": latency(registers), "cycles_per_access_in_a_burst": 2,
             "increment": "1: the register after that of the request before; address is ignored",
-            "pause": {"write": "control.hold = 1", "until": "status.held = 1", "end": "control.hold = 0"}}
+            "pause": {action: {"register": name, "field": field, "value": value} for action, name, field, value in (
+                ("write", "control", "hold", 1), ("wait", "status", "held", 1), ("end", "control", "hold", 0))}}
 
 
 def responses():

@@ -116,6 +116,8 @@ class Region:
     backed : int
         Registers that are there: the first ones, or of an `array` all up to its last word but lanes that do not exist.
         The others read 0 and take nothing.
+    words : int
+        Registers of one value, the lowest bits first. Reading the first latches the others.
     block, unit : int
         Whose they are: None where they are the core's, or the block's.
     held : bool
@@ -134,6 +136,7 @@ class Region:
     reset: tuple | None = None
     fields: tuple = ()
     array: Array | None = None
+    words: int = 1
     block: int | None = None
     unit: int | None = None
     held: bool = False
@@ -163,9 +166,9 @@ class RegisterMap:
         update = config.update
         self._add("identification", 1, "r", "a constant, the same for all cores", reset=(MAGIC,))
         self._add("configuration", 1, "r", "first 32 bits of the configuration hash", reset=(int(config.hash[:8], 16),))
-        self._add("status", 1, "rw", "what the core does", fields=STATUS)
+        self._add("status", 1, "r", "what the core does", fields=STATUS)
         self._add("control", 1, "rw", "what the core is told", fields=CONTROL)
-        self._add("time", 2, "r", "cycles since reset, low word first; reading the low word latches the high one")
+        self._add("time", 2, "r", "cycles since reset", words=2)
         kinds = violations(config) | REFUSED
         self._add("violations", 1, "rw", "what was wrong with what came from outside; clearing a field clears its "
                   "count",
@@ -185,8 +188,8 @@ class RegisterMap:
                 for unit in [*block.units, None]:
                     names = unit_counters(config, unit) if unit else block_counters(block)
                     self._add(f"{unit.path if unit else block.name}.counters", 2 * len(names), "r",
-                              "two words each, low first; reading the low word latches the high one",
-                              block=block.index, unit=unit and unit.index)
+                              "the counters of the sidecar with these addresses", words=2, block=block.index,
+                              unit=unit and unit.index)
         state = Values(16, 1, PERIOD)
         for place, unit in enumerate(config.units):
             if update.rounding == "stochastic" and unit.stored:

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_registers import access
 
 from spikeloom.gen.contract import register
+from spikeloom.gen.generate import sidecar
 from spikeloom.gen.state import to_memory
 from spikeloom.golden.lfsr import lane_seeds
+from spikeloom.rtl.core import Core
 from spikeloom.rtl.registers import RegisterMap
-from strategies import configs, small, spatial_configs
+from strategies import configs, simulate, small, spatial_configs
 
 
 def regions(config):
@@ -74,3 +77,45 @@ def test_fields_do_not_overlap(config):
         bits = [bit for field in region["fields"] for bit in range(field["lsb"], field["lsb"] + field["width"])]
         assert len(bits) == len(set(bits)) and all(bit < region["width"] for bit in bits)
         assert 0 < region["backed"] <= region["count"]
+
+
+def test_a_driver_of_fields_alone():
+    """Pauses, writes and reads a weight, a velocity and a counter, and is refused, by nothing but the JSON."""
+    config = small(update={"momentum": {"multiplier": 3, "shift": 2, "width": 15}})
+    dut = Core(config)
+    contract = json.loads(json.dumps(sidecar(dut)))
+    found = {region["name"]: region for region in contract["registers"]}
+    request, status = contract["streams"]["request"], contract["streams"]["response"]["status"]
+
+    def field(step):
+        register = found[step["register"]]
+        own, = (own for own in register["fields"] if own["name"] == step["field"])
+        return register["address"], step["value"] << own["lsb"]
+
+    def place(region, row, channel):
+        array = region["array"]
+        word, lane = divmod(channel, array["lanes"])
+        return region["address"] + ((word * array["rows"] + row) << array["lane_shift"]) + lane
+
+    weight, velocity = (found[f"block1.layer0.{kind}"] for kind in ("weight", "velocity"))
+    places = [place(region, 4, 3) for region in (weight, velocity)]
+    lowest = [region["values"]["minimum"] for region in (weight, velocity)]
+    answers = []
+
+    async def bench(ctx):
+        await ctx.tick().repeat(contract["memories"][0]["depth"] + 200)  # gradient memories are cleared
+        answers.append(await access(ctx, dut, [(places[0], None)]))
+        await access(ctx, dut, [field(request["pause"]["write"])])
+        address, value = field(request["pause"]["wait"])
+        while not (await access(ctx, dut, [(address, None)]))[0][0] & value:
+            pass
+        answers.append(await access(ctx, dut, [*zip(places, lowest), *((place, None) for place in places),
+                                               (places[0], lowest[0] - 1), (places[0], None)]))
+        answers.append(await access(ctx, dut, [(contract["counters"][0]["address"] + word, None) for word in (0, 1)]))
+
+    simulate(dut, bench)
+    (busy,), written, counter = [[answer[:2] for answer in part] for part in answers]
+    assert busy == (0, status["busy"])
+    assert written == [(0, status["ok"])] * 2 + [(low % 2**32, status["ok"]) for low in lowest] + [
+        (0, status["refused"]), (lowest[0] % 2**32, status["ok"])]
+    assert counter == [(0, status["ok"])] * 2

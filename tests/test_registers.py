@@ -210,7 +210,8 @@ def field(name, register="status"):
     ("block0.classifier.lfsr", [0, 65536, -1]),
     ("block1.decays", [4, 7, -1]),
     ("block0.since_decay", [4, 2**31 - 1, -1]),
-    ("identification", [0, MAGIC]), ("time", [0]), ("block0.status", [0]), ("block1.layer0.counters", [0]),
+    ("identification", [0, MAGIC]), ("time", [0]), ("status", [0]), ("block0.status", [0]),
+    ("block1.layer0.counters", [0]),
 ])
 def test_values_that_are_refused(name, wrong):
     """Nothing is written, each is counted, the flag stays until it is cleared."""
