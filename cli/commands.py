@@ -21,7 +21,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 #: Samples of a run, and values of a seed, at most.
 MANY, SEEDS = 1 << 20, (1 << 31) - 1
 
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, or the name of a preset.")]
+ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, a checkpoint, or the name of a "
+                                                "preset.")]
 DataOption = Annotated[str, typer.Option(help="digits, directions, or KIND:PATH for files, such as idx:FOLDER.")]
 DriverOption = Annotated[str | None, typer.Option(help="Who runs the Verilated core. compiled: fast, without cycle "
                                                   "level, waveform and pauses; cocotb: with them.")]
@@ -392,7 +393,7 @@ def doctor():
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the report.")] = Path("build/demo"),
-    config: Annotated[str, typer.Option(help="A .toml file, or the name of a preset.")] = presets.DEFAULT,
+    config: Annotated[str, typer.Option(help="A .toml file, a checkpoint, or the name of a preset.")] = presets.DEFAULT,
     data: DataOption = "digits",
     epochs: Annotated[int, typer.Option(min=1, help="Epochs to train in the RTL.")] = 5,
     build_dir: BuildOption = Path("build/sim"),

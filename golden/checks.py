@@ -11,8 +11,8 @@ import numpy as np
 
 from .lfsr import PERIOD
 
-__all__ = ["SAMPLES", "Rule", "check_form", "check_frames", "check_labels", "check_range", "check_samples",
-           "check_state", "state_rules"]
+__all__ = ["SAMPLES", "Rule", "check_dataset", "check_form", "check_frames", "check_labels", "check_range",
+           "check_samples", "check_state", "check_values", "state_rules"]
 
 #: Samples of a data set, at most.
 SAMPLES = 1 << 20
@@ -142,6 +142,21 @@ def check_samples(config, frames, labels, error, classes=None):
     if own.size:
         check_form("labels", own.dtype, own.shape, [("samples",)], error)
         check_range("labels", own, 0, (classes or config.network.classes) - 1, error)
+
+
+def check_dataset(config, data, error):
+    """A whole `Dataset`, before anything is trained with it: the rules of `check_samples` for both parts."""
+    events = config.input.kind == "events"
+    for part, frames, labels in (("train", data.train_frames, data.train_labels),
+                                 ("test", data.test_frames, data.test_labels)):
+        shape = ("samples", *((config.time.steps,) if events else ()), config.input.size)
+        stored = np.dtype(np.uint8) if events and not hasattr(frames, "dtype") else frames.dtype  # as bits, sparsely
+        check_form(f"{part}_frames", stored, frames.shape, [shape], error)
+        if hasattr(frames, "dtype"):
+            check_range(f"{part}_frames", frames, 0, (1 << (1 if events else config.input.bits)) - 1, error)
+        if not len(frames):
+            raise error(f"{part}_frames must hold at least one sample, not none")
+        check_labels(f"{part}_labels", labels, len(frames), config.network.classes, error)
 
 
 def _integers(labels):

@@ -128,6 +128,8 @@ class Config(Section):
                     not math.ldexp(value, fraction).is_integer():
                 reject(f"neuron.{field}", f"must be a multiple of 2**-{fraction} in 2**-{fraction} .. "
                         f"{math.ldexp(top, -fraction)} (numbers.potential)", value)
+        if not math.isfinite(self.neuron.reset_amount):
+            reject("neuron.reset_amount", "must be a number", self.neuron.reset_amount)
 
     def _check_surrogate(self):
         low = -self.numbers.potential.fraction

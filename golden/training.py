@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .checkpoint import EPOCHS, Checkpoint, CheckpointError, Progress, load_checkpoint, save_checkpoint
+from .checks import check_dataset
 from .dataset import DataError
 from .model import Golden, initial_state
 
@@ -87,7 +88,10 @@ def resume(path, config, data, seed):
     ------
     CheckpointError
         If the checkpoint is damaged, or of another configuration, other data or another seed.
+    DataError
+        If the data do not fit the configuration.
     """
+    check_dataset(config, data, DataError)
     if not path.exists():
         return Checkpoint(config, initial_state(config), seed=seed or 0, data=data.digest)
     found, batch = load_checkpoint(path, config), config.update.batch

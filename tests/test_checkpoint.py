@@ -45,6 +45,10 @@ def test_as_it_was_written(arrays, tmp_path):
     assert json.loads(str(arrays["config"]))["name"] == "tiny"
 
 
+def test_configuration_of_a_checkpoint(arrays, tmp_path):
+    assert presets.find(str(tmp_path / "c.npz")) == CONFIG
+
+
 def spoiled(place, value, kind=np.int64):
     """A change of one value of an array."""
     def change(array):

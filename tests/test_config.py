@@ -305,6 +305,8 @@ def test_a_large_file(tmp_path):
     (leak(form="shift", shift=99, multiplyer=1), "neuron.leak.multiplyer is not a known field, its value was 1"),
     (table(bin=-1.0, value=[1]), "surrogate.value is not a known field (did you mean values?), its value was [1]"),
     ({"a\nb\x1b": "c" * 999}, "a\\nb\\x1b is not a known field, its value was 'ccc"),
+    ({"neuron": {"reset": "none", "reset_error": False, "reset_amount": math.inf}},
+     "neuron.reset_amount must be a number, not inf"),
     ({"update": {"shift": 10**25}},
      "update.shift must be an integer of at most 64 bits, not 10000000000000000000000000"),
     ({"initial": {"seed": 16**5000}},

@@ -1,6 +1,7 @@
 """Training on the golden model resumes with identical bits; damaged checkpoints are refused."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -100,3 +101,39 @@ def test_used_folder(change, message, small, tmp_path):
     with pytest.raises(CheckpointError, match=message):
         next(training.train(config, data, 1, path, seed=seed))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"train_frames": np.zeros((30, 8, 8), np.uint8)},
+     "train_frames must have the shape (samples, 64), not (30, 8, 8)"),
+    ({"test_frames": np.zeros((9, 64))}, "test_frames must hold integers, not float64"),
+    ({"test_frames": np.full((9, 64), 32)}, "test_frames must hold values 0 to 31, not 32"),
+    ({"test_frames": np.zeros((0, 64), int)}, "test_frames must hold at least one sample, not none"),
+    ({"test_labels": np.arange(8)}, "test_labels must hold 9 labels, one for each sample, not 8"),
+    ({"train_labels": np.full(30, 10)}, "network.classes must be at least 11 for train_labels, not 10"),
+    ({"train_labels": np.zeros(30)}, "train_labels must hold integers, not float64")])
+def test_data_of_another_form(change, message, small, tmp_path):
+    """Before anything is trained, and so nothing is written."""
+    config, data = small
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        next(training.train(config, data._replace(**change), 1, tmp_path / "c.npz"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_position_beyond_the_data(small, tmp_path):
+    config, data = small
+    save_checkpoint(tmp_path / "c.npz", Checkpoint(config, training.initial_state(config),
+                                                   training.Progress(0, 30), data=data.digest))
+    with pytest.raises(CheckpointError, match="position must be below the 30 samples of an epoch, not 30"):
+        next(training.train(config, data, 1, tmp_path / "c.npz"))
+
+
+def test_a_plan_takes_no_memory():
+    """Its chunks are made when they are asked for."""
+    chunks = training.plan(10**6, 100_000, 0, training.Progress(3, 480, 7))
+    assert len(chunks) == 100_000 * 2084 - 3 * 2084 - 1
+    assert (chunks[0].epoch, chunks[0].first, chunks[-1].epoch, chunks[-1].last) == (3, 480, 99_999, 10**6)
+    assert [chunk.ends_epoch for chunk in chunks[2081:2084]] == [False, True, False]
+    with pytest.raises(DataError, match="epochs must be at most 100,000, not 1,000,000,000"):
+        training.plan(30, 10**9, 0, training.Progress())
+    assert list(training.plan(30, 2, 0, training.Progress(2))) == []

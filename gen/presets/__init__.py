@@ -2,6 +2,7 @@
 
 from importlib import resources
 
+from ...golden.checkpoint import load_checkpoint
 from ...golden.config import Config, ConfigError, load
 
 __all__ = ["DEFAULT", "find", "names", "text"]
@@ -20,15 +21,20 @@ def text(name):
 
 
 def find(name_or_path) -> Config:
-    """A preset by name, or a configuration file by path.
+    """A preset by name, or the configuration of a file by path: of TOML, or of a checkpoint.
 
     Raises
     ------
     ConfigError
         If there is neither, or the configuration is wrong.
+    CheckpointError
+        If the checkpoint is.
     """
     if name_or_path in names():
         return load(resources.files(__name__) / f"{name_or_path}.toml")
+    if str(name_or_path).endswith(".npz"):
+        return load_checkpoint(name_or_path).config
     if not str(name_or_path).endswith(".toml"):
-        raise ConfigError(f"configuration must be a .toml file or one of {', '.join(names())}, not {name_or_path!r}")
+        raise ConfigError(f"configuration must be a .toml file, a checkpoint (.npz) or one of {', '.join(names())}, "
+                          f"not {name_or_path!r}")
     return load(name_or_path)
