@@ -107,15 +107,18 @@ class _Bench:
         self.lengths = {"items": (len(parts[0]), len(self.samples)), "results": (straight, count),
                         "checks": (*counts, len(self.checks))}
         ends = [want["cycle of the result"] for want in prediction.results]
-        self.limit = 2 * max(ends) + 100_000
+        gaps = [end - begin for begin, end in zip([0, *ends], ends)]
+        self.limit = 2 * (max(gaps) + self.first) + 10_000
 
     def _arrival(self, frame):
         """When the first sample arrives, if it is offered as early as the bench may."""
         if self.config.input.kind == "frame":
             return self.first + self.config.input.size - 1
+        from torch import as_tensor
+
         from ..golden.activity import interval_items
 
-        first, *others = interval_items(self.config, frame)
+        first, *others = interval_items(self.config, as_tensor(frame))
         return [self.first + first - 1, *(None for _ in others)]
 
     def _writes(self, arrays):

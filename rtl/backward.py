@@ -222,7 +222,8 @@ class BackwardPath(wiring.Component):
             (place[2].word_first, "restart"), (ahead.first, "carry"), (ahead.last, "finish")))
         codes = data.View(data.ArrayLayout(config.code_bits, unit.lanes), act.codes)
         for lane in range(unit.lanes):
-            delta = Signal(signed(self.delta_width), name=f"delta_{lane}", reset_less=True)
+            # Reset, although it counts only where there is a code: what is unknown times zero is unknown.
+            delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
             if above is None:
                 m.d.sync += delta.eq(self.own[lane].shift_left(config.numbers.error.fraction))
             else:

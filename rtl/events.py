@@ -80,7 +80,7 @@ class EventBuffer(wiring.Component):
             "accept", "fills", "ends", "interval_ends", "slot_ends", "inside"))
         begins = self._begins(m, accept | fills, interval_ends)
         m.d.comb += [
-            self.i.ready.eq(~clearing & (begins | ~item.first)),
+            self.i.ready.eq(~clearing & (begins | ~(self.i.valid & item.first))),
             fills.eq(self.i.valid & item.first & ~begins & ~clearing),
             accept.eq(self.i.valid & self.i.ready & (item.first | ~begins)),
             ends.eq(accept & item.end | fills),
@@ -96,7 +96,7 @@ class EventBuffer(wiring.Component):
         m.d.comb += [
             slot_base.eq(times(fill, length)),
             Cat(bit, word).eq(self._place(m)),
-            bitmaps.write_en.eq(Mux(clearing, (used != slots).replicate(layout.scan_width), self.written << bit)),
+            bitmaps.write_en.eq(Mux(clearing, (used != slots).replicate(layout.scan_width), Mux(self.written, 1 << bit, 0))),
             bitmaps.write_address.eq(slot_base + Mux(
                 clearing, sweep, times(step, layout.words) + word)),
             bitmaps.write.eq(Mux(clearing, 0, ~0)),
