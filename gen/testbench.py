@@ -226,7 +226,7 @@ def write_testbench(config, sidecar, stimulus, *, state=None, pause=PAUSE, seed=
     contract = json.loads(Path(sidecar).read_text())
     files = {
         f"{name}_bench.v": _verilog(bench, [port["name"] for port in contract["ports"]], seed),
-        f"{name}.f": f"{name}_bench.v\n{name}.v\n",
+        f"{name}.f": f"+define+SPIKELOOM_CHECK\n{name}_bench.v\n{name}.v\n",
         f"{name}_load.hex": _hexadecimal(bench.load, 64, bench.load_comments),
         f"{name}_samples.hex": _hexadecimal(bench.samples, input_layout(config).size),
         f"{name}_results.hex": _hexadecimal(bench.results, result_layout(config).size),

@@ -96,7 +96,8 @@ class EventBuffer(wiring.Component):
         m.d.comb += [
             slot_base.eq(times(fill, length)),
             Cat(bit, word).eq(self._place(m)),
-            bitmaps.write_en.eq(Mux(clearing, (used != slots).replicate(layout.scan_width), Mux(self.written, 1 << bit, 0))),
+            bitmaps.write_en.eq(Mux(
+                clearing, (used != slots).replicate(layout.scan_width), Mux(self.written, 1 << bit, 0))),
             bitmaps.write_address.eq(slot_base + Mux(
                 clearing, sweep, times(step, layout.words) + word)),
             bitmaps.write.eq(Mux(clearing, 0, ~0)),

@@ -17,8 +17,9 @@ from ..golden.units import clog2
 from ..rtl.events import input_layout
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
+from .unknown import unknown
 
-__all__ = ["SimulationError", "bench_text", "build", "build_driver", "environment", "random_memories"]
+__all__ = ["SimulationError", "bench_text", "build", "build_driver", "environment", "random_power_up"]
 
 BOX = 4096
 #: Items of the event queue, and intervals whose arrival is kept.
@@ -46,8 +47,8 @@ def environment():
     return process.environment(path=[_installed() / "bin"])
 
 
-def random_memories(seed):
-    """Arguments of a model: its memories begin with random contents, on which nothing may depend."""
+def random_power_up(seed):
+    """Arguments of a model: memories, and registers without a value, begin with random bits that must not matter."""
     return [f"+verilator+seed+{seed % 2147483647 + 1}", "+verilator+rand+reset+2"]
 
 
@@ -107,7 +108,7 @@ def build(config, *, root, waves=False, fast=True, text=None):
     """
     from cocotb_tools import config as cocotb  # only where something is simulated
 
-    sources = {"core.v": text or generate_text(config), "bench.sv": bench_text(config)}
+    sources = {"core.v": unknown(text or generate_text(config)), "bench.sv": bench_text(config)}
     sources["visible.vlt"] = "`verilator_config\n" + "".join(
         f'public_flat_rw -module "Bench" -var "{name}"\n' for name in VISIBLE)
     sources["main.cpp"] = (cocotb.share_dir / "lib" / "verilator" / "verilator.cpp").read_text()

@@ -21,7 +21,7 @@ from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.files import write_atomically
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
-from .build import SimulationError, random_memories
+from .build import SimulationError, random_power_up
 from .ports import arrivals, result_row
 from .run import Simulation
 
@@ -45,7 +45,7 @@ class Driver(Simulation):
         registers = RegisterMap(self.config)
         self._registers, self._results, self._samples = registers, result_layout(self.config), {}
         self._reads = state_reads(registers)
-        return [model / "driver", *random_memories(seed)]
+        return [model / "driver", *random_power_up(seed)]
 
     def load(self, arrays):
         self._paused([self._requests(base, values, write=True)

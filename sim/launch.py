@@ -7,7 +7,7 @@ from pathlib import Path
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from .build import random_memories
+from .build import random_power_up
 
 
 def main():
@@ -21,7 +21,7 @@ def main():
     results = get_runner("verilator").test(
         test_module="spikeloom.sim.testbench", hdl_toplevel="Bench", hdl_toplevel_lang="verilog",
         build_dir=args.model, test_dir=args.folder, results_xml=str(args.folder / "results.xml"), seed=args.seed,
-        plusargs=[f"+trace={args.folder / 'trace.txt'}", *random_memories(args.seed)],
+        plusargs=[f"+trace={args.folder / 'trace.txt'}", *random_power_up(args.seed)],
         waves=args.waves)
     tests, failed = get_results(results)
     sys.exit(0 if tests and not failed else 1)

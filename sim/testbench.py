@@ -109,12 +109,13 @@ class Testbench:
         self.progress = Path(os.environ["SPIKELOOM_RUN"]) / "progress"
 
     async def reset(self):
-        """Hold reset for some cycles; cycle 0 is the first one after it."""
+        """Reset for one cycle; cycle 0 is the first one after it."""
         self.dut.rst.value = 1
         self.dut.offered.value = self.offered = self.results_since_reset = self.intervals_since_reset = 0
-        for _ in range(4):
-            await RisingEdge(self.dut.clk)
+        await RisingEdge(self.dut.clk)
         self.dut.rst.value = 0
+        for _ in range(2):  # the bench resets the core a cycle later
+            await RisingEdge(self.dut.clk)
 
     async def _box(self, address, count, write):
         dut = self.dut

@@ -1,0 +1,131 @@
+"""The generated bench: it passes in more than one simulator, and it fails when anything is wrong."""
+
+import os
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+from spikeloom.gen import presets
+from spikeloom.gen.generate import generate
+from spikeloom.gen.testbench import make_stimulus, write_testbench
+from spikeloom.sim import build
+from strategies import small
+from test_cosim import EVENTS, IMAGES
+
+DENSE = small(update={"rounding": "stochastic"})
+
+
+def write(config, folder, samples=4, **options):
+    verilog, contract = generate(config, folder)
+    return [verilog, *write_testbench(config, contract, make_stimulus(config, samples=samples), **options)]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A folder with the bench of a small core, compiled by Verilator; what it reads can be changed."""
+    folder = tmp_path_factory.mktemp("bench")
+    write(DENSE, folder)
+    verilate(folder, DENSE)
+    return folder
+
+
+def verilate(folder, config):
+    subprocess.run(
+        ["verilator", "--binary", "--timing", "-CFLAGS", "-std=c++20 -O0", "-f", f"{config.name}.f", "--top-module",
+         f"{config.name}_bench", "--Mdir", "obj"],
+        cwd=folder, check=True, env=os.environ | build.environment(), capture_output=True)
+
+
+def run(folder, config):
+    done = subprocess.run([folder / "obj" / f"V{config.name}_bench"], cwd=folder, check=True, capture_output=True,
+                          text=True, timeout=300)
+    *differences, last = [line for line in done.stdout.splitlines() if not line.startswith("- ")]
+    return differences, last
+
+
+def test_passes(compiled):
+    differences, last = run(compiled, DENSE)
+    assert differences == []
+    assert re.fullmatch(r"PASS: 4 results and \d+ registers are as predicted, \d+ cycles", last)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("config", [IMAGES, EVENTS], ids=lambda config: config.name)
+def test_images_and_events_pass(config, tmp_path):
+    write(config, tmp_path, samples=8)
+    verilate(tmp_path, config)
+    differences, last = run(tmp_path, config)
+    assert differences == []
+    assert last.startswith("PASS: 8 results")
+
+
+@pytest.mark.parametrize("file, first", [
+    ("load", r"register [0-9a-f]+ in cycle \d+: [0-9a-f]+, predicted [0-9a-f]+|result .*"),
+    ("results", r"result \d+ in cycle \d+: [0-9a-f]+, predicted [0-9a-f]+"),
+    ("checks", r"register [0-9a-f]+ in cycle \d+: [0-9a-f]+, predicted [0-9a-f]+"),
+])
+@pytest.mark.parametrize("place", [0, -1], ids=["first", "last"])
+def test_fails_for_one_wrong_bit(file, first, place, compiled):
+    """In the first or last word of any file; the last thing loaded is learning-rate state."""
+    path = compiled / f"{DENSE.name}_{file}.hex"
+    text = path.read_text()
+    lines = text.splitlines()
+    words = [number for number, line in enumerate(lines) if not line.startswith("//")]
+    lines[words[place]] = f"{int(lines[words[place]], 16) ^ 1:0{len(lines[words[place]])}x}"
+    try:
+        path.write_text("\n".join(lines) + "\n")
+        differences, last = run(compiled, DENSE)
+    finally:
+        path.write_text(text)
+    assert re.fullmatch(first, differences[0])
+    assert re.fullmatch(r"FAIL: [1-9]\d* differences, after 4 of 4 results, in cycle \d+", last)
+
+
+def test_fails_for_samples_that_are_lost(compiled):
+    """A frame that never ends gives no result: the watchdog ends the run."""
+    path = compiled / f"{DENSE.name}_samples.hex"
+    text = path.read_text()
+    lines = text.splitlines()
+    size = DENSE.input.size
+    try:
+        path.write_text("\n".join([*lines[:size - 1], lines[0], *lines[size:]]) + "\n")
+        differences, last = run(compiled, DENSE)
+    finally:
+        path.write_text(text)
+    assert any("nothing happened for" in line for line in differences)
+    assert re.fullmatch(r"FAIL: [1-9]\d* differences, after [0-3] of 4 results, in cycle \d+", last)
+
+
+@pytest.mark.parametrize("mode, trains", [("train", {True}), ("infer", {False}), ("mixed", {True, False})])
+def test_modes(mode, trains):
+    config = small(update={"batch": 4}, hardware={"sample_slots": 4})
+    stimulus = make_stimulus(config, samples=30, mode=mode)
+    assert len(stimulus.labels) == len(stimulus.frames) == 32
+    assert set(stimulus.trains.tolist()) == trains
+    assert (stimulus.trains.reshape(-1, 4) == stimulus.trains[::4, None]).all()
+
+
+def test_chosen_data():
+    config = presets.find("tiny")
+    stimulus = make_stimulus(config, "digits", samples=3, seed=1)
+    again, other = (make_stimulus(config, "digits", samples=3, seed=seed) for seed in (1, 2))
+    assert stimulus.frames.max() == 16 and stimulus.frames.shape == (3, 64)
+    assert np.array_equal(stimulus.frames, again.frames) and not np.array_equal(stimulus.frames, other.frames)
+
+
+def test_same_bytes_again(tmp_path):
+    first, second = ([path.read_bytes() for path in write(DENSE, tmp_path / name, seed=3)] for name in "ab")
+    assert first == second
+
+
+def test_without_pauses_everything_is_compared(tmp_path):
+    """All waits and cycles are predicted then; with pauses, only those of the first half."""
+    def waits(**options):
+        path, = (path for path in write(DENSE, tmp_path, **options) if path.name.endswith("checks.hex"))
+        return len(re.findall(r"// \S*\.wait\.", path.read_text()))
+
+    assert waits(pause=0) == waits(pause=80) > 0
+    assert (tmp_path / f"{DENSE.name}.f").read_text().splitlines() == [
+        "+define+SPIKELOOM_CHECK", f"{DENSE.name}_bench.v", f"{DENSE.name}.v"]
