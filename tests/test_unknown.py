@@ -3,13 +3,13 @@
 import re
 
 import pytest
+from test_text import icarus
 
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate_text
 from spikeloom.sim.draw import draw
 from spikeloom.sim.unknown import unknown
 from strategies import small
-from test_text import icarus
 
 TRIANGLE = {"shape": "triangle", "width": 1.0, "bins": 2}
 TABLE = {"shape": "table", "bin": 0.25, "values": [3, 2], "shift": 0}
