@@ -13,7 +13,7 @@ import numpy as np
 
 from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
-from ..golden.errors import SpikeloomError
+from ..golden.errors import InputError, SpikeloomError
 from ..rtl.host import RESPONSE_BYTES, Answer, Packets
 from ..rtl.registers import MAGIC, RegisterMap
 
@@ -50,9 +50,9 @@ def _within(name, values, limit):
 def encode_request(packets, address, value=None):
     """The packet of a read, or of a write of the integer `value` (32 bits, signed or unsigned)."""
     _within("address", [address], 1 << packets.request["address"].width)
-    if not -2**31 <= (value or 0) < 2**32:
-        raise ValueError(f"value must have 32 bits, signed or unsigned, not {value}")
-    fields = {"address": address, "write": value is not None, "data": (value or 0) % 2**32}
+    if value is not None and not (isinstance(value, int | np.integer) and -2**31 <= value < 2**32):
+        raise InputError(f"value must have 32 bits, signed or unsigned, not {value}")
+    fields = {"address": address, "write": value is not None, "data": int(value or 0) % 2**32}
     return (packets.request.const(fields).as_value().value << 1 | 1).to_bytes(packets.request_bytes, "little")
 
 
@@ -218,7 +218,7 @@ class Host:
 
     def write(self, address, values):
         """Write consecutive registers; values are integers, signed or unsigned."""
-        self._access([encode_request(self.packets, address + place, int(value)) for place, value in enumerate(values)])
+        self._access([encode_request(self.packets, address + place, value) for place, value in enumerate(values)])
 
     @contextmanager
     def paused(self):

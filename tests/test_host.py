@@ -100,6 +100,8 @@ def test_events_come_interval_by_interval():
 @pytest.mark.parametrize("sample, label, message", [
     (np.zeros((1, 5)), 0, r"a batch must have shape \(1, 6\) and 1 labels, not \(1, 5\) and 1"),
     (np.full((1, 6), 8), 0, "value must be within 0 .. 7, not 8"),
+    (np.full((1, 6), 0.5), 0, "frames must hold integers 0 to 7, not float64"),
+    (np.zeros((1, 6), int), 1.5, "labels must hold integers, not"),
     (np.zeros((1, 6)), -1, "label must be within 0 .. 2, not -1"),
     (np.zeros((1, 6)), 3, "label must be within 0 .. 2, not 3"),
 ])
@@ -108,9 +110,10 @@ def test_wrong_samples(sample, label, message):
         encode_batch(CONFIG, PACKETS, sample, [label], True)
 
 
-def test_wrong_value():
-    with pytest.raises(ValueError, match="value must have 32 bits, signed or unsigned, not 4294967296"):
-        encode_request(PACKETS, 0, 2**32)
+@pytest.mark.parametrize("value", [2**32, -2**31 - 1, 0.5, 1.0, "1"])
+def test_wrong_value(value):
+    with pytest.raises(ValueError, match=f"value must have 32 bits, signed or unsigned, not {value}"):
+        encode_request(PACKETS, 0, value)
 
 
 def test_wrong_address():
