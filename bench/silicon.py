@@ -16,6 +16,7 @@ from rich.table import Table
 
 from spikeloom.gen import presets
 from spikeloom.golden.config import Config
+from spikeloom.golden.data import load_dataset
 from spikeloom.sim.words import NOTHING
 from spikeloom.synth.flow import implement
 from spikeloom.synth.rates import cycles_per_sample, rates
@@ -112,7 +113,7 @@ def main():
         config = row.config()
         targets = [name for name in row.targets if args.only in f"{config.name} {name}"]
         data = sources.get(row.data)
-        cycles = cycles_per_sample(config, data) if targets and data else {}
+        cycles = cycles_per_sample(config, load_dataset(data, config)) if targets and data else {}
         for name in targets:
             target = find_target(name)
             try:

@@ -102,7 +102,7 @@ def generate(
     if testbench:
         from ..gen.testbench import make_stimulus, write_testbench
 
-        stimulus = make_stimulus(chosen, data, samples, mode, seed)
+        stimulus = make_stimulus(chosen, data and load_data(data, chosen), samples, mode, seed)
     memory_table(chosen, memories(chosen))
     with waiting(f"generating {chosen.name}"):
         paths = [*write(chosen, output)]
@@ -294,8 +294,9 @@ def synthesize(
     if data:
         from ..synth.rates import cycles_per_sample
 
+        chosen_data = load_data(data, chosen)
         with progress(f"{chosen.name}: cycles of {data.split(':')[0]}", None) as bar:
-            found = cycles_per_sample(chosen, data, tick=bar.step)
+            found = cycles_per_sample(chosen, chosen_data, tick=bar.step)
     with progress(f"{chosen.name} on {chip.name}", 2 + seeds * bool(chip.router)) as bar:
         def step(text):
             bar.say(text)
@@ -405,7 +406,8 @@ def demo(
 
     chosen = presets.find(config)
     check_outputs(output, build_dir)
+    chosen_data = load_data(data, chosen)
     with locked(output, wait=False):
-        paths = run_demo(chosen, output, data=data, epochs=epochs, root=build_dir, progress=progress)
+        paths = run_demo(chosen, output, data=chosen_data, epochs=epochs, root=build_dir, progress=progress)
     for path in paths:
         typer.echo(path)

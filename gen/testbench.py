@@ -41,19 +41,13 @@ def make_stimulus(config, data=None, samples=8, mode="mixed", seed=0):
     Parameters
     ----------
     config : Config
-    data : str, optional
-        A data set (`golden.data.load_dataset`), whose training samples are taken; by default random frames or events
-        of any density, with random labels.
+    data : Dataset, optional
+        Its training samples are taken; by default random frames or events of any density, with random labels.
     samples : int
         How many, rounded up to whole batches.
     mode : str
         ``train``, ``infer``, or ``mixed``: at random for each batch.
     seed : int
-
-    Raises
-    ------
-    DataError
-        If the data cannot be used.
     """
     random, batches = np.random.default_rng(seed), -(-samples // config.update.batch)
     samples = batches * config.update.batch
@@ -65,11 +59,8 @@ def make_stimulus(config, data=None, samples=8, mode="mixed", seed=0):
         frames = random.integers(1, 1 << config.input.bits, shape) * (random.random(shape) < density)
         labels = random.integers(0, config.network.classes, samples)
     else:
-        from ..golden.data import load_dataset
-
-        found = load_dataset(data, config)
-        order = random.permutation(max(samples, len(found.train_labels)))[:samples] % len(found.train_labels)
-        frames, labels = found.train_frames[order], found.train_labels[order]
+        order = random.permutation(max(samples, len(data.train_labels)))[:samples] % len(data.train_labels)
+        frames, labels = data.train_frames[order], data.train_labels[order]
     return Stimulus(frames, labels, trains.repeat(config.update.batch))
 
 

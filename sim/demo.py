@@ -4,7 +4,6 @@ import time
 
 from ..gen.generate import generate
 from ..golden.checkpoint import state_from
-from ..golden.data import load_dataset
 from .record import record
 from .report import write_report
 from .training import train_rtl
@@ -20,8 +19,7 @@ def run_demo(config, folder, *, data, epochs, root, progress):
     config : Config
     folder : Path
         Of the Verilog, its sidecar, the checkpoint and the report.
-    data : str
-        As `golden.data.load_dataset` takes it.
+    data : Dataset
     epochs : int
     root : Path
         Folder of the models.
@@ -38,7 +36,7 @@ def run_demo(config, folder, *, data, epochs, root, progress):
     Mismatch
         If core and golden model differ anywhere.
     """
-    data, seconds = load_dataset(data, config), {}
+    seconds = {}
     started = time.monotonic()
     written = list(generate(config, folder))
     seconds["generate"] = time.monotonic() - started

@@ -1,7 +1,6 @@
 """What a core does per second at a clock: cycles and useful additions of a sample from the golden model."""
 
 from ..golden.cycles import trace_samples
-from ..golden.data import load_dataset
 
 __all__ = ["cycles_per_sample", "rates"]
 
@@ -12,8 +11,7 @@ def cycles_per_sample(config, data, *, before=500, samples=100, tick=lambda coun
     Parameters
     ----------
     config : Config
-    data : str
-        As `golden.data.load_dataset` takes it.
+    data : Dataset
     before : int
         Samples trained before any is counted, so that spikes are as frequent as in most of a training.
     samples : int
@@ -25,15 +23,10 @@ def cycles_per_sample(config, data, *, before=500, samples=100, tick=lambda coun
     -------
     dict of str to dict
         ``training`` and ``inference`` -> ``cycles`` and ``additions`` per sample.
-
-    Raises
-    ------
-    DataError
-        If there is no such data set, or it does not fit.
     """
-    chosen, found = load_dataset(data, config), {}
+    found = {}
     for mode in ("training", "inference"):
-        cycles = trace_samples(config, chosen, samples=samples, before=before, train=mode == "training", seed=0,
+        cycles = trace_samples(config, data, samples=samples, before=before, train=mode == "training", seed=0,
                                tick=tick).cycles(config)
         found[mode] = {"cycles": float(cycles.cascade),
                        "additions": float(sum(own.adds for block in cycles.blocks for own in block.passes))}

@@ -356,9 +356,10 @@ def test_few_pins_are_enough_for_a_core():
 
 def test_cycles_per_sample():
     config = presets.find("tiny")
-    found = cycles_per_sample(config, "digits", before=20, samples=40)
+    data = load_dataset("digits", config)
+    found = cycles_per_sample(config, data, before=20, samples=40)
     for mode, own in found.items():
-        cycles = trace_samples(config, load_dataset("digits", config), samples=40, before=20, seed=0,
+        cycles = trace_samples(config, data, samples=40, before=20, seed=0,
                                train=mode == "training", tick=lambda count: None).cycles(config)
         assert own["cycles"] == float(cycles.cascade) >= float(cycles.slowest.cycles)
     assert set(found) == {"training", "inference"}
@@ -366,7 +367,7 @@ def test_cycles_per_sample():
     assert 0 < found["inference"]["additions"] < found["training"]["additions"]
     lanes = sum(unit.lanes for unit in config.units)
     assert all(own["additions"] / own["cycles"] < lanes for own in found.values())
-    assert cycles_per_sample(config, "digits", before=20, samples=40) == found
+    assert cycles_per_sample(config, data, before=20, samples=40) == found
 
 
 def test_rates():

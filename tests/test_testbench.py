@@ -12,6 +12,7 @@ import pytest
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate
 from spikeloom.gen.testbench import make_stimulus, write_testbench
+from spikeloom.golden.data import load_dataset
 from spikeloom.sim import build
 from strategies import small
 from test_cosim import EVENTS, IMAGES
@@ -111,8 +112,9 @@ def test_modes(mode, trains):
 
 def test_chosen_data():
     config = presets.find("tiny")
-    stimulus = make_stimulus(config, "digits", samples=3, seed=1)
-    again, other = (make_stimulus(config, "digits", samples=3, seed=seed) for seed in (1, 2))
+    data = load_dataset("digits", config)
+    stimulus = make_stimulus(config, data, samples=3, seed=1)
+    again, other = (make_stimulus(config, data, samples=3, seed=seed) for seed in (1, 2))
     assert stimulus.frames.max() == 16 and stimulus.frames.shape == (3, 64)
     assert np.array_equal(stimulus.frames, again.frames) and not np.array_equal(stimulus.frames, other.frames)
 
