@@ -77,7 +77,8 @@ def _clocking(hardware):
     reset, = {"rst", "rst_n"} & control(hardware, **dict.fromkeys(("clk", "rst", "rst_n", "clk_en"))).keys()
     return {"clock": {"port": "clk", "edge": "rising"},
             "reset": {"port": reset, "kind": hardware.reset, "active": hardware.reset_active, "cycles": 1},
-            "clock_enable": {"port": "clk_en", "active": "high"} if hardware.clock_enable else None}
+            "clock_enable": {"port": "clk_en", "active": "high", "meaning": "edges of the clock where it is low "
+                             "count for nothing but reset"} if hardware.clock_enable else None}
 
 
 def _fields(layout):

@@ -19,7 +19,7 @@ from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .unknown import unknown
 
-__all__ = ["SimulationError", "bench_text", "build", "build_driver", "environment", "random_power_up"]
+__all__ = ["SimulationError", "bench_text", "build", "build_driver", "driver_sources", "environment", "random_power_up"]
 
 BOX = 4096
 #: Items of the event queue, and intervals whose arrival is kept.
@@ -123,15 +123,19 @@ def build_driver(config, *, root, text=None):
 
     Parameters, return value and errors are those of `build`; the program is ``driver`` in the folder.
     """
-    sources = {
+    return _compile(root, driver_sources(config, text), True,
+                    ["--prefix", "Vcore", "--top-module", "Driven", "-o", "driver"])
+
+
+def driver_sources(config, text=None):
+    """Core and driver as texts, by the name of the file; parameters as for `build`."""
+    return {
         "core.v": text or generate_text(config),
         "driven.sv": _template("driven.sv.jinja").render(
             name=config.name, control=control(config.hardware, clk="clk", rst="1'b0", rst_n="1'b1", clk_en="1'b1"),
             sample_bits=input_layout(config).size, result_bits=result_layout(config).size,
             request_bits=request_layout(RegisterMap(config).address_bits).size),
         "driver.cpp": Path(__file__).with_name("driver.cpp").read_text()}
-
-    return _compile(root, sources, True, ["--prefix", "Vcore", "--top-module", "Driven", "-o", "driver"])
 
 
 def _compile(root, sources, fast, arguments, links=None):

@@ -87,9 +87,10 @@ def test_sidecar_names_exist(tiny):
 def test_ports_have_plain_names(tiny):
     """That VHDL has, too: letters, digits, single underscores; of every component that becomes a module."""
     names = {port["name"] for port in json.loads(tiny[1].read_text())["ports"]}
-    streams = "samples", "results", "request", "response"
-    assert names == {"clk", "rst", "error", *(f"{name}_{part}" for name in streams
-                                              for part in ("valid", "ready", "payload"))}
+    streams = {"samples": "valid ready payload", "results": "valid ready payload", "request": "valid ready payload",
+               "response": "valid payload"}
+    assert names == {"clk", "rst", "error", *(f"{name}_{part}" for name, parts in streams.items()
+                                              for part in parts.split())}
     config = presets.find("tiny")
     for component in (Core(config), HostedCore(config, divisor=12)):
         top = Top(component, config.hardware)
