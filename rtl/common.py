@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.units import clog2
 from .bus import joined, node_signature
+from .nodes import Access
 from .registers import CONTROL, STATUS
 from .violations import ViolationBank
 
@@ -49,38 +49,34 @@ class CommonRegisters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bus = self.bus
-        chosen = {region.name: bus.select[place] for place, region in enumerate(self.regions)}
-
-        def written(name):
-            return bus.valid & bus.write & chosen[name]
-
+        bus, access = self.bus, Access.of(self.bus, self.regions)
         m.submodules.violations = bank = ViolationBank(self.size)
         m.d.comb += [
-            bank.found.eq(self.found), bank.clear.eq(Mux(written("violations"), bus.data[:self.size], 0)),
+            bank.found.eq(self.found), bank.clear.eq(Mux(access.written("violations"), bus.data[:self.size], 0)),
             self.error.eq(bank.error),
         ]
 
         places = {field.name: field.lsb for field in CONTROL}
-        m.d.sync += self.clear.eq(written("control") & bus.data[places["clear"]])
-        with m.If(written("control")):
+        m.d.sync += self.clear.eq(access.written("control") & bus.data[places["clear"]])
+        with m.If(access.written("control")):
             m.d.sync += self.hold.eq(bus.data[places["hold"]])
 
-        high = Signal(32)
-        with m.If(bus.valid & chosen["time"] & ~bus.address[0]):
+        high, word = Signal(32), access.place("time")
+        with m.If(access.asked("time") & ~word):
             m.d.sync += high.eq(self.now[32:])
         status = {"error": bank.error} | {name: self.status[name] for name, _ in self.status.shape()}
         values = {
             "status": Cat(status[field.name] for field in STATUS), "control": Cat(Const(0, 1), self.hold),
             "violations": bank.flags,
-            "violation_counts": bank.counts[bus.address[:clog2(self.size)] if self.size > 1 else 0],
-            "time": Mux(bus.address[0], high, self.now[:32]),
+            "violation_counts": bank.counts[access.place("violation_counts")],
+            "time": Mux(word, high, self.now[:32]),
         }
         for region in self.regions:
             if region.name not in values:  # a constant
                 values[region.name] = Const(region.reset[0], 32)
         m.d.sync += [
             bus.ack.eq(bus.valid),
-            bus.answer.eq(Mux(bus.valid, joined([Mux(chosen[name], value, 0) for name, value in values.items()]), 0)),
+            bus.answer.eq(Mux(bus.valid, joined(
+                [Mux(access.select[name], value, 0) for name, value in values.items()]), 0)),
         ]
         return m

@@ -12,19 +12,26 @@ __all__ = ["Access", "block_node", "counter_node", "lfsr_node", "rate_node"]
 
 
 class Access(NamedTuple):
-    """An access as a node sees it; `select` has a flag for each kind of its regions."""
+    """An access as a node sees it; `select` has a flag for each kind of its regions, `bits` those of a place in it."""
 
     valid: Signal
     select: dict
+    bits: dict
     write: Signal
     address: Signal
     data: Signal
 
     @classmethod
     def of(cls, bus, regions):
-        """At a node that has `regions`."""
-        select = {region.kind: bus.select[place] for place, region in enumerate(regions)}
-        return cls(bus.valid, select, bus.write, bus.address, bus.data)
+        """At a node that has `regions`; `bus` has the members of a `node_signature`, or they are its items."""
+        own = bus if isinstance(bus, dict) else {name: getattr(bus, name) for name in (
+            "valid", "select", "write", "address", "data")}
+        return cls(**own | {"select": {region.kind: own["select"][place] for place, region in enumerate(regions)},
+                            "bits": {region.kind: clog2(region.size) for region in regions}})
+
+    def place(self, kind):
+        """Place in the region of a kind; all bits above it are those of its base."""
+        return self.address[:self.bits[kind]] if self.bits[kind] else Const(0, 1)
 
     def asked(self, kind):
         """One access to a region of a kind: a pulse."""
@@ -38,9 +45,7 @@ class Access(NamedTuple):
 def lfsr_node(m, access, kind, lfsr, states):
     """Wire the loading of an LFSR per lane to a region `kind`; the ack, and the state that was asked for."""
     load = register(m, access.written(kind), name=f"{kind}_load")
-    # All bits above the place in a region are those of its base: of one lane, even the lowest.
-    bits = clog2(len(states) // 16)
-    lane = access.address[:bits] if bits else Const(0, 1)
+    lane = access.place(kind)
     m.d.comb += [
         lfsr.load.eq(load), lfsr.load_lane.eq(lane), lfsr.load_state.eq(access.data),
     ]
@@ -51,12 +56,11 @@ def lfsr_node(m, access, kind, lfsr, states):
 
 def counter_node(m, access, bank):
     """Wire a `CounterBank`; the ack, and half of a counter. The high half is that of the last one that was read low."""
-    asked = access.asked("counters")
+    asked, place = access.asked("counters"), access.place("counters")
     m.d.comb += [
-        bank.read.eq(register(m, asked & ~access.address[0], name="counter_read")),
-        bank.index.eq(access.address[1:]),
+        bank.read.eq(register(m, asked & ~place[0], name="counter_read")), bank.index.eq(place[1:]),
     ]
-    high = register(m, asked & access.address[0], name="counter_high")
+    high = register(m, asked & place[0], name="counter_high")
     return bank.done | high, Mux(bank.done, bank.value[:32], 0) | Mux(high, bank.value[32:], 0)
 
 
@@ -105,5 +109,6 @@ def block_node(m, block):
             bus.ack.eq(any_of([ack for ack, _ in nodes])), bus.answer.eq(joined([answer for _, answer in nodes])),
         ]
 
-    places = {region.kind: place for place, region in enumerate(block.regions) if region.unit is None}
-    return Access(**own | {"select": {kind: own["select"][place] for kind, place in places.items()}}), join
+    mine = [(place, region) for place, region in enumerate(block.regions) if region.unit is None]
+    own["select"] = [own["select"][place] for place, _ in mine]
+    return Access.of(own, [region for _, region in mine]), join

@@ -74,9 +74,9 @@ class _Port:
         self.read = {kind: register(m, access.asked(kind) & ~access.write, name=f"port_reads_{kind}") for kind in kinds}
         self.write = {kind: register(m, access.written(kind), name=f"port_writes_{kind}") for kind in kinds}
         # Of one word, or of one lane, there is nothing to address: no signal may have no bits in Verilog.
-        self.address = register(m, access.address[shift:shift + depth_bits] if depth_bits else Const(0, 1),
-                                name="port_address", reset=False)
-        self.lane = register(m, access.address[:shift] if shift else Const(0, 1), name="port_lane", reset=False)
+        place = access.place("weight")  # velocities have the same places
+        self.address = register(m, place[shift:] if depth_bits else Const(0, 1), name="port_address", reset=False)
+        self.lane = register(m, place[:shift] if shift else Const(0, 1), name="port_lane", reset=False)
         self.data = register(m, access.data[:max(unit.weight_width, unit.velocity_width)], name="port_data",
                              reset=False)
         valid = register(m, any_of([access.asked(kind) for kind in kinds]), name="port_valid")

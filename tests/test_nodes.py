@@ -3,6 +3,7 @@
 import pytest
 from amaranth.hdl import Module, Signal
 
+from spikeloom.golden.units import clog2
 from spikeloom.rtl.lfsr import LaneLfsr
 from spikeloom.rtl.nodes import Access, lfsr_node
 from strategies import simulate
@@ -13,7 +14,7 @@ def test_states_of_lanes_wherever_the_region_lies(lanes, base):
     """A region has as many addresses as the power of two that holds its lanes, and begins at a multiple of it."""
     m, seeds = Module(), list(range(100, 100 + lanes))
     m.submodules.lfsr = lfsr = LaneLfsr(seeds)
-    access = Access(Signal(), {"lfsr": Signal()}, Signal(), Signal(4), Signal(32))
+    access = Access(Signal(), {"lfsr": Signal()}, {"lfsr": clog2(lanes)}, Signal(), Signal(4), Signal(32))
     ack, answer = lfsr_node(m, access, "lfsr", lfsr, lfsr.random.as_value())
     acked = Signal()
     m.d.comb += acked.eq(ack)
