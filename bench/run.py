@@ -95,13 +95,11 @@ def main():
                 table.add_row(f"{title}: build of the model, s (0: it was there)", f"{build_seconds:.1f}", "")
                 table.add_row(f"{title}: simulated cycles/s in training", f"{rate:,.0f}", TARGETS.get(title, ""))
             table.add_row(f"{name}: cycles per sample in training", f"{per_sample:,.0f}", "")
-    torch.set_num_threads(1)  # the tensors of one sample are tiny
     trained, predicted = golden_training(config, data)
     table.add_row("golden training, batch 1, samples/s", f"{trained:,.0f}", TARGETS["train"])
     ratio = trained / rtl["digits", "compiled"]
     table.add_row("the same, times as fast as the compiled RTL run", f"{ratio:.1f}", "> 1")
     table.add_row("the same with cycles and traffic, samples/s", f"{predicted:,.0f}", "")
-    torch.set_num_threads(os.cpu_count())
     table.add_row("golden inference, batch 1024, samples/s", f"{golden_inference(config, data):,.0f}",
                   TARGETS["infer"])
     Console().print(table)

@@ -78,16 +78,18 @@ class BoardTop(Elaboratable):
     config : Config
     divisor : int
         Cycles of a bit of the serial line.
+    crc : bool
+        As of `rtl.host.Packets`.
     """
 
-    def __init__(self, config, divisor):
-        self.config, self.divisor = config, divisor
+    def __init__(self, config, divisor, *, crc=False):
+        self.config, self.divisor, self.crc = config, divisor, crc
 
     def elaborate(self, platform):
         m = Module()
         # The core comes as the Verilog that everybody gets; its memories are the modules that synthesis knows as RAM.
         platform.add_file(f"{self.config.name}.v", generate_text(
-            self.config, HostedCore(self.config, divisor=self.divisor)))
+            self.config, HostedCore(self.config, divisor=self.divisor, crc=self.crc)))
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.Buffer("o", uart.tx)

@@ -16,7 +16,7 @@ from ..gen import process
 from ..golden.config import ConfigError
 from ..golden.errors import SpikeloomError
 from ..golden.files import own_folder, write_atomically
-from ..rtl.host import RESPONSE_BYTES, Answer, Packets
+from ..rtl.host import Answer, Packets
 from ..rtl.uart import LEAST_DIVISOR
 from ..synth.netlist import wrong_nets
 from .boards import BOARDS, BoardTop
@@ -103,7 +103,7 @@ def _reason(work, products, device):
     return f"cannot be built: {process.last_words(work / 'build.log')}"
 
 
-def prepare(config, board, *, baud=1_000_000, seed=1):
+def prepare(config, board, *, baud=1_000_000, seed=1, crc=False):
     """Everything that can be wrong with the input, and the files for the tools; nothing is written.
 
     Parameters
@@ -115,6 +115,8 @@ def prepare(config, board, *, baud=1_000_000, seed=1):
         Bits per second of the serial line.
     seed : int
         Of placement.
+    crc : bool
+        As of `rtl.host.Packets`.
 
     Returns
     -------
@@ -132,11 +134,11 @@ def prepare(config, board, *, baud=1_000_000, seed=1):
     clock = platform.default_clk_frequency
     divisor, name = divide(clock, baud), title.replace("-", "_")
     plan = platform.prepare(
-        BoardTop(config, divisor), name, synth_opts=chosen.synthesis, debug_verilog=False,
+        BoardTop(config, divisor, crc=crc), name, synth_opts=chosen.synthesis, debug_verilog=False,
         nextpnr_opts=f"--seed {seed} --timing-allow-fail --report report.json")
     report = {"name": config.name, "board": board, "device": platform.device, "configuration_hash": config.hash,
-              "clock_mhz": clock / 1e6, "baud": baud, "divisor": divisor, "seed": seed, "packets": _packets(config),
-              "versions": dict(filter(None, map(_version, PACKAGES)))}
+              "clock_mhz": clock / 1e6, "baud": baud, "divisor": divisor, "seed": seed, "crc": crc,
+              "packets": _packets(config, crc), "versions": dict(filter(None, map(_version, PACKAGES)))}
     products = [f"{name}.json", f"{name}.{chosen.routed}", f"{name}.{chosen.suffix}"]
     return Job(title, plan, environment, products, report)
 
@@ -191,9 +193,9 @@ def _build(job, folder, work, lock, tick):
     return Built(*paths, report)
 
 
-def _packets(config):
+def _packets(config, crc):
     """Packets for programs that never see Python: bits of each field, counted from the lowest of the first byte."""
-    packets = Packets(config)
+    packets = Packets(config, crc=crc)
     return {
         kind: {"bytes": size, "begins": begins, "fields": {
             name: {"offset": field.offset + skipped, "width": Shape.cast(field.shape).width} for name, field in layout}}
@@ -201,9 +203,10 @@ def _packets(config):
             ("item", packets.item_bytes, "bit 0 is 0", 1, packets.item),
             ("request", packets.request_bytes, "bit 0 is 1", 1, packets.request),
             ("result", packets.result_bytes, f"byte 0 is {Answer.RESULT}", 8, packets.result),
-            ("response", RESPONSE_BYTES, f"byte 0 is {Answer.RESPONSE}", 8, StructLayout({"data": 32})))
-    } | {kind.name.lower(): {"bytes": 1, "begins": f"byte 0 is {kind}", "fields": {}} for kind in (
-        Answer.RESET, Answer.ROOM, Answer.FRAMING, Answer.OVERRUN, Answer.BUSY, Answer.REFUSED)}
+            ("response", packets.response_bytes, f"byte 0 is {Answer.RESPONSE}", 8, StructLayout({"data": 32})))
+    } | {kind.name.lower(): {"bytes": packets.answer_bytes, "begins": f"byte 0 is {kind}", "fields": {}} for kind in (
+        Answer.RESET, Answer.ROOM, Answer.FRAMING, Answer.OVERRUN, Answer.BUSY, Answer.REFUSED,
+        *([Answer.DAMAGED] if crc else []))} | ({"checksum": "CRC-16/MCRF4XX, two bytes at the end"} if crc else {})
 
 
 def _version(package):

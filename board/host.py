@@ -14,7 +14,7 @@ import numpy as np
 from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.errors import InputError, SpikeloomError
-from ..rtl.host import RESPONSE_BYTES, Answer, Packets
+from ..rtl.host import Answer, Packets
 from ..rtl.registers import MAGIC, RegisterMap
 
 __all__ = ["Host", "LinkError", "Result", "decode", "encode_batch", "encode_request"]
@@ -23,6 +23,8 @@ __all__ = ["Host", "LinkError", "Result", "decode", "encode_batch", "encode_requ
 WINDOW = 64
 #: How often to ask whether all blocks pause: more than an interval of any core takes.
 PATIENCE = 1_000_000
+#: Bytes after a break that no core has on the way.
+BABBLE = 1 << 16
 #: Why an access is not carried out.
 _DENIED = {Answer.BUSY: "the blocks did not pause (see Host.paused)",
            Answer.REFUSED: "no such register, not writable, or value out of range"}
@@ -53,7 +55,8 @@ def encode_request(packets, address, value=None):
     if value is not None and not (isinstance(value, int | np.integer) and -2**31 <= value < 2**32):
         raise InputError(f"value must have 32 bits, signed or unsigned, not {value}")
     fields = {"address": address, "write": value is not None, "data": int(value or 0) % 2**32}
-    return (packets.request.const(fields).as_value().value << 1 | 1).to_bytes(packets.request_bytes, "little")
+    word = packets.request.const(fields).as_value().value << 1 | 1
+    return packets.close(word.to_bytes(packets.request_bytes - packets.check_bytes, "little"))
 
 
 def encode_batch(config, packets, frames, labels, train):
@@ -90,7 +93,7 @@ def encode_batch(config, packets, frames, labels, train):
     closing = 1 << packets.item["end" if events else "last"].offset
     parts, part = [], b""
     for payload in items(config, frames, labels, [train] * batch)[0].tolist():
-        part += (payload << 1).to_bytes(packets.item_bytes, "little")
+        part += packets.close((payload << 1).to_bytes(packets.item_bytes - packets.check_bytes, "little"))
         if payload & closing:
             parts.append(part)
             part = b""
@@ -111,22 +114,32 @@ class Host:
     Parameters
     ----------
     port
-        Has ``read(count)``, which returns fewer bytes if they do not come in time, ``write(data)``, ``flush()``, which
-        returns when everything was sent, and ``send_break()``: a `serial.Serial` with a timeout, or anything alike.
+        Has ``timeout``, the seconds that `read` waits, more than 0; ``read(count)``, which returns fewer bytes if they
+        do not come in time, ``write(data)``, ``flush()``, which returns when everything was sent, and
+        ``send_break()``: a `serial.Serial`, or anything alike.
     config : Config
         What the core was built from.
+    crc : bool
+        As of `rtl.host.Packets`; the core must have been built with it. Whatever bits the line changes, nothing
+        wrong is taken for right then; without, only what breaks the rules of the line is noticed.
     reset : bool
         Begin with `reset`; otherwise the core must be at rest, and goes on as it is.
 
     Raises
     ------
     LinkError
-        From every method: nothing answers, another core does, or the line lost something.
+        From every method: nothing answers, another core does, the line lost or changed something, or the device is
+        gone. Every method ends, whatever comes over the line.
+    ValueError
+        If the port would wait for ever, or not at all.
     """
 
-    def __init__(self, port, config, *, reset=True):
+    def __init__(self, port, config, *, reset=True, crc=False):
+        timeout = getattr(port, "timeout", None)
+        if timeout is None or not 0 < timeout < float("inf"):
+            raise ValueError(f"timeout of the port must be seconds, more than 0, not {timeout}")
         self.port, self.config = port, config
-        self.registers, self.packets = RegisterMap(config), Packets(config)
+        self.registers, self.packets = RegisterMap(config), Packets(config, crc=crc)
         self._forget()
         if reset:
             self.reset()
@@ -135,19 +148,30 @@ class Host:
 
     def _forget(self):
         self._responses, self._results, self._denied = deque(), deque(), []
-        self._room, self.pending = True, 0
+        # Answers that are due: anything else is not of this core, or was changed on the way.
+        self._room, self._asked, self._due, self.pending = True, 0, 0, 0
 
     def reset(self):
         """Break: the core forgets everything but what is in its memories. Weights have to be loaded or trusted."""
-        self.port.flush()  # what is still to be sent would come behind the break
-        self.port.send_break()
-        heard = b""
-        while part := self.port.read(256):  # what was on the way, cut off, and then the answer
-            heard += part
-        if heard[-1:] != bytes([Answer.RESET]):
+        self._port("flush")  # what is still to be sent would come behind the break
+        self._port("send_break")
+        heard, silent, end = b"", False, self.packets.answer_bytes
+        while len(heard) < BABBLE and not silent:  # what was on the way, cut off, and then the answer
+            part = self._port("read", 256)
+            heard, silent = heard + part, not part
+        if not silent:
+            raise LinkError(f"{BABBLE} bytes came after a break, and no end: check the port and the bit rate")
+        if heard[-end:] != self.packets.close(bytes([Answer.RESET])):
             raise LinkError("no answer to a break: check the port, the bit rate and the board")
         self._forget()
         self._identify()
+
+    def _port(self, method, *arguments):
+        """What the port does; whatever it raises means that it is of no use any more."""
+        try:
+            return getattr(self.port, method)(*arguments)
+        except Exception as error:  # pyserial's own, those of the operating system, of termios, of a closed port
+            raise LinkError(f"the port does not {method}: {type(error).__name__}: {error}") from None
 
     def _identify(self):
         for name, wanted in (("identification", MAGIC), ("configuration", int(self.config.hash[:8], 16))):
@@ -157,36 +181,50 @@ class Host:
 
     # Answers
 
-    def _exactly(self, count):
-        data = self.port.read(count)
+    def _packet(self, head, count):
+        """The payload of an answer of `count` bytes, of which the first has come."""
+        data = head
         while len(data) < count:
-            part = self.port.read(count - len(data))
+            part = self._port("read", count - len(data))
             if not part:
                 raise LinkError(f"the core sent {len(data)} of {count} bytes: check the bit rate, then reset")
             data += part
-        return data
+        if not self.packets.intact(data):
+            raise LinkError("an answer was changed on the way, its checksum is wrong: reset")
+        return data[1:count - self.packets.check_bytes]
 
     def _hear(self, what):
         """Take one answer from the line; the core may need more than one timeout of the port for `what`."""
-        head = self.port.read(1)
+        head = self._port("read", 1)
         if not head:
             raise LinkError(f"no answer: waited for {what}")
+        packets = self.packets
+        payload = self._packet(head, {Answer.RESPONSE: packets.response_bytes, Answer.RESULT: packets.result_bytes}.get(
+            head[0], packets.answer_bytes))
         match head[0]:
-            case Answer.ROOM:
+            case Answer.ROOM if not self._room:
                 self._room = True
-            case Answer.RESPONSE:
-                self._responses.append(int.from_bytes(self._exactly(RESPONSE_BYTES - 1), "little"))
-            case Answer.BUSY | Answer.REFUSED as denied:
+            case Answer.RESPONSE if self._asked:
+                self._asked -= 1
+                self._responses.append(int.from_bytes(payload, "little"))
+            case Answer.BUSY | Answer.REFUSED as denied if self._asked:
+                self._asked -= 1
                 self._responses.append(0)
                 self._denied.append(denied)
-            case Answer.RESULT:
-                self._results.append(decode(self.packets, self._exactly(self.packets.result_bytes - 1)))
+            case Answer.RESULT if self._due:
+                self._due -= 1
+                self._results.append(decode(packets, payload))
             case Answer.RESET:
                 raise LinkError("the core was reset by something else; samples on the way are lost")
             case Answer.FRAMING:
                 raise LinkError("the core received a byte without a stop bit: check the bit rate, then reset")
             case Answer.OVERRUN:
                 raise LinkError("the core received a packet before it had room: reset, and send only behind answers")
+            case Answer.DAMAGED:
+                raise LinkError("the core received a packet with a wrong checksum: reset")
+            case Answer.ROOM | Answer.RESPONSE | Answer.BUSY | Answer.REFUSED | Answer.RESULT as other:
+                raise LinkError(f"the core sent {Answer(other).name}, which nobody had asked for: check the bit rate, "
+                                "then reset")
             case other:
                 raise LinkError(f"the core sent {other:#04x}, which is no answer: check the bit rate, then reset")
 
@@ -203,8 +241,8 @@ class Host:
         window = 1 if self.pending else WINDOW
         while len(answers) < len(requests):
             while sent < len(requests) and sent - len(answers) < window:
-                self.port.write(requests[sent])
-                sent += 1
+                self._port("write", requests[sent])
+                sent, self._asked = sent + 1, self._asked + 1
             answers.append(self._response())
         if self._denied:
             denied, self._denied = self._denied, []
@@ -269,11 +307,14 @@ class Host:
         without training.
         """
         labels = [0] * self.config.update.batch if labels is None and not train else labels
-        for part in encode_batch(self.config, self.packets, frames, labels, train):
+        parts = encode_batch(self.config, self.packets, frames, labels, train)
+        for part in parts:
             while not self._room:
                 self._hear("room for a sample")
             self._room = False
-            self.port.write(part)
+            # With the last part of a batch, its results are due; they may come before anybody asks.
+            self._due += self.config.update.batch if part is parts[-1] else 0
+            self._port("write", part)
         self.pending += self.config.update.batch
 
     def result(self):

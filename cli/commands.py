@@ -322,6 +322,7 @@ def build_board(
     = Path("build/board"),
     baud: Annotated[int, typer.Option(min=1, help="Bits per second of the serial line.")] = 1_000_000,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Of placement.")] = 1,
+    crc: Annotated[bool, typer.Option("--crc", help="Every packet on the line ends with a checksum.")] = False,
 ):
     """Build a bitstream: the core on the serial line of a board."""
     from ..board.build import build, prepare
@@ -330,7 +331,7 @@ def build_board(
     chosen = presets.find(config)
     check_outputs(output)
     with waiting(f"generating {chosen.name}"):
-        job = prepare(chosen, board, baud=baud, seed=seed)
+        job = prepare(chosen, board, baud=baud, seed=seed, crc=crc)
     with progress(f"{chosen.name} for {board}: synthesis, routing, bitstream", 3) as bar:
         built = build(job, output, tick=bar)
     board_table(built.report)

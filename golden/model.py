@@ -20,6 +20,7 @@ from .errors import InputError
 from .lfsr import Lfsr, lane_seeds
 from .linear import columns, gradient, input_sums, output_sums
 from .random_weights import lane_keys, random_weights
+from .threads import choose_threads
 
 __all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state", "visited_rows"]
 
@@ -302,6 +303,7 @@ class Golden:
     def _run(self, frames, labels, train, record=False, traced=True):
         """Spike counts, frames as the first unit sees them, and the parts of all traces."""
         self._check(frames, labels)
+        choose_threads(len(frames))
         config, units = self.config, self.config.units
         period = config.time.update_period
         samples = len(frames)
@@ -409,6 +411,7 @@ class Golden:
             As for `run_batch`.
         """
         self._check(frames, np.zeros(len(frames), np.int64))
+        choose_threads(len(frames))
         config, last = self.config, len(self.config.units) - 1
         # The other blocks' classifiers only teach.
         wanted = [(place, unit) for place, unit in enumerate(config.units) if not unit.classifier or place == last]

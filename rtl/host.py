@@ -9,6 +9,7 @@ import enum
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc.catalog import CRC16_MCRF4XX
 from amaranth.lib.wiring import In, Out
 
 from .bus import response_signature
@@ -20,8 +21,10 @@ from .uart import UartReceiver, UartTransmitter
 
 __all__ = ["Answer", "HostPort", "HostedCore", "Packets", "led_layout"]
 
-#: Bytes of an answer to a register request.
+#: Bytes of an answer to a register request, without a checksum.
 RESPONSE_BYTES = 5
+#: Of packets, bit by bit as they are on the line.
+CHECK = CRC16_MCRF4XX
 
 
 class Answer(enum.IntEnum):
@@ -35,6 +38,7 @@ class Answer(enum.IntEnum):
     OVERRUN = 5   #: nothing follows; a byte came while a packet was still waiting, and nothing is received any more
     BUSY = 6      #: nothing follows; the response to a register access: the blocks do not pause
     REFUSED = 7   #: nothing follows; the response to a register access that is not allowed
+    DAMAGED = 8   #: nothing follows; a packet had a wrong checksum, and nothing is received any more
 
 
 class Packets:
@@ -44,17 +48,36 @@ class Packets:
     ----------
     item, request, result : StructLayout
         Fields of the streams.
-    item_bytes, request_bytes, result_bytes : int
-        Bytes of the packets. A request is longer than its response, so that requests may follow each other as fast as
-        the line allows while no result is due.
+    item_bytes, request_bytes, response_bytes, result_bytes, answer_bytes : int
+        Bytes of the packets, the last of answers that nothing else follows. A request is longer than its response, so
+        that requests may follow each other as fast as the line allows while no result is due.
+    check_bytes : int
+        Of these, bytes of the checksum at the end; 0 without.
+
+    Parameters
+    ----------
+    config : Config
+    crc : bool
+        Whether every packet ends with a checksum (`CHECK`) of the bytes before it, the lower byte first.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, *, crc=False):
+        self.check_bytes = CHECK.crc_width // 8 if crc else 0
         self.item, self.result = input_layout(config), result_layout(config)
         self.request = request_layout(RegisterMap(config).address_bits)
-        self.item_bytes = -(-(1 + self.item.size) // 8)
-        self.request_bytes = max(RESPONSE_BYTES + 1, -(-(1 + self.request.size) // 8))
-        self.result_bytes = 1 + -(-self.result.size // 8)
+        self.item_bytes = -(-(1 + self.item.size) // 8) + self.check_bytes
+        self.request_bytes = max(RESPONSE_BYTES + 1, -(-(1 + self.request.size) // 8)) + self.check_bytes
+        self.response_bytes = RESPONSE_BYTES + self.check_bytes
+        self.result_bytes = 1 + -(-self.result.size // 8) + self.check_bytes
+        self.answer_bytes = 1 + self.check_bytes
+
+    def close(self, packet):
+        """Bytes of a packet, its checksum after it if there is one."""
+        return packet + CHECK(8).compute(packet).to_bytes(2, "little") if self.check_bytes else packet
+
+    def intact(self, packet):
+        """Whether the checksum of a packet, if there is one, is right."""
+        return not self.check_bytes or self.close(packet[:-self.check_bytes]) == packet
 
 
 def led_layout():
@@ -64,7 +87,7 @@ def led_layout():
     ------
     busy : an item of a sample was taken, and no result has left since
     result : changes with every result
-    framing, overrun : why nothing is received any more, until the next break
+    framing, overrun : why nothing is received any more, until the next break; framing for a wrong checksum, too
     """
     return data.StructLayout({"busy": 1, "result": 1, "framing": 1, "overrun": 1})
 
@@ -82,6 +105,8 @@ class HostPort(wiring.Component):
     config : Config
     divisor : int
         Cycles of a bit, at least 4.
+    crc : bool
+        As of `Packets`.
 
     Members
     -------
@@ -100,8 +125,8 @@ class HostPort(wiring.Component):
         If `divisor` is no integer, or too small.
     """
 
-    def __init__(self, config, divisor):
-        self.packets = Packets(config)
+    def __init__(self, config, divisor, *, crc=False):
+        self.packets = Packets(config, crc=crc)
         self.receiver, self.transmitter = UartReceiver(divisor), UartTransmitter(divisor)
         super().__init__({
             "rx":       In(1, init=1),
@@ -118,14 +143,15 @@ class HostPort(wiring.Component):
         m, packets = Module(), Module()
         # From a request to the end of its response on the line.
         asked = Signal()
-        self._receive(packets, asked)
-        self._send(packets, asked)
+        damaged = Signal()
+        self._receive(packets, asked, damaged)
+        self._send(packets, asked, damaged)
         m.submodules.receiver = self.receiver
         m.submodules.packets = ResetInserter(self.reset)(packets)
         m.d.comb += [self.receiver.rx.eq(self.rx), self.reset.eq(self.receiver.broken)]
         return m
 
-    def _receive(self, m, asked):
+    def _receive(self, m, asked, damaged):
         packets, receiver, leds = self.packets, self.receiver, self.leds
         # Bits enter at the top: a packet lies in the highest bits, whatever its length.
         longest = max(packets.item_bytes, packets.request_bytes)
@@ -133,6 +159,11 @@ class HostPort(wiring.Component):
         left = Signal(range(longest))  # bytes that the packet still lacks; 0 between two packets
         asks, kind, full = Signal(), Signal(), Signal()
         expected = Signal(range(longest + 1))
+        intact = Signal(init=1)
+        if packets.check_bytes:
+            m.submodules.received = check = CHECK(1).create()
+            m.d.comb += [check.data.eq(receiver.bit), check.valid.eq(receiver.shift),
+                         check.start.eq(receiver.done & (expected == 1)), intact.eq(check.match_detected)]
         m.d.comb += [
             kind.eq(Mux(left == 0, word[-8], asks)),
             expected.eq(Mux(left == 0, Mux(kind, packets.request_bytes, packets.item_bytes), left)),
@@ -156,15 +187,17 @@ class HostPort(wiring.Component):
                 with m.Else():
                     m.d.sync += word.eq(Cat(word[1:], receiver.bit))
             with m.If(receiver.done):
-                m.d.sync += [asks.eq(kind), left.eq(expected - 1), full.eq(expected == 1)]
+                m.d.sync += [asks.eq(kind), left.eq(expected - 1), full.eq((expected == 1) & intact)]
+                with m.If((expected == 1) & ~intact):
+                    m.d.sync += [leds.framing.eq(1), damaged.eq(1)]
 
-    def _send(self, m, asked):
+    def _send(self, m, asked, damaged):
         packets, leds, samples = self.packets, self.leds, self.samples
         m.submodules.transmitter = transmitter = self.transmitter
         m.d.comb += self.tx.eq(transmitter.tx)
         fresh, told, closed = Signal(init=1), Signal(), Signal()
-        answer, sending = Signal(3), Signal()
-        byte = Signal(range(max(packets.result_bytes, RESPONSE_BYTES)))
+        answer, sending = Signal(range(max(Answer) + 1)), Signal()
+        byte = Signal(range(max(packets.result_bytes, packets.response_bytes) + 1))
         last = Signal.like(byte)
 
         response, responds = Signal(self.response.payload.shape(), reset_less=True), Signal()
@@ -180,7 +213,8 @@ class HostPort(wiring.Component):
             with m.If(fresh):
                 m.d.sync += [answer.eq(Answer.RESET), fresh.eq(0)]
             with m.Elif((leds.framing | leds.overrun) & ~told):
-                m.d.sync += [answer.eq(Mux(leds.framing, Answer.FRAMING, Answer.OVERRUN)), told.eq(1)]
+                m.d.sync += [answer.eq(Mux(damaged, Answer.DAMAGED, Mux(
+                    leds.framing, Answer.FRAMING, Answer.OVERRUN))), told.eq(1)]
             with m.Elif(closed & samples.ready):
                 m.d.sync += [answer.eq(Answer.ROOM), closed.eq(0)]
             with m.Elif(responds):
@@ -194,19 +228,28 @@ class HostPort(wiring.Component):
             m.d.sync += closed.eq(1)
 
         # Payloads stand until they are taken, with their last bit, so each bit is chosen from them when it is due.
-        place, is_result, is_response = Cat(transmitter.index, byte), Signal(), Signal()
+        place, is_result, is_response, own = Cat(transmitter.index, byte), Signal(), Signal(), Signal()
 
         def chosen(kind, payload):
             return Cat(Const(kind, 8), payload).bit_select(place, 1)
 
         m.d.comb += [
             is_result.eq(answer == Answer.RESULT), is_response.eq(answer == Answer.RESPONSE),
-            last.eq(Mux(is_result, packets.result_bytes - 1, Mux(is_response, RESPONSE_BYTES - 1, 0))),
+            last.eq(Mux(is_result, packets.result_bytes - 1, Mux(
+                is_response, packets.response_bytes - 1, packets.answer_bytes - 1))),
             transmitter.valid.eq(sending),
-            transmitter.bit.eq(Mux(is_result, chosen(Answer.RESULT, self.results.payload.as_value()), Mux(
+            own.eq(Mux(is_result, chosen(Answer.RESULT, self.results.payload.as_value()), Mux(
                 is_response, chosen(Answer.RESPONSE, response.data),
-                Cat(answer, Const(0, 5)).bit_select(transmitter.index, 1)))),
+                Cat(answer, Const(0, 8 - len(answer))).bit_select(transmitter.index, 1)))),
+            transmitter.bit.eq(own),
         ]
+        if packets.check_bytes:
+            m.submodules.sent = check = CHECK(1).create()
+            closing = Signal()  # the checksum goes out
+            m.d.comb += [check.data.eq(own), check.valid.eq(transmitter.taken & ~closing), check.start.eq(~sending),
+                         closing.eq(byte + packets.check_bytes > last)]
+            with m.If(closing):
+                m.d.comb += transmitter.bit.eq(check.crc.bit_select(Cat(transmitter.index, byte == last), 1))
         with m.If(transmitter.done):
             m.d.sync += byte.eq(byte + 1)
             with m.If(byte == last):
@@ -231,8 +274,8 @@ class HostedCore(wiring.Component):
         As of `HostPort`.
     """
 
-    def __init__(self, config, *, divisor):
-        self.core, self.port = Core(config), HostPort(config, divisor)
+    def __init__(self, config, *, divisor, crc=False):
+        self.core, self.port = Core(config), HostPort(config, divisor, crc=crc)
         self.config, self.map = config, self.core.map
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(led_layout())})
 

@@ -106,15 +106,16 @@ class UartTransmitter(wiring.Component):
         There is a byte; stays until `done`.
     index, bit : Out(3), In(1)
         Which bit of the byte is wanted, and the bit in the same cycle.
-    done : Out(1)
-        In one cycle: the last bit was taken, the stop bit begins.
+    taken, done : Out(1)
+        In one cycle: the data bit was taken; the last one was, and the stop bit begins.
     tx : Out(1)
         The line.
     """
 
     def __init__(self, divisor):
         self.divisor = _checked(divisor)
-        super().__init__({"valid": In(1), "index": Out(3), "bit": In(1), "done": Out(1), "tx": Out(1, init=1)})
+        super().__init__({"valid": In(1), "index": Out(3), "bit": In(1), "taken": Out(1), "done": Out(1),
+                          "tx": Out(1, init=1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -127,6 +128,6 @@ class UartTransmitter(wiring.Component):
             with m.If(place == START), m.If(self.valid):
                 m.d.sync += [self.tx.eq(0), place.eq(0)]
             with m.Else():
-                m.d.comb += self.done.eq(place == STOP)
+                m.d.comb += [self.taken.eq(place < STOP), self.done.eq(place == STOP)]
                 m.d.sync += [self.tx.eq(self.bit | (place == STOP)), place.eq(place + 1)]
         return m

@@ -33,7 +33,7 @@ class Line:
     """
 
     def __init__(self, dut, divisor, *others, patience=1500):
-        self.dut, self.divisor, self.patience = dut, divisor, patience
+        self.dut, self.divisor, self.patience, self.timeout = dut, divisor, patience, 1
         self.out, self.heard, self.cycle = deque(), bytearray(), 0
         self.simulator = Simulator(dut)
         self.simulator.add_clock(1)

@@ -387,6 +387,8 @@ def response(value):
 class Memory:
     """A port to a core of which there is nothing but its registers, each of which keeps what is written."""
 
+    timeout = 1
+
     def __init__(self, config):
         self.packets, self.words, self.heard = Packets(config), {}, b""
         regions, (status, held) = RegisterMap(config).regions, RegisterMap(config).mask("status", "held")
@@ -426,6 +428,8 @@ def test_state_and_counters_round_trip(config, seed):
 
 class Script:
     """A port that answers with what it is given, whatever is asked."""
+
+    timeout = 1
 
     def __init__(self, *answers):
         self.answers, self.asked = list(answers), []
@@ -468,7 +472,7 @@ def test_no_core(answers, message):
     (bytes([Answer.FRAMING]), "received a byte without a stop bit"),
     (bytes([Answer.OVERRUN]), "received a packet before it had room"),
     (b"\x77", "sent 0x77, which is no answer"),
-    (bytes([Answer.RESULT, 1, 2]), f"the core sent 2 of {PACKETS.result_bytes - 1} bytes"),
+    (bytes([Answer.RESULT, 1, 2]), f"the core sent 3 of {PACKETS.result_bytes} bytes"),
 ])
 def test_line_that_loses_something(answer, message):
     host = Host(Script(*IDENTITY), CONFIG, reset=False)
