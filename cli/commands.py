@@ -75,8 +75,10 @@ def new(path: Path):
 
 @app.command()
 def generate(
-    config: Annotated[str, typer.Argument(metavar="[CONFIG|PRESET]")] = presets.DEFAULT,
+    config: Annotated[str | None, typer.Argument(metavar="[CONFIG|PRESET]", help="By default that of the weights, or "
+                                                 f"{presets.DEFAULT}.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the files.")] = Path("build/rtl"),
+    weights: Annotated[Path | None, typer.Option(help="A checkpoint that the core holds at power-up.")] = None,
     testbench: Annotated[bool, typer.Option("--testbench", help="Also a bench that checks the core by itself, in any "
                                             "simulator.")] = False,
     data: Annotated[str | None, typer.Option(help="For the bench, as for train; random samples by default.")] = None,
@@ -94,7 +96,11 @@ def generate(
 
     if mode not in ("train", "infer", "mixed"):
         raise ConfigError(f"--mode must be train, infer or mixed, not {mode!r}")
-    chosen = presets.find(config)
+    chosen, state = presets.find(config or presets.DEFAULT) if config or not weights else None, None
+    if weights:
+        from ..golden.checkpoint import load_checkpoint
+
+        chosen, state, *_ = load_checkpoint(weights, chosen)
     check_folder(output)
     if warning := slow(chosen):
         typer.echo(warning, err=True)
@@ -105,12 +111,31 @@ def generate(
         stimulus = make_stimulus(chosen, data and load_data(data, chosen), samples, mode, seed)
     memory_table(chosen, memories(chosen))
     with waiting(f"generating {chosen.name}"):
-        paths = [*write(chosen, output)]
+        paths = write(chosen, output, state)
     if testbench:
         with waiting(f"predicting {len(stimulus.labels)} samples"):
-            paths += write_testbench(chosen, paths[1], stimulus, pause=pause, seed=seed)
+            paths += write_testbench(
+                chosen, paths[1], stimulus, state=state, load=state is None, pause=pause, seed=seed)
     for path in paths:
         typer.echo(path)
+
+
+@app.command()
+def export(
+    checkpoint: Path,
+    to: Annotated[str, typer.Option(help="hex: an image of the registers; c: a header; npz: arrays.")] = "hex",
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the file.")] = Path("build/export"),
+):
+    """Write the weights of a checkpoint, and all else that persists, for programs without Spikeloom."""
+    from ..gen.export import FORMATS, export_state
+    from ..golden.checkpoint import load_checkpoint
+
+    if to not in FORMATS:
+        raise ConfigError(f"--to must be one of {', '.join(FORMATS)}, not {to!r}")
+    found = load_checkpoint(checkpoint)
+    name, content = export_state(found.config, found.state, to)
+    write_atomically(check_folder(output) / name, content)
+    typer.echo(output / name)
 
 
 @app.command("memories")

@@ -28,6 +28,7 @@ from ..rtl.registers import request_layout
 from ..rtl.result import result_layout
 from ..rtl.violations import violations
 from . import process
+from .contents import contents
 from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, responses, results
 from .platform import MemoryPlatform
 from .text import finish
@@ -43,7 +44,7 @@ class GenerationError(SpikeloomError):
     """The back end failed; the message is what it said."""
 
 
-def generate_text(config: Config, core: wiring.Component | None = None) -> str:
+def generate_text(config: Config, core: wiring.Component | None = None, files=()) -> str:
     """The Verilog of a core; the same bytes for the same configuration and versions.
 
     Parameters
@@ -51,13 +52,15 @@ def generate_text(config: Config, core: wiring.Component | None = None) -> str:
     config : Config
     core : amaranth.lib.wiring.Component, optional
         What is written, if it is not the `Core` of `config` alone.
+    files : dict of str to str
+        `Contents.files`, where memories begin with contents.
 
     Raises
     ------
     GenerationError
         If Yosys fails.
     """
-    platform, top = MemoryPlatform(config.name), Top(core or Core(config), config.hardware)
+    platform, top = MemoryPlatform(config.name, files), Top(core or Core(config), config.hardware)
     text = rtlil.convert(top.fragment(platform), name=config.name, platform=platform, ports=top.named(), emit_src=False)
     # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first. As a
     # child of our own rather than Amaranth's, so that it cannot outlive this process.
@@ -85,10 +88,10 @@ def _fields(layout):
     return {name: {"offset": field.offset, "width": Shape.cast(field.shape).width} for name, field in layout}
 
 
-def sidecar(core: Core) -> dict:
-    """The contract for people and programs that never see Python."""
+def sidecar(core: Core, files=()) -> dict:
+    """The contract for people and programs that never see Python; `files` as for `generate_text`."""
     config = core.config
-    numbers, addresses = config.numbers, core.map.counters()
+    numbers, addresses, files = config.numbers, core.map.counters(), dict(files)
     return {
         "schema": SCHEMA,
         "name": config.name,
@@ -118,7 +121,8 @@ def sidecar(core: Core) -> dict:
             for name, address in addresses.items()],
         "memories": [
             {"verilog": f"{config.name}.{memory.path}", "category": memory.category, "depth": memory.depth,
-             "width": memory.width, "bits": memory.bits, "layout": memory.layout} for memory in memories(config)],
+             "width": memory.width, "bits": memory.bits, "layout": memory.layout,
+             "contents": files.get(memory.path.removesuffix("_store"))} for memory in memories(config)],
         "number_formats": {
             name: {"width": number.width, "fraction": number.fraction, "signed": True}
             for name, number in (("weight", numbers.weight), ("potential", numbers.potential),
@@ -154,17 +158,27 @@ def _counter_path(config, name):
     return ".".join([config.name, *owner, "counters", CounterBank.port(name)])
 
 
-def generate(config: Config, folder) -> tuple[Path, Path]:
+def generate(config: Config, folder, state=None) -> list[Path]:
     """Write ``<name>.v`` and ``<name>.json`` into `folder`, each complete or not at all.
+
+    Parameters
+    ----------
+    config : Config
+    folder : path
+    state : State, optional
+        What the core begins with: weights and velocities at power-up, of which each memory has a file for
+        ``$readmemh``; LFSRs and learning rate after reset. Without it, weights are undefined at power-up.
 
     Returns
     -------
-    tuple of Path
-        The two files.
+    list of Path
+        The two files, and those of the memories.
     """
-    folder, core = check_folder(folder), Core(config)
-    text, contract = generate_text(config, core), json.dumps(sidecar(core), indent=1) + "\n"
-    paths = folder / f"{config.name}.v", folder / f"{config.name}.json"
-    for path, content in zip(paths, (text, contract)):
-        write_atomically(path, content)
-    return paths
+    folder, begins = check_folder(folder), None if state is None else contents(config, state)
+    core, files, texts = Core(config, begins and begins.registers), begins.files if begins else {}, {}
+    texts[f"{config.name}.v"] = generate_text(config, core, files)
+    texts[f"{config.name}.json"] = json.dumps(sidecar(core, files), indent=1) + "\n"
+    texts |= begins.texts if begins else {}
+    for name, text in texts.items():
+        write_atomically(folder / name, text)
+    return [folder / name for name in texts]

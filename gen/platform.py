@@ -21,13 +21,13 @@ TEMPLATE = """
 // One read port and one write port; data stand until the next read. One write enable per GRANULE bits. Contents at
 // power-up do not matter, but for weights and velocities. No word is read in the cycle in which it is written, so
 // that any RAM will do: a bench that defines SPIKELOOM_CHECK sees wrong bits if one is.
-module {name} #(parameter WIDTH = 1, parameter DEPTH = 2, parameter GRANULE = 1, parameter ADDRESS = 1) (
+module {name} #(parameter WIDTH = 1, parameter DEPTH = 2, parameter GRANULE = 1, parameter ADDRESS = 1{parameter}) (
   input clk,
   input read_en, input [ADDRESS-1:0] read_address, output reg [WIDTH-1:0] read,
   input [WIDTH/GRANULE-1:0] write_en, input [ADDRESS-1:0] write_address, input [WIDTH-1:0] write);
   (* no_rw_check, {style} *)
   reg [WIDTH-1:0] words [0:DEPTH-1];
-  integer part;
+{initial}  integer part;
   always @(posedge clk)
 `ifdef SPIKELOOM_CHECK
     if (read_en && |write_en && read_address == write_address) read <= ~words[read_address]; else
@@ -46,7 +46,10 @@ class MemoryPlatform:
     Parameters
     ----------
     core : str
-        Name of the core; the module of its memories is ``<core>_memory``, one more for each ``ram_style``.
+        Name of the core; the module of its memories is ``<core>_memory``, one more for each ``ram_style``, and
+        ``_filled`` where contents are given.
+    contents : dict of str to str
+        `Store.contents` -> file of what is in that memory at power-up, for ``$readmemh``.
 
     Attributes
     ----------
@@ -54,8 +57,8 @@ class MemoryPlatform:
         Where it is 0, no memory reads or writes. Amaranth's `EnableInserter` does not reach into instances.
     """
 
-    def __init__(self, core):
-        self.core, self.enable, self._styles = core, Const(1), set()
+    def __init__(self, core, contents=()):
+        self.core, self.contents, self.enable, self._kinds = core, dict(contents), Const(1), set()
 
     def get_memory(self, memory):
         """Amaranth's hook: what stands for a `amaranth.lib.memory.Memory`."""
@@ -63,19 +66,25 @@ class MemoryPlatform:
         if read.domain != "sync" or read.transparent_for:
             return memory.elaborate(None)
         style, width = memory.attrs.get("ram_style", ""), Shape.cast(memory.shape).width
-        self._styles.add(style)
+        file = self.contents.get(memory.attrs.get("contents"))
+        kind = style, file is not None
+        self._kinds.add(kind)
         return Instance(
-            self._name(style), p_WIDTH=width, p_DEPTH=memory.depth, p_GRANULE=width // len(write.en),
-            p_ADDRESS=len(read.addr),
+            self._name(*kind), **({} if file is None else {"p_FILE": file}),
+            p_WIDTH=width, p_DEPTH=memory.depth, p_GRANULE=width // len(write.en), p_ADDRESS=len(read.addr),
             i_clk=ClockSignal(), i_read_en=self._enabled(read.en), i_read_address=read.addr, o_read=read.data,
             i_write_en=self._enabled(write.en), i_write_address=write.addr, i_write=write.data)
 
     def _enabled(self, en):
         return en if isinstance(self.enable, Const) else Mux(self.enable, en, 0)
 
-    def _name(self, style):
-        return f"{self.core}_memory" + (f"_{style}" if style else "")
+    def _name(self, style, filled):
+        return "_".join([self.core, "memory", *([style] if style else []), *(["filled"] if filled else [])])
 
     def text(self):
         """Verilog of the modules that were used."""
-        return "".join(TEMPLATE.format(name=self._name(style), style=STYLES[style]) for style in sorted(self._styles))
+        return "".join(
+            TEMPLATE.format(name=self._name(style, filled), style=STYLES[style],
+                            parameter=', parameter FILE = ""' if filled else "",
+                            initial="  initial $readmemh(FILE, words);\n" if filled else "")
+            for style, filled in sorted(self._kinds))

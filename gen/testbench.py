@@ -67,7 +67,7 @@ def make_stimulus(config, data=None, samples=8, mode="mixed", seed=0):
 class _Bench:
     """Contents of the files of a bench, as integers; `comments` name what begins at a place of a file."""
 
-    def __init__(self, config, stimulus, state, pause):
+    def __init__(self, config, stimulus, state, pause, load):
         from ..golden.model import initial_state
         from ..golden.prediction import Prediction
 
@@ -80,7 +80,7 @@ class _Bench:
         if events:
             self.first += config.units[0].frames * config.units[0].bitmap.words
         state = state or initial_state(config)
-        self.load, self.load_comments = self._writes(state_arrays(state))
+        self.load, self.load_comments = self._writes(state_arrays(state)) if load else ([], {})
         prediction, self.checks, self.check_comments, counts = Prediction(config, state), [], {}, []
         for number, (frame, label, train) in enumerate(zip(*stimulus)):
             arrival = None if number else self._arrival(frame)
@@ -189,7 +189,7 @@ def _verilog(bench, ports, seed):
         idle=registers.mask("status", "idle"), **bench.lengths)
 
 
-def write_testbench(config, sidecar, stimulus, *, state=None, pause=PAUSE, seed=0):
+def write_testbench(config, sidecar, stimulus, *, state=None, load=True, pause=PAUSE, seed=0):
     """Write a bench beside the Verilog of the core: it loads a state, drives samples and compares everything.
 
     Half of the samples come without a pause, and cycles and waits are compared as well; without them the others, where
@@ -202,7 +202,9 @@ def write_testbench(config, sidecar, stimulus, *, state=None, pause=PAUSE, seed=
         ``<name>.json``, which is beside ``<name>.v``; the bench is written beside them.
     stimulus : Stimulus
     state : State, optional
-        Loaded through the register port; the seeded initial state by default.
+        What the core begins with; the seeded initial state by default.
+    load : bool
+        Whether it is loaded through the register port; if not, the core has it at power-up.
     pause : int
         Of 256 cycles, how many either side pauses in the second half; 0 for no pause at all.
     seed : int
@@ -213,7 +215,7 @@ def write_testbench(config, sidecar, stimulus, *, state=None, pause=PAUSE, seed=
     list of Path
         The Verilog, the file list, and four files of hexadecimal words.
     """
-    bench, name = _Bench(config, stimulus, state, pause), config.name
+    bench, name = _Bench(config, stimulus, state, pause, load), config.name
     contract = json.loads(Path(sidecar).read_text())
     files = {
         f"{name}_bench.v": _verilog(bench, [port["name"] for port in contract["ports"]], seed),

@@ -96,7 +96,8 @@ class BlockCore(wiring.Component):
         if self.block.index == 0:
             m.d.comb += self.violations.eq(self.buffer.violations)
 
-        context = Context(self.config)
+        context = Context(self.config, {
+            region.kind: region.reset[0] for region in self.regions if region.kind in ("decays", "since_decay")})
         # What is asked long after it changes comes from registers.
         m.d.sync += [
             context.last.eq(context.interval == self.config.intervals - 1),

@@ -4,7 +4,6 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.lfsr import lane_seeds
 from .arithmetic import register
 from .block import BlockCore
 from .bus import RegisterPort, response_signature
@@ -26,6 +25,8 @@ class Core(wiring.Component):
     Parameters
     ----------
     config : Config
+    registers : RegisterMap, optional
+        With other values after reset than those of the configuration.
 
     Members
     -------
@@ -37,12 +38,12 @@ class Core(wiring.Component):
         Something was wrong with what came from outside; until the host clears the register `violations`.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, registers=None):
         self.config = config
-        self.map = RegisterMap(config)
-        stochastic = config.update.rounding == "stochastic"
-        seeds = {unit.path: lane_seeds(config.update.seed, unit.lanes, place) if stochastic and unit.stored else []
-                 for place, unit in enumerate(config.units)}
+        self.map = registers or RegisterMap(config)
+        regions = self.map.regions
+        seeds = {unit.path: regions[f"{unit.path}.lfsr"].reset if f"{unit.path}.lfsr" in regions else []
+                 for unit in config.units}
         self.blocks = [BlockCore(config, block, self.map, seeds=[seeds[unit.path] for unit in block.units])
                        for block in config.blocks]
         super().__init__({

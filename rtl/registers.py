@@ -1,6 +1,6 @@
 """Register map: every register of a core by word address, and what a driver has to know of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from amaranth.lib import data, enum
@@ -235,6 +235,10 @@ class RegisterMap:
         """Regions of the core (None), of a block and all that is in it, or of a unit of it, in the order of the map."""
         return [region for region in self.regions.values()
                 if region.block == block and unit in (..., region.unit)]
+
+    def begin(self, name, values):
+        """Change the values of a region after reset."""
+        self.regions[name] = replace(self.regions[name], reset=tuple(values))
 
     def mask(self, name, field):
         """Address of a register, and which bits of it a field has."""

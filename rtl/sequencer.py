@@ -6,9 +6,12 @@ __all__ = ["Context", "sequence"]
 
 
 class Context:
-    """The sequencer's signals that other parts of a block see: where it is, and in which phase."""
+    """The sequencer's signals that other parts of a block see: where it is, and in which phase.
 
-    def __init__(self, config):
+    `rate` has the values after reset of the learning-rate state.
+    """
+
+    def __init__(self, config, rate):
         self.label = Signal(range(config.network.classes))
         self.train = Signal()
         self.interval = Signal(range(max(2, config.intervals)))
@@ -19,10 +22,10 @@ class Context:
         # First step of the slice in the interval; slices go backward one after the other, the last one first.
         self.slice_first = Signal(range(max(2, config.time.interval)))
         self.slice_last, self.resume = Signal(), Signal()  # the first steps; a later slice was before
-        rate = config.update
+        update = config.update
         # How often the learning rate was halved, and samples trained since.
-        self.decays = Signal(range(max(2, rate.decay_limit + 1)))
-        self.since_decay = Signal(range(max(2, rate.decay_samples)))
+        self.decays = Signal(range(max(2, update.decay_limit + 1)), init=rate["decays"])
+        self.since_decay = Signal(range(max(2, update.decay_samples)), init=rate["since_decay"])
         self.first, self.last, self.period_ends = Signal(), Signal(), Signal()
         self.ready = Signal()  # memories are cleared
         self.out_free = Signal()  # the spikes of the interval before have left

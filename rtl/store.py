@@ -22,6 +22,8 @@ class Store(wiring.Component):
         Bits per write enable; divides `width`.
     style : str
         ``auto``, ``block`` or ``distributed``: the ``ram_style`` attribute.
+    contents : str, optional
+        What this memory holds, for a platform that knows with what it begins (`gen.platform`).
 
     Members
     -------
@@ -34,13 +36,14 @@ class Store(wiring.Component):
         If a size is not positive or `granule` does not divide `width`.
     """
 
-    def __init__(self, *, width, depth, granule=None, style="auto"):
+    def __init__(self, *, width, depth, granule=None, style="auto", contents=None):
         granule = granule or width
         if width < 1 or depth < 1:
             raise ValueError(f"memory must have positive width and depth, not {width!r} and {depth!r}")
         if width % granule:
             raise ValueError(f"granule must divide the width {width}, not {granule!r}")
         self.width, self.depth, self.granule, self.style = width, depth, granule, style
+        self.contents = contents
         super().__init__({
             "read_en":       In(1),
             "read_address":  In(range(max(2, depth))),
@@ -53,6 +56,8 @@ class Store(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         attrs = {} if self.style == "auto" else {"ram_style": self.style}
+        if self.contents in getattr(platform, "contents", {}):
+            attrs["contents"] = self.contents
         m.submodules.ram = ram = memory.Memory(
             shape=unsigned(self.width), depth=max(2, self.depth), init=[], attrs=attrs)
         read = ram.read_port()

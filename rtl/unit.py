@@ -7,7 +7,6 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.counters import unit_counters
-from ..golden.dropout import dropout_seeds
 from ..golden.schedule import product_latency
 from ..golden.units import clog2
 from .arithmetic import copies, multiply, register, times
@@ -255,7 +254,8 @@ class UnitCore(wiring.Component):
 
     def _dropout(self, m, forward):
         """Which spikes of the word at the outputs of the forward pass do not leave the unit."""
-        m.submodules.dropout = dropout = Dropout(dropout_seeds(self.config, self.unit), dropout=self.unit.dropout)
+        m.submodules.dropout = dropout = Dropout(
+            next(region.reset for region in self.regions if region.kind == "dropout"), dropout=self.unit.dropout)
         m.d.comb += [
             dropout.train.eq(self.train), dropout.valid.eq(forward.out_valid),
         ]

@@ -98,7 +98,7 @@ def _stored(m, core, forward, update, asked, busy):
     unit, lanes, port = core.unit, core.unit.lanes, _Port(m, core)
     m.submodules.weight_store = weights = Store(
         width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
-        style=core.config.hardware.memory.weight)
+        style=core.config.hardware.memory.weight, contents=f"{unit.path}.weight")
     # The block RAMs are spread over the chip: what is chosen for them is in registers before it goes there. Whose turn
     # it is stands in registers too, long before the first write, and the port has it while no pass runs.
     updates = copies(m, busy["update"], lanes, name="updates")
@@ -142,7 +142,8 @@ def _velocities(m, core, update, port):
     """The velocity memory: read and written by the update and by the port. Returns what the port hears, and when."""
     unit, width = core.unit, core.unit.velocity_width
     m.submodules.velocity_store = store = Store(
-        width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=core.config.hardware.memory.weight)
+        width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=core.config.hardware.memory.weight,
+        contents=f"{unit.path}.velocity")
     read = register(m, store.read, name="velocity_q", reset=False)
     m.d.comb += [
         store.read_en.eq(update.velocity_en | port.read["velocity"]),

@@ -1,0 +1,116 @@
+"""Weights in the memories of a core at power-up: as files, in a simulator, and in block RAM."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from amaranth.back.rtlil import convert
+from installed import needs
+
+from spikeloom.gen.contents import contents
+from spikeloom.gen.generate import generate
+from spikeloom.gen.platform import MemoryPlatform
+from spikeloom.gen.state import to_memory
+from spikeloom.gen.testbench import make_stimulus, write_testbench
+from spikeloom.golden.model import Golden, initial_state
+from spikeloom.rtl.store import Store
+from spikeloom.sim.unknown import unknown
+from spikeloom.synth.tools import run_once
+from strategies import small
+
+#: All that persists: weights, velocities, LFSRs of updates and of dropout, learning rate; memories of one word, too.
+CONFIG = small(
+    name="filled", time={"steps": 4, "interval": 2}, input={"size": 5},
+    layers=[{"neurons": 5, "lanes": 3, "dropout": 4}, {"neurons": 1, "lanes": 1}],
+    update={"rounding": "stochastic", "momentum": {"multiplier": 14, "shift": 4, "width": 14}, "decay_samples": 3,
+            "decay_limit": 2})
+
+
+def trained(config, samples=4):
+    """A state in which nothing is as after reset."""
+    model = Golden(config, initial_state(config))
+    stimulus = make_stimulus(config, samples=samples, mode="train", seed=5)
+    for frame, label in zip(stimulus.frames, stimulus.labels):
+        model.run(torch.as_tensor(frame), int(label), train=True)
+    return model.state
+
+
+@pytest.fixture(scope="module")
+def state():
+    found, first = trained(CONFIG), initial_state(CONFIG)
+    assert found.shift != first.shift and found.since_decay and found.lfsr != first.lfsr
+    assert found.dropout != first.dropout and any(velocities.any() for velocities in found.velocities)
+    return found
+
+
+@pytest.fixture(scope="module")
+def written(state, tmp_path_factory):
+    """The files of a core with that state."""
+    return generate(CONFIG, tmp_path_factory.mktemp("filled"), state)
+
+
+def test_words_of_memories(state):
+    found = contents(CONFIG, state)
+    for place, unit in enumerate(CONFIG.units):
+        for kind, matrix, width in (("weight", state.weights[place], unit.weight_width),
+                                    ("velocity", state.velocities[place], unit.velocity_width)):
+            pitch, values = 1 << (unit.lanes - 1).bit_length(), to_memory(unit, matrix.numpy())
+            words = [int(word, 16) for word in found.texts[found.files[f"{unit.path}.{kind}"]].split()]
+            lanes = [(word >> width * lane & (1 << width) - 1) for word in words for lane in range(unit.lanes)]
+            want = [value & (1 << width) - 1 for first in range(0, len(values), pitch)
+                    for value in values[first:first + unit.lanes]]
+            assert lanes == want + [0] * (len(lanes) - len(want))
+            assert len(words) == max(2, unit.weight_depth)
+
+
+@pytest.mark.parametrize("edit", [str, unknown], ids=["reset", "unknown"])
+def test_a_core_answers_and_learns_at_power_up(edit, state, written, tmp_path):
+    """No register is written; weights, velocities, random numbers and learning rate go on where they were."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    verilog, contract, *files = (Path(shutil.copy(path, tmp_path)) for path in written)
+    assert len(files) == 2 * len(CONFIG.units)
+    assert [path.read_text() for path in files] == list(contents(CONFIG, state).texts.values())
+    verilog.write_text(edit(verilog.read_text()))
+    write_testbench(CONFIG, contract, make_stimulus(CONFIG, samples=4, mode="train"), state=state, load=False)
+    assert (tmp_path / "filled_load.hex").read_text() == ""
+    subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", "filled.f"], cwd=tmp_path, check=True)
+    done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600)
+    assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout)
+
+
+def test_sidecar(state, written):
+    _, contract, *files = written
+    found = json.loads(contract.read_text())
+    assert sorted(memory["contents"] for memory in found["memories"] if memory["contents"]) == sorted(
+        path.name for path in files)
+    registers = {region["name"]: region["reset"] for region in found["registers"]}
+    assert registers["block0.decays"] == [state.shift - CONFIG.update.shift]
+    assert registers["block0.layer0.lfsr"] == state.lfsr[0] and registers["block0.layer0.dropout"] == state.dropout[0]
+
+
+@needs("yosys")
+@pytest.mark.parametrize("family, kinds", [
+    ("synth_ice40", r"SB_RAM40_4K.*INIT"), ("synth_ecp5", r"(DP16KD|PDPW16KD).*INITVAL"),
+    ("synth_xilinx -family xc7 -noiopad", r"RAMB(18|36)E1.*INIT"),
+    ("synth_gowin -noiopads", r"(SDPB|DPB).*INIT_RAM"),
+])
+def test_block_ram_begins_with_them(family, kinds, tmp_path):
+    """Every bit that is set in the file is set in the initial contents, which a bitstream carries."""
+    platform = MemoryPlatform("core", {"weights": "weights.hex"})
+    convert(Store(width=16, depth=256, granule=8, contents="weights"), platform=platform)
+    words = [(place * 40503 ^ place << 3) & 0xFFFF for place in range(256)]
+    folder, _ = run_once(tmp_path, "yosys", arguments=["-Q", "-T", "-s", "run.ys"], files={
+        "memory.v": platform.text(), "weights.hex": "".join(f"{word:04x}\n" for word in words),
+        "run.ys": "read_verilog -nosynthesis memory.v\nchparam -set DEPTH 256 -set WIDTH 16 -set GRANULE 8 "
+                  f'-set ADDRESS 8 -set FILE "weights.hex" core_memory_filled\n{family} -top core_memory_filled\n'
+                  "write_json netlist.json\n"})
+    cells = json.loads((folder / "netlist.json").read_text())["modules"]["core_memory_filled"]["cells"].values()
+    kind, parameter = kinds.split(".*")
+    found = [value for cell in cells if re.fullmatch(kind, cell["type"])
+             for name, value in cell["parameters"].items() if name.startswith(parameter)]
+    assert sum(value.count("1") for value in found if set(value) <= set("01x")) == sum(map(int.bit_count, words))
