@@ -39,6 +39,12 @@ module {name} #(parameter WIDTH = 1, parameter DEPTH = 2, parameter GRANULE = 1,
 endmodule
 """
 
+#: What is in the template where a memory begins with contents, and where it does not. Yosys reads a module with its
+#: default parameters first, when there is no file.
+FILLED = {"parameter": ', parameter FILE = ""',
+          "initial": '  generate if (FILE != "") initial $readmemh(FILE, words); endgenerate\n'}
+EMPTY = {"parameter": "", "initial": ""}
+
 
 class MemoryPlatform:
     """Given to `elaborate` in the place of a platform.
@@ -84,7 +90,5 @@ class MemoryPlatform:
     def text(self):
         """Verilog of the modules that were used."""
         return "".join(
-            TEMPLATE.format(name=self._name(style, filled), style=STYLES[style],
-                            parameter=', parameter FILE = ""' if filled else "",
-                            initial="  initial $readmemh(FILE, words);\n" if filled else "")
+            TEMPLATE.format(name=self._name(style, filled), style=STYLES[style], **(FILLED if filled else EMPTY))
             for style, filled in sorted(self._kinds))

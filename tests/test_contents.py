@@ -94,12 +94,12 @@ def test_sidecar(state, written):
 
 
 @needs("yosys")
-@pytest.mark.parametrize("family, kinds", [
-    ("synth_ice40", r"SB_RAM40_4K.*INIT"), ("synth_ecp5", r"(DP16KD|PDPW16KD).*INITVAL"),
-    ("synth_xilinx -family xc7 -noiopad", r"RAMB(18|36)E1.*INIT"),
-    ("synth_gowin -noiopads", r"(SDPB|DPB).*INIT_RAM"),
+@pytest.mark.parametrize("family, kind, parameter", [
+    ("synth_ice40", "SB_RAM40_4K", "INIT"), ("synth_ecp5", "(DP16KD|PDPW16KD)", "INITVAL"),
+    ("synth_xilinx -family xc7 -noiopad", r"RAMB\d+E1", "INIT"), ("synth_gowin -noiopads", r"S?DP\w*", "INIT_RAM"),
+    ("synth_intel_alm -noiopad -family cyclonev", "MISTRAL_M10K", "INIT"),
 ])
-def test_block_ram_begins_with_them(family, kinds, tmp_path):
+def test_block_ram_begins_with_them(family, kind, parameter, tmp_path):
     """Every bit that is set in the file is set in the initial contents, which a bitstream carries."""
     platform = MemoryPlatform("core", {"weights": "weights.hex"})
     convert(Store(width=16, depth=256, granule=8, contents="weights"), platform=platform)
@@ -110,7 +110,6 @@ def test_block_ram_begins_with_them(family, kinds, tmp_path):
                   f'-set ADDRESS 8 -set FILE "weights.hex" core_memory_filled\n{family} -top core_memory_filled\n'
                   "write_json netlist.json\n"})
     cells = json.loads((folder / "netlist.json").read_text())["modules"]["core_memory_filled"]["cells"].values()
-    kind, parameter = kinds.split(".*")
     found = [value for cell in cells if re.fullmatch(kind, cell["type"])
              for name, value in cell["parameters"].items() if name.startswith(parameter)]
     assert sum(value.count("1") for value in found if set(value) <= set("01x")) == sum(map(int.bit_count, words))
