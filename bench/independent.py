@@ -17,6 +17,8 @@ from rich.table import Table
 from spikeloom.gen import presets
 from spikeloom.golden.model import Golden
 from spikeloom.sim.draw import draw, stimulus
+from spikeloom.sim.extreme import draw_extreme
+from spikeloom.sim.sweep import LONG
 from tests.independent import Independent
 
 __all__ = ["compare", "kinds", "plain"]
@@ -116,14 +118,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--extreme", action="store_true", help="at the limits of what is valid, instead of presets")
     args = parser.parse_args()
     torch.set_num_threads(1)
     console, used, equal = Console(), Counter(), Counter()
-    chosen = [(f"seed {seed}", draw(seed), seed) for seed in range(args.seed, args.seed + args.count)]
-    chosen += [(f"preset {name}", presets.find(name), 1) for name in PRESETS]
+    seeds = range(args.seed, args.seed + args.count)
+    chosen = [(f"seed {seed}", draw_extreme(seed)[0] if args.extreme else draw(seed), seed) for seed in seeds]
+    chosen += [] if args.extreme else [(f"preset {name}", presets.find(name), 1) for name in PRESETS]
     with Progress(console=Console(stderr=True)) as bar:
         for number, (name, config, seed) in enumerate(bar.track(chosen)):
             samples = 4 if name.startswith("seed") else config.update.batch
+            samples = samples if config.time.steps <= LONG else 1
             difference = compare(config, stimulus(config, seed, samples=samples),
                                  document=plain(config, short=number % 2 == 1))
             if difference:

@@ -3,7 +3,7 @@
 __all__ = ["generation_seconds", "slow"]
 
 #: CPU seconds of the 2-core machine of docs/performance.md: for each unit, and for each lane.
-PER_UNIT, PER_LANE = 0.4, 0.1
+PER_UNIT, PER_LANE = 0.5, 0.12
 #: Seconds that nobody minds.
 SHORT = 60
 
