@@ -331,11 +331,11 @@ def run_over_the_line(config, samples, labels):
 
 def check_what_is_not_carried_out(host):
     """Each is said, and the next access is answered as ever."""
-    weights, one = host.registers.regions["block0.layer0.weight"], 1
+    weights = host.registers.regions["block0.layer0.weight"]
     with pytest.raises(LinkError, match=r"^1 of 1 register accesses were not carried out: the blocks did not pause"):
         host.read(weights.base)
     with pytest.raises(LinkError, match=r"^2 of 3 register accesses were not carried out: no such register, not wri"):
-        host.write(host.registers.regions["identification"].base, [0, 0, one])
+        host.write(host.registers.regions["configuration"].base, [0, 0, 0])  # of which the last one is `control`
     with host.paused():
         kept = host.read(weights.base)
         with pytest.raises(LinkError, match="value out of range"):
