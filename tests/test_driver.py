@@ -1,5 +1,7 @@
 """The compiled driver: the same bits and cycles as under cocotb, and as in the golden model; its errors."""
 
+import os
+import threading
 from functools import partial
 
 import numpy as np
@@ -190,3 +192,30 @@ def test_wrong_verilog(tmp_path):
         build_driver(dense(), root=tmp_path, text="module victim; endmodule")
     log, = tmp_path.glob("*/build.log")
     assert "Error" in log.read_text() and not (log.parent / "done").exists()
+
+
+def test_runs_that_share_a_folder(models, tmp_path):
+    """The same configuration twice and another one of its name, at the same time in the same folders."""
+    config = dense().replace(name="dense", hardware={"counters": True})
+    other = config.replace(neuron={"threshold": 0.75})
+    before, found = dict(os.environ), {}
+
+    def run(place, config):
+        found[place] = [checked.latency for checked in cosimulate(
+            config, stimulus(config, 2), root=models, folder=tmp_path, driver="compiled")]
+
+    threads = [threading.Thread(target=run, args=(place, config)) for place, config in enumerate(
+        (config, config, other, other))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1] and found[2] == found[3] and found[0] != found[2]
+    assert dict(os.environ) == before and list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_fails_keeps_its_folder(models, tmp_path):
+    fault, = (fault for fault in FAULTS if fault.name == "floored spike error")
+    find(fault, root=models, folder=tmp_path, driver="compiled")
+    kept, = tmp_path.iterdir()
+    assert {"simulation.log", "progress"} <= {path.name for path in kept.iterdir()}

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,3 +105,15 @@ def test_last_words(tmp_path):
     assert last_words("one\n\n two \n") == "two"
     assert last_words("") == last_words(tmp_path / "gone") == "no output"
     assert len(last_words("error " * 100)) <= 160 and last_words("error\x1b[31m") == r"error\x1b[31m"
+
+
+def test_nobody_changes_the_environment():
+    """Another thread would see it; children get an environment of their own."""
+    changes = re.compile(r"os\.environ(\[[^\]]*\] *(=[^=]|\+=)|\.(update|clear|pop|setdefault)\()|\bputenv\(|"
+                         r"del os\.environ")
+    root = Path(__file__).parent.parent
+    wrong = [f"{path.relative_to(root)}: {line}"
+             for package in ("golden", "rtl", "gen", "sim", "synth", "board", "cli")
+             for path in (root / package).rglob("*.py") for line in path.read_text().splitlines()
+             if changes.search(line)]
+    assert changes.search("os.environ['A'] = 1") and changes.search("os.environ.update(x)") and wrong == []
