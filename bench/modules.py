@@ -19,7 +19,7 @@ from rich.table import Table
 
 from spikeloom.gen import presets, text
 from spikeloom.gen.generate import generate_text
-from spikeloom.golden.checkpoint import save_arrays, state_arrays
+from spikeloom.golden.checkpoint import state_arrays
 from spikeloom.golden.data import load_dataset
 from spikeloom.golden.model import initial_state
 from spikeloom.sim.build import build_driver
@@ -40,14 +40,12 @@ def _cpu(work):
 def simulated(config, model, folder, samples=300):
     """Cycles per CPU second of the compiled model in training, loading included."""
     data = load_dataset("digits", config)
-    save_arrays(folder / "start.npz", state_arrays(initial_state(config)))
-    save_arrays(folder / "samples.npz", {"frames": data.train_frames[:samples], "labels": data.train_labels[:samples],
-                                         "trains": np.ones(samples)})
-    steps = [{"do": "load", "state": "start.npz"}, {"do": "run", "samples": "samples.npz", "results": "results.npz"}]
 
     def run():
-        with Driver(config, model, folder, steps) as simulation:
-            rows = simulation.wait_for("results.npz")["rows"]
+        with Driver(config, model, folder) as simulation:
+            simulation.load(state_arrays(initial_state(config)))
+            rows = simulation.wait_for(simulation.run(
+                data.train_frames[:samples], data.train_labels[:samples], np.ones(samples)))["rows"]
             simulation.finish()
         return int(rows[-1, 5])
 
@@ -84,7 +82,8 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 if not options.lines:
                     seconds, model = _cpu(lambda: build_driver(config, root=folder, text=verilog))  # noqa: B023
-                    row += [f"{seconds:.0f}", f"{simulated(config, model, Path(folder)):,.0f}"]
+                    rate = simulated(config, model, Path(folder) / "run")
+                    row += [f"{seconds:.0f}", f"{rate:,.0f}"]
                 if options.synth:
                     row.append(f"{synthesized(config, verilog, Path(folder)):.0f}")
             table.add_row(*row)

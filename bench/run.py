@@ -15,7 +15,7 @@ from rich.table import Table
 
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate
-from spikeloom.golden.checkpoint import save_arrays, state_arrays
+from spikeloom.golden.checkpoint import state_arrays
 from spikeloom.golden.data import load_dataset
 from spikeloom.golden.model import Golden, initial_state
 from spikeloom.golden.prediction import Prediction
@@ -63,14 +63,11 @@ def rtl_training(config, data, folder, driver, samples=1437):
     """Seconds of the build, and simulated cycles per second and per sample of a long training run."""
     make, kind = {"compiled": (build_driver, Driver), "cocotb": (build, Simulation)}[driver]
     build_seconds, model = _timed(lambda: make(config, root=Path("build/sim")))
-    save_arrays(folder / "start.npz", state_arrays(initial_state(config)))
-    save_arrays(folder / "samples.npz", {"frames": data.train_frames[:samples], "labels": data.train_labels[:samples],
-                                         "trains": np.ones(samples)})
-    steps = [{"do": "load", "state": "start.npz"}, {"do": "read", "state": "loaded.npz"},
-             {"do": "run", "samples": "samples.npz", "results": "results.npz"}]
-    with kind(config, model, folder, steps) as simulation:
-        simulation.wait_for("loaded.npz")
-        seconds, arrays = _timed(lambda: simulation.wait_for("results.npz"))
+    with kind(config, model, folder) as simulation:
+        simulation.load(state_arrays(initial_state(config)))
+        simulation.wait_for(simulation.read())
+        results = simulation.run(data.train_frames[:samples], data.train_labels[:samples], np.ones(samples))
+        seconds, arrays = _timed(lambda: simulation.wait_for(results))
         simulation.finish()
     cycles = int(arrays["rows"][-1, 5] - arrays["rows"][0, 4])
     return build_seconds, cycles / seconds, cycles / samples
