@@ -1,8 +1,9 @@
 """Which outputs an input reaches: the walk of the transposed passes, and tables of geometry."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from ..golden.schedule import tap_latency
 from .arithmetic import register, times
@@ -22,7 +23,9 @@ def lookup(m, index, values, *, name):
     low, high = min(values), max(values)
     if low == high:
         return Const(low)
-    result = Signal(range(low, high + 1), name=name)
+    # That of `range(low, high + 1)`, of which Python has none with more than 63 bits.
+    shape = Shape(max(bits_for(own, low < 0) for own in (low, high)), signed=low < 0)
+    result = Signal(shape, name=name)
     with m.Switch(index):
         for place, value in enumerate(values):
             with m.Case(place) if place < len(values) - 1 else m.Default():

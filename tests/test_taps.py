@@ -114,7 +114,7 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("values", [[0], [7], [-3], [4, 4, 4], [-2, -2], [0, 1], [-1, 0, 5], [3, -8, 3, 7, 0],
-                                    list(range(-20, 13))])
+                                    list(range(-20, 13)), [2**128 - 1, 1, 2**128 - 5], [-2**70, 2**70]])
 def test_lookup(values):
     m, index = Module(), Signal(range(max(2, len(values))))
     found = Signal(16)  # as wide as any use of it, and without a sign of its own
