@@ -96,6 +96,8 @@ def generate(
 
     if mode not in ("train", "infer", "mixed"):
         raise ConfigError(f"--mode must be train, infer or mixed, not {mode!r}")
+    if data and not testbench:
+        raise ConfigError("--data is for the bench: it needs --testbench")
     chosen, state = presets.find(config or presets.DEFAULT) if config or not weights else None, None
     if weights:
         from ..golden.checkpoint import load_checkpoint

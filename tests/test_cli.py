@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from spikeloom.gen import presets
+from spikeloom.golden.checkpoint import Checkpoint, save_checkpoint
 from spikeloom.golden.config import load
+from spikeloom.golden.model import initial_state
 
 
 def spikeloom(*arguments, cwd):
@@ -28,6 +30,30 @@ def test_generate(tmp_path):
     done = spikeloom("generate", "tiny", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny.v", "tiny.json"}
+
+
+def test_a_checkpoint_goes_into_the_core_and_out_to_others(tmp_path):
+    """Its own configuration is taken; another one, and another format, are refused before anything is written."""
+    tiny = presets.find("tiny")
+    save_checkpoint(tmp_path / "trained.npz", Checkpoint(tiny, initial_state(tiny)))
+    done = spikeloom("generate", "--weights", "trained.npz", "-o", "out", "--testbench", "--samples", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    memories = {f"tiny_{unit.path.replace('.', '_')}_weight.hex" for unit in tiny.units}
+    bench = {"tiny.f", "tiny_bench.v", *(f"tiny_{name}.hex" for name in ("load", "samples", "results", "checks"))}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny.v", "tiny.json"} | memories | bench
+    assert (tmp_path / "out/tiny_load.hex").read_text() == ""
+    for form, name in (("hex", "tiny_state.hex"), ("c", "tiny_state.h"), ("npz", "tiny_state.npz")):
+        done = spikeloom("export", "trained.npz", "--to", form, "-o", "exported", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, f"exported/{name}\n"), done.stderr
+    for arguments, message in (
+            (["export", "trained.npz", "--to", "pdf"], "--to must be one of hex, c, npz, not 'pdf'"),
+            (["export", "gone.npz"], "gone.npz: not a checkpoint: No such file or directory"),
+            (["generate", "digits", "--weights", "trained.npz"], "trained.npz: belongs to configuration 'tiny', "),
+            (["generate", "tiny", "--data", "digits"], "--data is for the bench: it needs --testbench")):
+        done = spikeloom(*arguments, "-o", "none", cwd=tmp_path)
+        assert done.returncode == 2 and done.stderr.startswith(f"spikeloom: {message}"), done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "none").exists()
 
 
 def test_memories_without_generating(tmp_path):
