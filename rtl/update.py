@@ -289,7 +289,7 @@ class UpdatePath(wiring.Component):
         address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
         if unit.accumulates:
             m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, used=scan.used, address=address, finish=scan.finish)
+                valid=scan.valid, used=scan.used, address=address, full=scan.full, finish=scan.finish)
             # Only rows that were active move, and use up random bits; with momentum all do.
             m.submodules.live = live = Pipeline(
                 last=s[3].valid & (s[3].used if unit.velocity_width else self.gradient.touched))
@@ -366,7 +366,9 @@ class UpdatePath(wiring.Component):
             step = Signal(signed(width), name=f"step_{lane}", reset_less=True)
             m.d.sync += step.eq(_choose(
                 [bit[lane] for bit in decays], [shift_floor(scaled, shift) for shift in shifts]))
-            m.d.sync += moves[lane].eq(step.any())
+            # A velocity of a lane without a neuron may be anything.
+            moves_now = step.any() & s[7].full if momentum and lane >= unit.last_lanes else step.any()
+            m.d.sync += moves[lane].eq(moves_now)
             m.d.comb += self.write[lane].eq(register(
                 m, saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"),
                 name=f"write_{lane}", reset=False))

@@ -23,11 +23,12 @@ from spikeloom.synth.tools import run_once
 from strategies import small
 
 #: All that persists: weights, velocities, LFSRs of updates and of dropout, learning rate; memories of one word, too.
-CONFIG = small(
-    name="filled", time={"steps": 4, "interval": 2}, input={"size": 5},
-    layers=[{"neurons": 5, "lanes": 3, "dropout": 4}, {"neurons": 1, "lanes": 1}],
-    update={"rounding": "stochastic", "momentum": {"multiplier": 14, "shift": 4, "width": 14}, "decay_samples": 3,
-            "decay_limit": 2})
+CONFIG_CHANGES = {
+    "name": "filled", "time": {"steps": 4, "interval": 2}, "input": {"size": 5},
+    "layers": [{"neurons": 5, "lanes": 3, "dropout": 4}, {"neurons": 1, "lanes": 1}],
+    "update": {"rounding": "stochastic", "momentum": {"multiplier": 14, "shift": 4, "width": 14}, "decay_samples": 3,
+               "decay_limit": 2}}
+CONFIG = small(**CONFIG_CHANGES)
 
 
 def trained(config, samples=4):
@@ -81,6 +82,26 @@ def test_a_core_answers_and_learns_at_power_up(edit, state, written, tmp_path):
     subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", "filled.f"], cwd=tmp_path, check=True)
     done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600)
     assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout)
+
+
+def test_lanes_without_a_neuron_count_for_nothing(tmp_path):
+    """Their weights and velocities are unknown for ever: no result, counter or other weight hears of it."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    wide = {"numbers": {"weight": {"width": 12, "fraction": 6}}}
+    config = small(**CONFIG_CHANGES | wide | {"update": {**CONFIG_CHANGES["update"], "momentum": {
+        "multiplier": 14, "shift": 4, "width": 16}}})
+    start = trained(config)
+    _, contract, *_ = generate(config, tmp_path, start)
+    for kind, digits in (("velocity", 4), ("weight", 3)):
+        path = tmp_path / f"filled_block0_layer0_{kind}.hex"
+        lines = path.read_text().split()  # five neurons on three lanes: the second word of every row has two
+        half = len(lines) // 2
+        path.write_text("\n".join(lines[:half] + ["x" * digits + line[digits:] for line in lines[half:]]) + "\n")
+    write_testbench(config, contract, make_stimulus(config, samples=4, mode="train"), state=start, load=False)
+    subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", "filled.f"], cwd=tmp_path, check=True)
+    done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600)
+    assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout), done.stdout
 
 
 def test_sidecar(state, written):
