@@ -75,6 +75,13 @@ def _little(path):
     path.write_text(text.replace("neurons = 16", "neurons = 4").replace("neurons = 12", "neurons = 3"))
 
 
+def _own_terminal():
+    """What a shell gives a command, even if this one runs under nohup."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class _Run:
     """A running command with a terminal of its own; its processes are known by a variable in their environment."""
 
@@ -86,7 +93,7 @@ class _Run:
         self.process = subprocess.Popen(
             [sys.executable, "-c", "from spikeloom.cli.main import run; run()", *arguments], cwd=folder, stdin=inside,
             stdout=self.said, stderr=inside, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (no threads)
+            preexec_fn=_own_terminal,  # noqa: PLW1509 (no threads)
             env=os.environ | {"SPIKELOOM_TOKEN": self.token, "TMPDIR": str(folder / "temporary"),
                               "OMP_NUM_THREADS": "1"})
         os.close(inside)
@@ -110,7 +117,11 @@ class _Run:
         return self.close()
 
     def close(self):
-        status = self.process.wait(PATIENCE if self.terminal is None else None)
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Finding("the command goes on") from None
         if self.terminal is not None:
             os.close(self.terminal)
         self.said.close()
