@@ -122,3 +122,11 @@ def test_mini_fits_the_smallest_part(tmp_path):
     report = build(prepare(presets.find("mini"), "icebreaker"), tmp_path).report
     assert report["achieved_mhz"] >= 20
     assert report["utilisation"]["ICESTORM_LC"]["used"] <= report["utilisation"]["ICESTORM_LC"]["available"] == 5280
+
+
+def test_packets_with_a_checksum():
+    plain, checked = (module._packets(CONFIG, crc) for crc in (False, True))
+    assert checked.pop("checksum") == "CRC-16/MCRF4XX, two bytes at the end"
+    assert checked.keys() - plain.keys() == {"damaged"}
+    for name, packet in plain.items():
+        assert checked[name] == packet | {"bytes": packet["bytes"] + 2}
