@@ -1,0 +1,96 @@
+"""A core's netlist with many mutants in it: a selector input says which of them is active, 0 none."""
+
+import re
+from typing import NamedTuple
+
+from spikeloom.gen.generate import generate_text
+from spikeloom.synth.tools import run_once
+
+__all__ = ["Mutant", "Netlist", "mutate"]
+
+#: Registers that begin near their end: `time` in 64 bits, and waits in 32, would take too long to get there.
+LATE = {"now": (64, (1 << 63) - 1 - 400), "block*.pending_input": (32, (1 << 31) - 1 - 40),
+        "block*.pending_output": (32, (1 << 31) - 1 - 10)}
+
+#: Memories stay modules: what they hold is no logic, their ports are.
+SCRIPT = """read_verilog core.v
+blackbox {name}_memory*
+hierarchy -top {name}
+proc
+flatten
+opt_clean
+memory_collect
+delete t:$scopeinfo
+{late}
+select -set cells t:* t:$mem* %d
+mutate -list {count} -seed {seed} -ctrl mutant {bits} 1 -o mutants.ys @cells
+select -clear
+write_rtlil plain.il
+script mutants.ys
+write_rtlil mutated.il
+write_verilog -noattr mutated.v
+"""
+
+
+class Mutant(NamedTuple):
+    """One fault: `mode` at `bit` of `port` of a cell of `instance`; the signal there, its bit, lines of the source."""
+
+    number: int
+    mode: str
+    kind: str
+    port: str
+    bit: int
+    instance: str
+    wire: str
+    wire_bit: int
+    source: str
+
+    @property
+    def place(self):
+        """The fault in words; numbers that Yosys gives change with every change elsewhere, and are left out."""
+        return f"{self.instance}: {self.mode} {self.kind}.{self.port}[{self.bit}] {self.wire}[{self.wire_bit}]"
+
+
+class Netlist(NamedTuple):
+    """Folder of ``mutated.v`` and ``mutated.il``, its memories as text, all mutants, and bits of the selector."""
+
+    folder: object
+    memories: str
+    mutants: list
+    bits: int
+
+    @property
+    def text(self):
+        """Verilog of the netlist and of its memories."""
+        return (self.folder / "mutated.v").read_text() + self.memories
+
+
+def _mutant(line):
+    words = line.split()
+    options = dict(zip(words[1:], words[2:]))
+    path = options["-cell"].replace("\\", "").removeprefix("$flatten").split("$")
+    wire = re.sub(r"\$\d+$", "$", options.get("-wire", "").replace("\\", ""))
+    kind = next((part for part in path[1:] if part), "instance")
+    return Mutant(
+        int(words[words.index("-ctrl") + 3]), options["-mode"], kind, options["-port"], int(options["-portbit"]),
+        path[0].rstrip("."), wire, int(options.get("-wirebit", 0)),
+        " ".join(part for option, part in zip(words, words[1:]) if option == "-src"))
+
+
+def mutate(config, count, seed, *, root):
+    """Netlist of the core of `config` with `count` mutants, sampled evenly over cells, ports and lines of the source.
+
+    Raises
+    ------
+    SynthesisError
+        If Yosys is missing, or fails.
+    """
+    text = generate_text(config)
+    bits = (count + 1).bit_length()
+    late = "\n".join(f"setattr -set init {width}'d{value} w:{name}" for name, (width, value) in LATE.items())
+    script = SCRIPT.format(name=config.name, count=count, seed=seed, bits=bits, late=late)
+    folder, _ = run_once(root, "yosys", arguments=["-Q", "-T", "-q", "-s", "run.ys"],
+                         files={"core.v": text, "run.ys": script})
+    lines = (folder / "mutants.ys").read_text().splitlines()
+    memories = "".join(re.findall(rf"^module {config.name}_memory.*?^endmodule\n", text, re.DOTALL | re.MULTILINE))
+    return Netlist(folder, memories, [_mutant(line) for line in lines if line.startswith("mutate")], bits)
