@@ -19,7 +19,8 @@ from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .unknown import unknown
 
-__all__ = ["SimulationError", "bench_text", "build", "build_driver", "driver_sources", "environment", "random_power_up"]
+__all__ = ["SimulationError", "bench_text", "build", "build_driver", "compile_model", "driver_sources", "environment",
+           "random_power_up"]
 
 BOX = 4096
 #: Items of the event queue, and intervals whose arrival is kept.
@@ -112,7 +113,7 @@ def build(config, *, root, waves=False, fast=True, text=None):
     sources["visible.vlt"] = "`verilator_config\n" + "".join(
         f'public_flat_rw -module "Bench" -var "{name}"\n' for name in VISIBLE)
     sources["main.cpp"] = (cocotb.share_dir / "lib" / "verilator" / "verilator.cpp").read_text()
-    return _compile(root, sources, fast, [
+    return compile_model(root, sources, fast, [
         "--prefix", "Vtop", "--top-module", "Bench", "-o", "Bench", "--vpi", "--timing", "--no-public-flat-rw",
         "--timescale", "1ns/1ns", *(["--trace"] if waves else []), "-LDFLAGS", "-Llibs -lcocotbvpi_verilator"],
         {"libs": cocotb.libs_dir})
@@ -123,7 +124,7 @@ def build_driver(config, *, root, text=None):
 
     Parameters, return value and errors are those of `build`; the program is ``driver`` in the folder.
     """
-    return _compile(root, driver_sources(config, text), True,
+    return compile_model(root, driver_sources(config, text), True,
                     ["--prefix", "Vcore", "--top-module", "Driven", "-o", "driver"])
 
 
@@ -138,8 +139,8 @@ def driver_sources(config, text=None):
         "driver.cpp": Path(__file__).with_name("driver.cpp").read_text()}
 
 
-def _compile(root, sources, fast, arguments, links=None):
-    """Folder in which these sources were compiled with these arguments of Verilator, now or before.
+def compile_model(root, sources, fast, arguments, links=None):
+    """Folder in which these sources, texts by name, were compiled with these arguments of Verilator, now or before.
 
     All names are relative to the folder, even those of what lies outside (`links`): a makefile takes no spaces.
     """

@@ -5,9 +5,7 @@ rest with the survivors that have an explanation. Exit status 1 if one has none.
 """
 
 import argparse
-import re
 import sys
-import tomllib
 from pathlib import Path
 
 from rich.console import Console
@@ -18,16 +16,7 @@ from spikeloom.golden.config import load
 
 from .equivalence import proven_equal
 from .run import try_mutants
-
-BASELINE = Path(__file__).with_name("survivors.toml")
-
-
-def explained(mutant, baseline):
-    """Why a survivor may live, or None."""
-    for own in baseline:
-        if re.search(own["pattern"], mutant.place):
-            return own["why"]
-    return None
+from .survivors import explanation
 
 
 def main():
@@ -59,10 +48,9 @@ def main():
     table.add_row("score, of those not proven equal", f"{noticed / (mutants - len(equal)):.1%}")
     console.print(table)
 
-    baseline = tomllib.loads(BASELINE.read_text()).get("survivor", [])
     groups = {}
     for mutant in rest:
-        groups.setdefault(explained(mutant, baseline), []).append(mutant)
+        groups.setdefault(explanation(mutant), []).append(mutant)
     for why, own in sorted(groups.items(), key=lambda pair: (pair[0] is None, pair[0] or "")):
         console.print(f"{len(own)} survive: {why or 'without an explanation'}", soft_wrap=True)
         for mutant in own:
