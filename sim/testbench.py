@@ -20,7 +20,7 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge, Timer
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
@@ -110,9 +110,10 @@ class Testbench:
 
     async def reset(self):
         """Reset for one cycle; cycle 0 is the first one after it."""
+        await FallingEdge(self.dut.clk)  # written at a rising edge, it might begin and end before the bench looks
         self.dut.rst.value = 1
         self.dut.offered.value = self.offered = self.results_since_reset = self.intervals_since_reset = 0
-        await RisingEdge(self.dut.clk)
+        await FallingEdge(self.dut.clk)
         self.dut.rst.value = 0
         for _ in range(2):  # the bench resets the core a cycle later
             await RisingEdge(self.dut.clk)

@@ -176,7 +176,8 @@ def test_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_unknown_preset():
-    with pytest.raises(ConfigError, match=r"must be a \.toml file or one of alexnet, .*, tiny, not 'huge'"):
+    form = r"must be a \.toml file, a checkpoint \(\.npz\) or one of alexnet, .*, tiny, not 'huge'"
+    with pytest.raises(ConfigError, match=form):
         presets.find("huge")
 
 

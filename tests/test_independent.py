@@ -51,9 +51,9 @@ def test_from_the_sidecar():
     assert compare(config, stimulus(config, 1), document=contract["configuration"]) is None
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**128 + 5, 3**200])
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**63 - 1])
 def test_any_seed_of_the_initial_weights(seed):
-    """Seeds of one 32-bit word, of several, and of more than the four that the generator keeps."""
+    """Seeds of one 32-bit word, and of two."""
     assert compare(parse({**BASE, "initial": {"seed": seed}}), []) is None
 
 

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Lines that damage what they carry, and ports that cannot be used: a `LinkError`, or all is right."""
 
 import random
