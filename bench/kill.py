@@ -9,12 +9,14 @@ import fcntl
 import hashlib
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -93,10 +95,28 @@ class _Run:
         self.process = subprocess.Popen(
             [sys.executable, "-c", "from spikeloom.cli.main import run; run()", *arguments], cwd=folder, stdin=inside,
             stdout=self.said, stderr=inside, start_new_session=True,
-            preexec_fn=_own_terminal,  # noqa: PLW1509 (no threads)
+            preexec_fn=_own_terminal,  # noqa: PLW1509 (its only thread reads)
             env=os.environ | {"SPIKELOOM_TOKEN": self.token, "TMPDIR": str(folder / "temporary"),
                               "OMP_NUM_THREADS": "1"})
         os.close(inside)
+        self.heard, self.quiet = b"", threading.Event()
+        self.reader = threading.Thread(target=self._read)  # a full terminal would stop the command
+        self.reader.start()
+
+    def _read(self):
+        while not self.quiet.is_set():
+            if select.select([self.terminal], [], [], 0.05)[0]:
+                try:
+                    self.heard = (self.heard + os.read(self.terminal, 65536))[-2000:]
+                except OSError:  # nobody has the other end any more
+                    return
+
+    def _hang_up(self):
+        self.quiet.set()
+        self.reader.join()
+        if self.terminal is not None:
+            os.close(self.terminal)
+            self.terminal = None
 
     def alive(self):
         """Numbers of all processes of this run."""
@@ -110,8 +130,7 @@ class _Run:
     def end(self, way):
         """Status of the command, after it was ended in this way."""
         if way == "closed terminal":
-            os.close(self.terminal)
-            self.terminal = None
+            self._hang_up()
         else:
             self.process.send_signal(way)
         return self.close()
@@ -121,27 +140,20 @@ class _Run:
             status = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise Finding("the command goes on") from None
-        if self.terminal is not None:
-            os.close(self.terminal)
+            raise Finding(f"the command goes on: {self.heard[-200:]!r}") from None
+        finally:
+            self._hang_up()
         self.said.close()
         return status
 
     def finish(self, limit=1800):
         """What it wrote to standard output, when it has ended by itself."""
-        deadline, heard = time.monotonic() + limit, b""
-        os.set_blocking(self.terminal, False)
-        while self.process.poll() is None:
-            with suppress(OSError):  # a full terminal would stop it
-                heard = (heard + os.read(self.terminal, 65536))[-2000:]
-            if time.monotonic() > deadline:
-                self.process.kill()
-                raise Finding(f"hangs: {heard[-200:]!r}")
-            time.sleep(0.05)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(limit)
         self.said.seek(0)
         said = self.said.read()
         if self.close():
-            raise Finding(f"status {self.process.returncode}: {heard[-400:].decode(errors='replace')!r}")
+            raise Finding(f"status {self.process.returncode}: {self.heard[-400:].decode(errors='replace')!r}")
         return said
 
 
