@@ -327,12 +327,12 @@ FAULTS = (
     Fault(name="free slot seen a cycle late", caught="cycle of arrival|first cycle of a pass", edit=_late_ready),
     Fault(name="one cycle of extra latency", caught=_PASS_ENDS, patches=(_patch("update.Pipeline", _LateFinish),)),
 
-    Fault(name="sum of the cycle before forgotten", caught="weight", victim=images, patches=(_without("adding"),),
-          setting=POINTS),
-    Fault(name="sum of two cycles before forgotten", caught="weight", victim=images, patches=(
+    Fault(name="sum of the cycle before forgotten", caught="weight|velocity.*", victim=images, setting=POINTS,
+          patches=(_without("adding"),)),
+    Fault(name="sum of two cycles before forgotten", caught="weight|velocity.*", victim=images, patches=(
         _without("writing"),)),
-    Fault(name="sum of three cycles before forgotten", caught="weight", victim=images, further=True, patches=(
-        _without("written"),)),
+    Fault(name="sum of three cycles before forgotten", caught="weight|velocity.*", victim=images, further=True,
+          patches=(_without("written"),)),
     Fault(name="gradient not cleared", caught="weight", victim=images, patches=(
         _elaborate(AccumulatePath, _keep_gradient),)),
     Fault(name="wrong tap of a gradient", caught="weight|place of an event.*", victim=images, further=True, patches=(
