@@ -32,6 +32,8 @@ from ..rtl.gradient import AccumulatePath
 from ..rtl.taps import TapWalk, lookup
 from ..rtl.unit import UnitCore
 from ..rtl.update import UpdatePath
+from .build import SimulationError
+from .compare import Difference
 from .cosim import Mismatch, cosimulate
 from .draw import stimulus
 
@@ -354,7 +356,7 @@ FAULTS = (
         _elaborate(ErrorUnit, _forgetful),)),
     Fault(name="lost event", caught="potential", victim=images, setting=EVENTS, patches=(
         _elaborate(EventBuffer, _lose_event),)),
-    Fault(name="steps counted as intervals", caught=f"potential|{_PASS_ENDS}", victim=images, setting=EVENTS,
+    Fault(name="steps counted as intervals", caught="simulation", victim=images, setting=EVENTS,
           patches=(_elaborate(EventBuffer, _count_steps),)),
 )
 
@@ -376,6 +378,8 @@ def find(fault, *, root, folder, driver="cocotb"):
                 pass
     except Mismatch as mismatch:
         return mismatch.difference
+    except SimulationError as error:
+        return Difference(what="simulation", expected="results", actual=str(error))
     return None
 
 

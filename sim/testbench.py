@@ -20,7 +20,7 @@ from pathlib import Path
 
 import cocotb
 import numpy as np
-from cocotb.triggers import FallingEdge, RisingEdge, Timer
+from cocotb.triggers import FallingEdge, RisingEdge, SimTimeoutError, Timer, with_timeout
 
 from ..gen.samples import items
 from ..gen.state import state_from_words, state_reads, state_writes
@@ -99,6 +99,15 @@ class _Events:
                 for interval in range(self.config.intervals)]
 
 
+def patience(config, pause=0):
+    """Cycles within which a sample that was offered has its result, far beyond what any sample takes.
+
+    As if every word of every unit added every row, in every pass and step; `pause` of 256 cycles are lost at the ends.
+    """
+    words = sum(unit.words * (unit.fan_rows + 64) for unit in config.units)
+    return 8 * config.time.steps * (words + 1024 // (256 - pause) * (config.input.size + 1))
+
+
 class Testbench:
     """Drives `bench.sv`; every method returns when the core has answered."""
 
@@ -146,8 +155,10 @@ class Testbench:
     async def until(self, field):
         """Wait until a field of the status is set."""
         address, mask = self.map.mask("status", field)
-        while not (await self.read(address, 1))[0] & mask:
-            pass
+        for _ in range(self.config.update.batch * patience(self.config)):  # an access takes a cycle at least
+            if (await self.read(address, 1))[0] & mask:
+                return
+        raise RuntimeError(f"the core never says {field}")
 
     @asynccontextmanager
     async def paused(self):
@@ -178,7 +189,13 @@ class Testbench:
             target = source.target(len(rows))
             dut.wake_at.value = first + target
             dut.wake_armed.value = 1
-            await dut.wake.value_change
+            pause = max(port.value.to_unsigned() for port in (dut.sample_pause, dut.result_pause))
+            limit = (target - len(rows) + self.config.update.batch) * patience(self.config, pause)
+            try:
+                await with_timeout(dut.wake.value_change, 10 * limit, "ns")
+            except SimTimeoutError:
+                raise RuntimeError(f"the core stands still: {dut.finished.value.to_unsigned()} results, and no other "
+                                   f"within {limit} cycles") from None
             while len(rows) < target:
                 arrivals.append(source.arrivals(len(rows)))
                 rows.append(self._row((first + len(rows)) % self.queue, arrivals[-1][-1]))

@@ -17,7 +17,7 @@ def test_caught(fault, models, tmp_path):
     assert difference is not None
     assert re.fullmatch(fault.caught, difference.what), difference
     # Located: counters name themselves, results their sample, everything else its unit.
-    assert difference.unit or difference.sample is not None or difference.what.startswith("counter ")
+    assert difference.unit or difference.sample is not None or difference.what.startswith(("counter ", "simulation"))
 
 
 #: What is broken, each once, and whether only a further fault breaks it.

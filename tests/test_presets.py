@@ -13,6 +13,7 @@ import torch
 
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate
+from spikeloom.gen.text import instances
 from spikeloom.golden import sections
 from spikeloom.golden.config import Config, ConfigError
 from spikeloom.golden.data import load_dataset
@@ -203,8 +204,12 @@ def test_full_size_in_the_golden_model(name):
 def test_full_size_in_verilog(name, tmp_path):
     """Memories beyond any chip are instances like all others; another tool than Verilator takes the text."""
     verilog, contract = generate(presets.find(name), tmp_path)
-    sizes = re.findall(rf"^  {name}_memory #\(.*?DEPTH\(32'd(\d+)\).*?WIDTH\(32'd(\d+)\)", verilog.read_text(),
-                       re.MULTILINE | re.DOTALL)
+    text = verilog.read_text()
+    modules = re.split(r"^module ", text, flags=re.MULTILINE)
+    inside = {re.split(r"[ (]", own.lstrip("\\"))[0]: re.findall(
+        rf"^  {name}_memory #\(.*?DEPTH\(32'd(\d+)\).*?WIDTH\(32'd(\d+)\)", own, re.MULTILINE | re.DOTALL)
+        for own in modules[1:]}
+    sizes = [size for module in instances(text, name).values() for size in inside[module]]  # equal modules are one
     listed = [m for m in json.loads(contract.read_text())["memories"] if not m["verilog"].endswith(".counters")]
     assert sorted((int(depth), int(width)) for depth, width in sizes) == sorted(
         (max(2, m["depth"]), m["width"]) for m in listed)
