@@ -171,7 +171,8 @@ def test_an_interrupted_run_is_made_again(tool):
 
 def test_a_failure_names_its_log_and_is_not_kept(tool):
     tool.behave("echo Info: one; echo ERROR: no such cell; exit 1\n")
-    with pytest.raises(tools.SynthesisError, match=r"^tool failed: no such cell; see .*/tool\.log$") as error:
+    told = r"^tool failed: no such cell \(status 1\); see .*/tool\.log$"
+    with pytest.raises(tools.SynthesisError, match=told) as error:
         tool()
     assert "no such cell" in Path(str(error.value).split("see ")[1]).read_text()
     tool.behave("cat in > out\n")
