@@ -38,8 +38,8 @@ def compiled(tmp_path_factory):
 def verilate(folder, config):
     subprocess.run(
         ["verilator", "--binary", "--timing", "-CFLAGS", "-std=c++20 -O0", "-f", f"{config.name}.f", "--top-module",
-         f"{config.name}_bench", "--Mdir", "obj"],
-        cwd=folder, check=True, env=os.environ | build.environment(), capture_output=True)
+         f"{config.name}_bench", "--Mdir", "obj", "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"],  # PyPI's lacks it
+        cwd=folder, check=True, env=build.environment(), capture_output=True)
 
 
 def run(folder, config):
