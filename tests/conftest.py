@@ -1,10 +1,16 @@
 """Shared set-up: one thread, and the same examples in every run."""
 
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+# A shell lets what it starts in the background ignore these, and so would every process of a test.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # The tensors are tiny: a second thread costs more than it brings, and pytest-xdist already uses the cores.
 torch.set_num_threads(1)
