@@ -70,6 +70,7 @@ def record(config, frame, label, *, curve, after, before=None, checked=None, fac
         report |= {
             "cycles": int(checked.rows[-1, 5]), "latency_cycles": checked.latency,
             "cycles_per_sample": throughput(config, checked.rows), "counters": counters,
+            "cycles_per_sample_in": "training" if checked.rows[-1, 2] else "inference",  # a training ends with the test
             "cycles_by_block": cycles(config, counters), "traffic": traffic(config, counters),
             "utilisation": utilisation(config, counters)}
     report |= {"memories": [memory._asdict() | {"bits": memory.bits} for memory in memories(config)], **facts,

@@ -29,7 +29,7 @@ __all__ = ["Pictures", "write_report"]
 
 #: Keys of the report that have a place of their own on the page, whatever they hold.
 KNOWN = ("name", "config_hash", "samples", "mismatches", "accuracy_before", "accuracy_after", "cycles",
-         "cycles_per_sample", "latency_cycles", "counters", "traffic", "utilisation")
+         "cycles_per_sample", "cycles_per_sample_in", "latency_cycles", "counters", "traffic", "utilisation")
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ def numbers(config, **changes):
     utilisation[config.units[1].path]["backward"] = 0.2468
     return {
         "name": "tiny-run", "config_hash": config.hash, "samples": 1234, "mismatches": 0, "accuracy_before": 0.1051,
-        "accuracy_after": 0.7342, "cycles": 7_654_321, "cycles_per_sample": 6202.9, "counters": counters,
+        "accuracy_after": 0.7342, "cycles": 7_654_321, "cycles_per_sample": 6202.9, "cycles_per_sample_in": "inference",
+        "counters": counters,
         "traffic": traffic, "utilisation": utilisation, "seconds": {"simulate": 12.5, "build": 71.25},
         "versions": {"verilator": "5.48", "torch": "2.13"},
         "memories": [{"name": "weights", "words": 4321, "bits": 48}, {"name": "errors", "words": 77, "style": "block"}],
@@ -115,6 +116,10 @@ def test_page_is_whole_and_loads_nothing(written, config):
     # Every marker colour has become a variable, and every variable is defined.
     assert "#0101" not in text
     assert set(re.findall(r"var\(--([a-z-]+)\)", text)) <= set(re.findall(r"--([a-z-]+):", text)) | {"phase"}
+
+
+def test_page_says_what_a_throughput_is_of(written):
+    assert "cycles per sample of inference" in Page(written[1].read_text(encoding="utf-8")).text
 
 
 def test_page_names_every_unit(written, config):
