@@ -34,6 +34,9 @@ def _extreme(random, shape, width, style):
         return np.where(np.indices(shape).sum(axis=0) % 2 if np.prod(shape) else np.zeros(shape), high, low)
     if style == "channels":  # neighbouring neurons are driven to opposite ends
         return np.broadcast_to(np.where(np.arange(shape[1]) % 2, high, low), shape).copy()
+    if style == "aligned":  # the errors of a sample of class 0 add up, upwards and downwards by turns
+        rows, columns = np.indices(shape)
+        return np.where((rows % 2 == 1) ^ (columns == 0), low, high)
     return random.choice([low, low + 1, -1, 0, 1, high - 1, high], shape)
 
 
@@ -44,11 +47,13 @@ def _state(config, random, style, where="all", last=False):
     surrogate lets through the errors that such weights make large.
     """
     state = initial_state(config)
-    weights, velocities = (
-        [torch.from_numpy(_extreme(random, tuple(matrix.shape), width, style).astype(np.int64))
-         if where == "all" or unit.index else matrix for unit, matrix, width in zip(config.units, matrices, widths)]
-        for matrices, widths in ((state.weights, [unit.weight_width for unit in config.units]),
-                                 (state.velocities, [max(1, unit.velocity_width) for unit in config.units])))
+
+    def extreme(matrix, width):
+        return torch.from_numpy(_extreme(random, tuple(matrix.shape), width, style).astype(np.int64))
+
+    weights = [extreme(matrix, unit.weight_width) if where == "all" or unit.index else matrix
+               for unit, matrix in zip(config.units, state.weights)]
+    velocities = [extreme(matrix, max(1, unit.velocity_width)) for unit, matrix in zip(config.units, state.velocities)]
     update = config.update
     return state._replace(
         weights=weights, velocities=velocities,
@@ -92,7 +97,7 @@ def limit_runs(config, seed=0, samples=16):
     count = -(-samples // batch) * batch
     labels = 1 << max(1, (config.network.classes - 1).bit_length())
     styles = [(style, "all") for style in ("top", "bottom", "turns", "channels", "mixed", "mixed")]
-    styles += [(style, "above") for style in ("top", "bottom", "channels", "mixed")]
+    styles += [(style, "above") for style in ("top", "bottom", "aligned", "mixed")]
     for style, where in styles:
         state = _state(config, random, style, where, last=len(runs) % 2 == 1)
         frames = _frames(config, random, count)

@@ -7,6 +7,7 @@ enable asks for, it does not see; nor is a payload seen that is not valid.
 A register that the mutant changes need not stay equal: it may be equal while some flag beside it holds, such as the one
 that says that it is full. The flags are found by trying: all of them first, and each counterexample takes away those
 that hold in it. What remains holds for ever, by induction: states begin equal, and every step keeps what is claimed.
+States that the core without a mutant cannot reach are left out, as far as `invariants` finds out.
 """
 
 import re
@@ -14,6 +15,8 @@ import subprocess
 import time
 
 from spikeloom.synth.tools import run_once
+
+from .invariants import invariants
 
 __all__ = ["proven_equal"]
 
@@ -234,8 +237,10 @@ def _judge(gates, shared, number):
 
 def proven_equal(config, netlist, mutants, *, root):
     """Numbers of those of `mutants` that are equal to the core, and of those without a verdict in time."""
-    gates = Gates(_formula(config, netlist, root), config.name)
+    text = _formula(config, netlist, root)
+    gates = Gates(text, config.name)
     shared = list(gates.shared())
+    shared += invariants(gates, shared, text)
     verdicts = {mutant.number: _judge(gates, shared, mutant.number) for mutant in mutants}
     return ([number for number, equal in verdicts.items() if equal],
             [number for number, equal in verdicts.items() if equal is None])

@@ -81,12 +81,14 @@ class Plan:
         return [self.request(base + place) for base, count in places for place in range(count)]
 
     def compare(self):
-        """All of the state and all counters, by their addresses."""
+        """All of the state and all counters; those begin anew, or they would stay at their end."""
         self.until("status", "idle")
         self.hold(True)
         self.do(requests=self.reads(self.state))
         self.hold(False)
         self.do(requests=self.reads(self.counters))
+        address, mask = self.field("control", "clear")
+        self.do(requests=[self.request(address, mask, write=True)])
 
     def batches(self, batches, **pauses):
         for batch in batches:
@@ -170,11 +172,33 @@ def _malformed(plan):
         ("violations", 1), ("violation_counts", plan.registers.regions["violation_counts"].backed))]))
 
 
+def _statuses(plan):
+    """Every status, again and again, while samples run and both ends stop and go."""
+    names = [name for name in plan.registers.regions if name.endswith("status") or name == "violations"]
+    requests = plan.reads([(plan.registers.regions[name].base, 1) for name in names]) * 40
+    for place, pauses in enumerate(((0, 250, 0), (252, 0, 128), (200, 200, 200))):
+        payloads, results = _stream(plan.config, stimulus(plan.config, 13 + place, 4))
+        plan.do(payloads, requests, results, pauses=pauses, gap=place == 1)
+
+
+def _resets(plan):
+    """Reset for one cycle at any moment of loading, computing and reading; then all is as after power-up."""
+    random = np.random.default_rng(17)
+    payloads, results = _stream(plan.config, [stimulus(plan.config, 19, 3)[0]])
+    requests = plan.reads([*plan.state, *plan.counters])
+    for _ in range(12):
+        plan.do(payloads[:random.integers(1, len(payloads))], requests[:random.integers(1, len(requests))])
+        plan.lines += [f"idle {random.integers(0, 400)}", "reset 1"]
+        plan.load(initial_state(plan.config))
+        plan.do(payloads, requests[:40], results=results)
+    plan.compare()
+
+
 def _waits(plan):
     """Long waits at both ends, time at any distance from its high word, and a reset in the middle of a sample."""
     config = plan.config
     payloads, results = _stream(config, [stimulus(config, 9, 6)[0]])
-    plan.lines.append("idle 300")
+    plan.lines.append("idle 5000")
     plan.do(payloads, results=results, pauses=(250, 253, 0))
     plan.do(requests=plan.reads([*plan.counters, (plan.registers.regions["time"].base, 2)]))
     low = plan.registers.regions["time"].base
@@ -187,8 +211,6 @@ def _waits(plan):
     plan.load(initial_state(config))
     plan.batches(stimulus(config, 11, 4))
     plan.compare()
-    clear, mask = plan.field("control", "clear")
-    plan.do(requests=[plan.request(clear, mask, write=True)])
     plan.do(requests=plan.reads(plan.counters))
 
 
@@ -198,7 +220,8 @@ def write_plan(config, folder, *, samples=40):
     plan.mark("training")
     _training(plan, samples)
     _limits(plan)
-    for part in (_ports, _malformed, _waits):
+    for part in (_ports, _malformed, _statuses, _waits, _resets):
         plan.mark(part.__name__[1:])
         part(plan)
+        plan.compare()
     (folder / "plan.txt").write_text("\n".join(plan.lines) + "\n")

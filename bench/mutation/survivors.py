@@ -10,7 +10,7 @@ __all__ = ["explanation"]
 
 @cache
 def _baseline():
-    return tomllib.loads(Path(__file__).with_name("survivors.toml").read_text())["survivor"]
+    return tomllib.loads(Path(__file__).with_name("survivors.toml").read_text()).get("survivor", [])
 
 
 def explanation(mutant):
