@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Rounding and saturation: golden functions against their definitions over the rationals, gates against golden."""
 
 import math

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Bitstreams for boards: built by the tools, or one clear reason why not, and nothing half-written."""
 
 import json

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Input buffers: what was sent is what is read, whatever the two sides of the stream do."""
 
 import random

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """A pause in the middle of training: what a host sees, what it may touch, and that nothing of the training changes."""
 
 import pytest

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """A whole core among malformed samples: what is damaged is flagged, and all that is whole is computed as if alone."""
 
 import numpy as np

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Counters: the bank against sums, and one list of names for hardware and prediction."""
 
 import random

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The transposed product: sums of integers, one rounding and one saturation, in the documented cycle."""
 
 import random

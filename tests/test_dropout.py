@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Dropout: which spikes are dropped, what everybody sees of them, and the registers that choose."""
 
 import json

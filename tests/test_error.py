@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The error unit equals its golden steps, bit for bit."""
 
 import random

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Ring buffers: no overflow, order kept, and no word of a slot changes while the block may still read it.
 
 One place of one interval (any number of the ring, any word) is followed from the stream to the read port, while the

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The counter bank loses nothing: whatever comes in which cycle, a counter that is read has all that came before.
 
 Small counters, so that they reach their end, where they stay.

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The event scan over every content of a small memory at once: each set bit once, in order, and no gap.
 
 The statement knows nothing of the places of a bitmap word, of counts or of look-ahead: it goes along the bits as the

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Streams keep their rule: what is offered stands, valid and payload, until it is taken. By induction, for ever.
 
 Whatever the other side does: inputs are anything, memories hold anything, reset comes at any time.

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The walk over the outputs that an input reaches, for every input at once, against `golden.geometry`.
 
 The geometry says which inputs lie under an output (`spans`); the walk goes the other way, from an input to its outputs.

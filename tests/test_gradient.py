@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Gradients summed in memory: the sums of linear algebra in the documented cycles, whatever was added just before."""
 
 from dataclasses import replace

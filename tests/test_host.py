@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The serial host interface: packets, what happens when they come at a wrong time, and whole training over the line."""
 
 import random

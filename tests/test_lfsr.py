@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Random bits: the whole cycle, and the registers that walk it."""
 
 import random

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The LIF unit equals its golden steps, bit for bit."""
 
 import random

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Lines that damage what they carry, and ports that cannot be used: a `LinkError`, or all is right."""
 
 import random

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Fields at later cycles, and only the registers that somebody asked for."""
 
 import pytest

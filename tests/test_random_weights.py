@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Weights that are computed: gates against golden, and golden against what random numbers of their kind must be."""
 
 import math

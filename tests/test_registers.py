@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The registers of a whole core: each answers and keeps what is its own; what is not allowed is refused."""
 
 import random

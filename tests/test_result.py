@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The result of a sample: counts in order, the first of the best classes, in the documented cycles."""
 
 import random

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The event scan: which events, in which order, and in exactly which cycle."""
 
 from typing import NamedTuple

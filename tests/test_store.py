@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The memory against a list of words."""
 
 import pytest

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The walk over the outputs that an input reaches, against every output asked one by one."""
 
 import random

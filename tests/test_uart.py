@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The serial line against bits that a model puts on the wire, and takes from it."""
 
 import random

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """The update scan: each active row, each of its words, each active step, in exactly the documented cycle."""
 
 import random
