@@ -80,16 +80,21 @@ class BoardTop(Elaboratable):
         Cycles of a bit of the serial line.
     crc : bool
         As of `rtl.host.Packets`.
+    begins : Contents, optional
+        What the core holds at power-up; without it, weights are undefined.
     """
 
-    def __init__(self, config, divisor, *, crc=False):
+    def __init__(self, config, divisor, *, crc=False, begins=None):
         self.config, self.divisor, self.crc = config, divisor, crc
+        self.registers, self.files, self.texts = begins or (None, {}, {})
 
     def elaborate(self, platform):
         m = Module()
         # The core comes as the Verilog that everybody gets; its memories are the modules that synthesis knows as RAM.
-        platform.add_file(f"{self.config.name}.v", generate_text(
-            self.config, HostedCore(self.config, divisor=self.divisor, crc=self.crc)))
+        core = HostedCore(self.config, divisor=self.divisor, crc=self.crc, registers=self.registers)
+        platform.add_file(f"{self.config.name}.v", generate_text(self.config, core, self.files))
+        for name, text in self.texts.items():
+            platform.add_file(name, text)
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.Buffer("o", uart.tx)

@@ -13,6 +13,7 @@ from amaranth.hdl import Shape
 from amaranth.lib.data import StructLayout
 
 from ..gen import process
+from ..gen.contents import contents
 from ..golden.config import ConfigError
 from ..golden.errors import SpikeloomError
 from ..golden.files import own_folder, write_atomically
@@ -103,7 +104,7 @@ def _reason(work, products, device):
     return f"cannot be built: {process.last_words(work / 'build.log')}"
 
 
-def prepare(config, board, *, baud=1_000_000, seed=1, crc=False):
+def prepare(config, board, *, baud=1_000_000, seed=1, crc=False, state=None):
     """Everything that can be wrong with the input, and the files for the tools; nothing is written.
 
     Parameters
@@ -117,6 +118,8 @@ def prepare(config, board, *, baud=1_000_000, seed=1, crc=False):
         Of placement.
     crc : bool
         As of `rtl.host.Packets`.
+    state : State, optional
+        What the core holds at power-up.
 
     Returns
     -------
@@ -133,11 +136,13 @@ def prepare(config, board, *, baud=1_000_000, seed=1, crc=False):
     environment, platform = _tools(chosen), chosen.create()
     clock = platform.default_clk_frequency
     divisor, name = divide(clock, baud), title.replace("-", "_")
+    begins = None if state is None else contents(config, state)
     plan = platform.prepare(
-        BoardTop(config, divisor, crc=crc), name, synth_opts=chosen.synthesis, debug_verilog=False,
+        BoardTop(config, divisor, crc=crc, begins=begins), name, synth_opts=chosen.synthesis, debug_verilog=False,
         nextpnr_opts=f"--seed {seed} --timing-allow-fail --report report.json")
     report = {"name": config.name, "board": board, "device": platform.device, "configuration_hash": config.hash,
               "clock_mhz": clock / 1e6, "baud": baud, "divisor": divisor, "seed": seed, "crc": crc,
+              "weights": state is not None,
               "packets": _packets(config, crc), "versions": dict(filter(None, map(_version, PACKAGES)))}
     products = [f"{name}.json", f"{name}.{chosen.routed}", f"{name}.{chosen.suffix}"]
     return Job(title, plan, environment, products, report)

@@ -27,8 +27,7 @@ DataOption = Annotated[str, typer.Option(help="digits, directions, or KIND:PATH 
 DriverOption = Annotated[str | None, typer.Option(help="Who runs the Verilated core. compiled: fast, without cycle "
                                                   "level, waveform and pauses; cocotb: with them.")]
 BuildOption = Annotated[Path, typer.Option("--build-dir", help="Where models, logs and traces are kept.")]
-
-
+WeightsOption = Annotated[Path | None, typer.Option(help="A checkpoint that the core holds at power-up.")]
 ReportOption = Annotated[Path | None, typer.Option("--report", help="Folder of a report: report.html, report.json.")]
 
 
@@ -47,6 +46,16 @@ def load_data(name, config):
     for note in data.notes:
         typer.echo(f"{name.partition(':')[0]}: {note}", err=True)
     return data
+
+
+def find_state(config, weights):
+    """The configuration by its name, or that of the checkpoint `weights`, and the state in there; None without one."""
+    chosen = presets.find(config or presets.DEFAULT) if config or not weights else None
+    if not weights:
+        return chosen, None
+    from ..golden.checkpoint import load_checkpoint
+
+    return load_checkpoint(weights, chosen)[:2]
 
 
 def check_epochs(epochs):
@@ -78,7 +87,7 @@ def generate(
     config: Annotated[str | None, typer.Argument(metavar="[CONFIG|PRESET]", help="By default that of the weights, or "
                                                  f"{presets.DEFAULT}.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the files.")] = Path("build/rtl"),
-    weights: Annotated[Path | None, typer.Option(help="A checkpoint that the core holds at power-up.")] = None,
+    weights: WeightsOption = None,
     testbench: Annotated[bool, typer.Option("--testbench", help="Also a bench that checks the core by itself, in any "
                                             "simulator.")] = False,
     data: Annotated[str | None, typer.Option(help="For the bench, as for train; random samples by default.")] = None,
@@ -98,11 +107,7 @@ def generate(
         raise ConfigError(f"--mode must be train, infer or mixed, not {mode!r}")
     if data and not testbench:
         raise ConfigError("--data is for the bench: it needs --testbench")
-    chosen, state = presets.find(config or presets.DEFAULT) if config or not weights else None, None
-    if weights:
-        from ..golden.checkpoint import load_checkpoint
-
-        chosen, state, *_ = load_checkpoint(weights, chosen)
+    chosen, state = find_state(config, weights)
     check_folder(output)
     if warning := slow(chosen):
         typer.echo(warning, err=True)
@@ -343,22 +348,24 @@ def synthesize(
 
 @app.command("board")
 def build_board(
-    config: ConfigArgument,
+    config: Annotated[str | None, typer.Argument(metavar="[CONFIG]", help="A .toml file, a checkpoint, or the name of "
+                                                 "a preset; by default that of the weights.")] = None,
     board: Annotated[str, typer.Option(help="icebreaker or ulx3s-85f.")] = "ulx3s-85f",
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of bitstream and report.")]
     = Path("build/board"),
     baud: Annotated[int, typer.Option(min=1, help="Bits per second of the serial line.")] = 1_000_000,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Of placement.")] = 1,
     crc: Annotated[bool, typer.Option("--crc", help="Every packet on the line ends with a checksum.")] = False,
+    weights: WeightsOption = None,
 ):
     """Build a bitstream: the core on the serial line of a board."""
     from ..board.build import build, prepare
     from .show import board_table, progress, waiting
 
-    chosen = presets.find(config)
+    chosen, state = find_state(config, weights)
     check_outputs(output)
     with waiting(f"generating {chosen.name}"):
-        job = prepare(chosen, board, baud=baud, seed=seed, crc=crc)
+        job = prepare(chosen, board, baud=baud, seed=seed, crc=crc, state=state)
     with progress(f"{chosen.name} for {board}: synthesis, routing, bitstream", 3) as bar:
         built = build(job, output, tick=bar)
     board_table(built.report)

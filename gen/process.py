@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from ..golden.errors import one_line
@@ -79,7 +80,8 @@ class Tool:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream:
-                stream.close()
+                with suppress(BrokenPipeError):  # what it was still to be told
+                    stream.close()
 
 
 def run(command, *, log=None, text=None, **options):

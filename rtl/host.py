@@ -266,7 +266,7 @@ class HostedCore(wiring.Component):
 
     A break on the line resets all of it, for as long as it lasts; memories keep what they have.
 
-    Parameters and errors as of `HostPort`.
+    Parameters and errors as of `HostPort`; `registers` as of `Core`.
 
     Members
     -------
@@ -274,8 +274,8 @@ class HostedCore(wiring.Component):
         As of `HostPort`.
     """
 
-    def __init__(self, config, *, divisor, crc=False):
-        self.core, self.port = Core(config), HostPort(config, divisor, crc=crc)
+    def __init__(self, config, *, divisor, crc=False, registers=None):
+        self.core, self.port = Core(config, registers), HostPort(config, divisor, crc=crc)
         self.config, self.map = config, self.core.map
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "leds": Out(led_layout())})
 

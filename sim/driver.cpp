@@ -49,7 +49,9 @@ void write_words(const std::string& path, const std::vector<uint32_t>& words) {
 
 class Driver {
 public:
-    explicit Driver(VerilatedContext& context) : core{&context}, progress{"progress", std::ios::trunc} {
+    // `patience`: cycles within which something comes of all that is asked.
+    Driver(VerilatedContext& context, uint64_t patience)
+        : core{&context}, progress{"progress", std::ios::trunc}, patience{patience} {
         core.clk = core.sample_valid = core.request_valid = 0;  // everything begins with random bits
         core.eval();
     }
@@ -65,6 +67,7 @@ public:
             if (request != requests.end()) core.request = *request;
             step();
         };
+        hope();
         offer();
         for (; answers.size() < requests.size(); offer()) {
             if (core.response_valid) {
@@ -73,6 +76,7 @@ public:
                                              + std::to_string(requests.size()) + " ended with status "
                                              + std::to_string(status));
                 answers.push_back(static_cast<uint32_t>(core.response));
+                hope();
             }
             if (core.request_ready && request != requests.end()) ++request;
         }
@@ -80,7 +84,7 @@ public:
     }
 
     // Offers an item in every cycle, takes a result in every cycle. Per result: its cycle (two words), its payload;
-    // behind them the cycle (two words) in which each marked item was taken.
+    // after them the cycle (two words) in which each marked item was taken.
     std::vector<uint32_t> run(const std::vector<uint64_t>& items, std::size_t results) {
         constexpr uint64_t marked = uint64_t{1} << 63;
         std::vector<uint32_t> out, arrivals;
@@ -90,12 +94,14 @@ public:
             if (item != items.end()) core.sample = *item & ~marked;
             step();
         };
+        hope();
         offer();
         for (std::size_t taken = 0; taken < results; offer()) {
             if (core.results_valid) {
                 append(out, cycle);
                 append(out, core.result);
                 ++taken;
+                hope();
                 progress.seekp(0) << ++finished << std::flush;
             }
             if (core.samples_ready && item != items.end()) {
@@ -107,9 +113,23 @@ public:
         return out;
     }
 
+    // The same request again until a bit of the mask is set in the answer.
+    void until(uint64_t request, uint64_t mask) {
+        for (const auto begin = cycle; !(access({request}).front() & mask);)
+            if (cycle - begin > patience) stand_still();
+    }
+
 private:
+    void hope() { heard = cycle; }
+
+    void stand_still() const {
+        throw std::runtime_error("the core stands still: " + std::to_string(finished) + " results, and no other within "
+                                 + std::to_string(patience) + " cycles");
+    }
+
     // One cycle on: what was set is seen by the core, and what the core answers can be read.
     void step() {
+        if (cycle - heard > patience) stand_still();
         core.clk = 1;
         core.eval();
         core.clk = 0;
@@ -121,10 +141,11 @@ private:
     std::ofstream progress;  // results so far, for whoever watches
     uint64_t cycle = 0;      // since reset
     uint64_t finished = 0;
+    const uint64_t patience;
+    uint64_t heard = 0;      // cycle of the last answer or result
 };
 
-void carry_out(VerilatedContext& context, std::istream& plan) {
-    Driver driver{context};
+void carry_out(Driver& driver, std::istream& plan) {
     std::string kind;
     while (plan >> kind) {
         std::string in, out;
@@ -134,7 +155,7 @@ void carry_out(VerilatedContext& context, std::istream& plan) {
         } else if (kind == "run" && plan >> in >> count >> out >> results) {
             write_words(out, driver.run(read_words(in, count), results));
         } else if (kind == "until" && plan >> count >> results) {
-            while (!(driver.access({count}).front() & results)) {}
+            driver.until(count, results);
         } else if (kind == "ask" && plan >> count) {
             driver.access({count});
         } else {
@@ -145,12 +166,14 @@ void carry_out(VerilatedContext& context, std::istream& plan) {
 
 }  // namespace
 
-// The plan comes on standard input while it runs, files are in the working directory; arguments are Verilator's.
+// The plan comes on standard input while it runs, files are in the working directory; the first argument is the patience,
+// the others are Verilator's.
 int main(int argc, char** argv) {
     VerilatedContext context;
     context.commandArgs(argc, argv);
     try {
-        carry_out(context, std::cin);
+        Driver driver{context, argc > 1 ? std::stoull(argv[1]) : 0};
+        carry_out(driver, std::cin);
     } catch (const std::exception& error) {
         std::cerr << error.what() << '\n';
         return 1;

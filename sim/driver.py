@@ -22,7 +22,7 @@ from ..golden.files import write_atomically
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .build import SimulationError, random_power_up
-from .ports import arrivals, result_row
+from .ports import arrivals, patience, result_row
 from .run import Simulation
 
 __all__ = ["Driver"]
@@ -45,7 +45,8 @@ class Driver(Simulation):
         registers = RegisterMap(self.config)
         self._registers, self._results, self._samples = registers, result_layout(self.config), {}
         self._reads = state_reads(registers)
-        return [model / "driver", *random_power_up(seed)]
+        # A result may wait for the rest of its batch, and that for the batch before.
+        return [model / "driver", str(2 * self.config.update.batch * patience(self.config)), *random_power_up(seed)]
 
     def load(self, arrays):
         self._paused([self._requests(base, values, write=True)

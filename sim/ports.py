@@ -1,9 +1,9 @@
-"""What a core says of its samples, as arrays: the cycles of their arrival, and results as rows.
+"""What a core says of its samples, as arrays: the cycles of their arrival, results as rows; how long to wait for them.
 
 Both ways to run a Verilated core, `sim.testbench` and `sim.driver`, use these.
 """
 
-__all__ = ["arrivals", "result_row"]
+__all__ = ["arrivals", "patience", "result_row"]
 
 
 def arrivals(config, cycles):
@@ -25,3 +25,12 @@ def result_row(layout, payload, arrived, taken):
     bits = layout["counts"].width // classes
     return [*(fields[name] for name in ("prediction", "label", "train", "cycles")), arrived, taken,
             *(fields["counts"] >> bits * place & ((1 << bits) - 1) for place in range(classes))]
+
+
+def patience(config, pause=0):
+    """Cycles within which a sample that was offered has its result, far beyond what any sample takes.
+
+    As if every word of every unit added every row, in every pass and step; `pause` of 256 cycles are lost at the ends.
+    """
+    words = sum(unit.words * (unit.fan_rows + 64) for unit in config.units)
+    return 8 * config.time.steps * (words + 1024 // (256 - pause) * (config.input.size + 1))

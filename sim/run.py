@@ -108,8 +108,12 @@ class Simulation:
             self._tool = process.Tool(
                 self._command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, text=True,
                 cwd=self.folder, locks=self._locks, env=self._environment())
-        for line in self._lines:
-            self._tell(line)
+        try:
+            for line in self._lines:
+                self._tell(line)
+        except BaseException:
+            self._tool.stop()
+            raise
         return self
 
     def _environment(self):

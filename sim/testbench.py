@@ -30,7 +30,7 @@ from ..golden.units import clog2
 from ..rtl.registers import MAGIC, RegisterMap
 from ..rtl.result import result_layout
 from .build import ARRIVALS, BOX, ITEMS, queue_length
-from .ports import result_row
+from .ports import patience, result_row
 
 
 class _Frames:
@@ -97,15 +97,6 @@ class _Events:
         first = self.first + batch * self.batch * self.config.intervals + place
         return [self.bench.dut.arrived[(first + interval * self.batch) % ARRIVALS].value.to_unsigned()
                 for interval in range(self.config.intervals)]
-
-
-def patience(config, pause=0):
-    """Cycles within which a sample that was offered has its result, far beyond what any sample takes.
-
-    As if every word of every unit added every row, in every pass and step; `pause` of 256 cycles are lost at the ends.
-    """
-    words = sum(unit.words * (unit.fan_rows + 64) for unit in config.units)
-    return 8 * config.time.steps * (words + 1024 // (256 - pause) * (config.input.size + 1))
 
 
 class Testbench:

@@ -8,7 +8,9 @@ import pytest
 from spikeloom.board import build as module
 from spikeloom.board.build import BoardError, build, divide, prepare
 from spikeloom.gen import presets
+from spikeloom.gen.contents import contents
 from spikeloom.golden.config import ConfigError
+from spikeloom.golden.model import initial_state
 from spikeloom.rtl.host import Packets
 from strategies import small
 
@@ -61,6 +63,21 @@ def test_report_and_bitstream(tools, tmp_path):
     assert "module little(" in verilog and "module little_memory" in verilog
 
 
+def test_weights_are_in_the_bitstream(tools):
+    """A file per memory, which the Verilog names, and registers that begin as in the checkpoint."""
+    tools(YOSYS="", NEXTPNR_ICE40="", ICEPACK="")
+    config = CONFIG.replace(update={"decay_samples": 3, "decay_limit": 2})
+    state = initial_state(config)._replace(shift=config.update.shift + 1, since_decay=2)
+    plain, filled = (prepare(config, "icebreaker", state=own) for own in (None, state))
+    assert (plain.report["weights"], filled.report["weights"]) == (False, True)
+    texts = contents(config, state).texts
+    assert {name: filled.plan.files[name] for name in texts} == texts
+    assert not [name for name in plain.plan.files if name.endswith(".hex")]
+    verilog = filled.plan.files["little.v"]
+    assert all(f'"{name}"' in verilog for name in texts)
+    assert "little_memory_filled" in verilog and "little_memory_filled" not in plain.plan.files["little.v"]
+
+
 @pytest.mark.parametrize("scripts, message", [
     ({"NEXTPNR_ICE40": ROUTED % 11.5},
      r"little misses the clock of the board: 12 MHz is asked, 11.50 MHz reached with seed 3; see .*run"),
@@ -106,9 +123,10 @@ def test_bit_rate(clock, baud, divisor):
 @pytest.mark.long
 @pytest.mark.parametrize("board, magic", [
     ("icebreaker", b"\x7e\xaa\x99\x7e"), ("ulx3s-85f", b"\xff\x00Part: LFE5U-85F")])
-def test_bitstream(board, magic, tmp_path):
+@pytest.mark.parametrize("weights", [False, True])
+def test_bitstream(board, magic, weights, tmp_path):
     """All tools: a bitstream for the device, faster than the clock of the board, memories in RAM."""
-    built = build(prepare(CONFIG, board), tmp_path)
+    built = build(prepare(CONFIG, board, state=initial_state(CONFIG) if weights else None), tmp_path)
     assert magic in built.bitstream.read_bytes()[:200]
     assert built.report["achieved_mhz"] >= built.report["clock_mhz"]
     used = {cell: own["used"] for cell, own in built.report["utilisation"].items()}

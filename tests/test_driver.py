@@ -79,6 +79,14 @@ def test_interrupted_training(models, tmp_path, monkeypatch):
             assert np.array_equal(rtl[name], golden[name]), name
 
 
+def test_a_core_that_stands_still(models, tmp_path, monkeypatch):
+    """Whatever is awaited and never comes ends the simulation, instead of waiting for ever."""
+    monkeypatch.setattr("spikeloom.sim.driver.patience", lambda config: 1)
+    config = dense().replace(name="dense", hardware={"counters": True})
+    with pytest.raises(SimulationError, match="the core stands still: 0 results, and no other within"):
+        list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, driver="compiled"))
+
+
 @pytest.mark.parametrize("name, caught", [
     ("floored spike error", "weight"), ("stuck counter", "counter block1.layer0.weight.write.update"),
     ("one cycle of extra latency", "cycle")])

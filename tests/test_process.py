@@ -68,6 +68,14 @@ def test_what_a_tool_leaves_running_ends_with_it(tmp_path):
     assert free(tmp_path)
 
 
+def test_a_tool_that_ends_before_it_has_heard_all():
+    """What it was still to be told is lost; the error that follows is what the caller says of its status."""
+    with Tool(["true"], stdin=subprocess.PIPE, text=True) as tool:
+        tool.process.wait()
+        tool.process.stdin.write("never read\n")
+    assert tool.process.stdin.closed
+
+
 def test_results_of_run(tmp_path):
     assert run(["cat"], text="Grüße") == (0, "Grüße", "")
     assert run(["sh", "-c", "kill -9 $$"])[0] == 137
