@@ -3,19 +3,33 @@
 from ..rtl.bus import IN_FLIGHT, latency
 from ..rtl.registers import Status, response_layout
 
-__all__ = ["HANDSHAKE", "SCHEMA", "addressing", "batches", "register", "requests", "responses", "results"]
+__all__ = ["SCHEMA", "addressing", "batches", "handshake", "register", "requests", "responses", "results"]
 
 #: Changes whenever a field of the sidecar changes its name or its meaning.
 SCHEMA = 1
 
-#: Rules of every stream with valid, ready and payload.
-HANDSHAKE = {
-    "transfer": "each rising edge of the clock with valid and ready",
-    "valid_may_wait_for_ready": False,
-    "ready_may_wait_for_valid": True,
-    "valid_falls_without_transfer": False,
-    "payload_changes_without_transfer": False,
-}
+
+def handshake(hardware, ready=()):
+    """Rules of a stream with valid, ready and payload; an output of the core is that of a register, but for `ready`.
+
+    Parameters
+    ----------
+    hardware : Hardware
+    ready : sequence of str
+        Inputs of the stream that change `ready` in the same cycle.
+    """
+    return {
+        "transfer": f"each rising edge of the clock with valid{_enabled(hardware, ', ')} and ready",
+        "valid_may_wait_for_ready": False,
+        "ready_may_wait_for_valid": True,
+        "ready_depends_in_the_same_cycle_on": list(ready),
+        "valid_falls_without_transfer": False,
+        "payload_changes_without_transfer": False,
+    }
+
+
+def _enabled(hardware, between):
+    return f"{between}clk_en" if hardware.clock_enable else ""
 
 
 def addressing(registers):
@@ -41,19 +55,20 @@ def register(region):
     }
 
 
-def requests(registers):
+def requests(registers, hardware):
     """Of the stream `request` of a `RegisterMap`."""
-    return {"handshake": HANDSHAKE, "responses_per_request": 1, "in_flight": IN_FLIGHT,
+    return {"handshake": handshake(hardware), "responses_per_request": 1, "in_flight": IN_FLIGHT,
             "latency": latency(registers), "cycles_per_access_in_a_burst": 2,
             "increment": "1: the register after that of the request before; address is ignored",
             "pause": {action: {"register": name, "field": field, "value": value} for action, name, field, value in (
                 ("write", "control", "hold", 1), ("wait", "status", "held", 1), ("end", "control", "hold", 0))}}
 
 
-def responses():
+def responses(hardware):
     """Of the port `response`: without ready."""
     layout = response_layout()
-    return {"handshake": {"transfer": "each rising edge of the clock with valid", "ready": None},
+    return {"handshake": {"transfer": f"each rising edge of the clock with valid{_enabled(hardware, ' and ')}",
+                          "ready": None},
             "fields": {name: {"offset": field.offset, "width": field.width} for name, field in layout},
             "order": "that of the requests",
             "status": {status.name.lower(): status.value for status in Status}}
@@ -69,7 +84,7 @@ def batches(config):
 
 def results(config):
     """Of the stream `results`."""
-    return {"handshake": HANDSHAKE, "per_sample": 1, "order": "that of the samples",
+    return {"handshake": handshake(config.hardware), "per_sample": 1, "order": "that of the samples",
             "counts": {"elements": config.network.classes, "width": config.time.steps.bit_length(),
                        "order": "class 0 lowest"},
             "cycles": {"from": "the first cycle in which the first block computes the sample",

@@ -29,7 +29,7 @@ from ..rtl.result import result_layout
 from ..rtl.violations import violations
 from . import process
 from .contents import contents
-from .contract import HANDSHAKE, SCHEMA, addressing, batches, register, requests, responses, results
+from .contract import SCHEMA, addressing, batches, handshake, register, requests, responses, results
 from .platform import MemoryPlatform
 from .text import finish
 from .top import Top, control
@@ -103,14 +103,15 @@ def sidecar(core: Core, files=()) -> dict:
         "streams": {
             "samples": {
                 "direction": "in", "fields": _fields(input_layout(config)),
-                "handshake": HANDSHAKE, "rule": _input_rule(config), "violations": violations(config)},
+                "handshake": handshake(config.hardware, ["valid", "first"] if config.input.kind == "events" else []),
+                "rule": _input_rule(config), "violations": violations(config)},
             "results": {
                 "direction": "out", "fields": _fields(result_layout(config)),
                 **results(config)},
             "request": {
                 "direction": "in", "fields": _fields(request_layout(core.map.address_bits)),
-                **requests(core.map)},
-            "response": {"direction": "out", **responses()},
+                **requests(core.map, config.hardware)},
+            "response": {"direction": "out", **responses(config.hardware)},
         },
         "batches": batches(config),
         "addresses": addressing(core.map),

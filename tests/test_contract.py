@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from installed import needs
 from test_registers import access
 
 from spikeloom.gen.contract import register
-from spikeloom.gen.generate import sidecar
+from spikeloom.gen.generate import generate_text, sidecar
 from spikeloom.gen.state import to_memory
 from spikeloom.golden.lfsr import lane_seeds
 from spikeloom.rtl.core import Core
 from spikeloom.rtl.registers import RegisterMap
+from spikeloom.synth.tools import run_once
 from strategies import configs, simulate, small, spatial_configs
 
 
@@ -119,3 +121,30 @@ def test_a_driver_of_fields_alone():
     assert written == [(0, status["ok"])] * 2 + [(low % 2**32, status["ok"]) for low in lowest] + [
         (0, status["refused"]), (lowest[0] % 2**32, status["ok"])]
     assert counter == [(0, status["ok"])] * 2
+
+
+@needs("yosys")
+@pytest.mark.parametrize("events", [False, True])
+def test_outputs_that_depend_on_inputs_in_the_same_cycle(events, models):
+    """Yosys walks back from each output to registers and memories: the inputs on its way are those of the sidecar."""
+    config = small(input={"kind": "events", "shape": [2, 2, 1], "bits": 1, "fraction": 0} if events else {"size": 4})
+    contract = sidecar(Core(config))
+    ready, wanted = contract["streams"]["samples"]["handshake"]["ready_depends_in_the_same_cycle_on"], {}
+    for port in contract["ports"]:
+        if port["direction"] == "out":
+            wanted[port["name"]] = {"samples_valid", "samples_payload"} if port["name"] == "samples_ready" and ready \
+                else set()
+    assert ready == (["valid", "first"] if events else []) and len(wanted) == 7
+    walks = "".join(f"tee -o {name}.txt select -list o:{name} %cie*:-$dff,$mem_v2,$sdff,$dffe,$sdffe i:* %i\n"
+                    for name in wanted)
+    script = f"read_verilog core.v\nhierarchy -top {config.name}\nproc\nflatten\nmemory -nomap\nopt_clean\n{walks}"
+    folder, _ = run_once(models, "yosys", arguments=["-q", "-s", "run.ys"],
+                         files={"core.v": generate_text(config), "run.ys": script})
+    found = {name: {line.partition("/")[2] for line in (folder / f"{name}.txt").read_text().split()} for name in wanted}
+    assert found == wanted
+
+
+def test_a_transfer_needs_the_clock_enable():
+    streams = sidecar(Core(small(hardware={"clock_enable": True})))["streams"]
+    assert [stream["handshake"]["transfer"].partition("with ")[2] for stream in streams.values()] == [
+        *3 * ["valid, clk_en and ready"], "valid and clk_en"]

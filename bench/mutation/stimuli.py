@@ -181,6 +181,14 @@ def _statuses(plan):
         plan.do(payloads, requests, results, pauses=pauses, gap=place == 1)
 
 
+def _overlaps(plan):
+    """Many samples that are only classified, one close upon the other: begins and ends fall into the same cycles."""
+    for place, pauses in enumerate(((0, 0, 0), (120, 0, 0), (0, 240, 0), (200, 245, 0))):
+        batch = stimulus(plan.config, 23 + place, 30)[0]
+        payloads, results = _stream(plan.config, [batch._replace(train=False)])
+        plan.do(payloads, results=results, pauses=pauses)
+
+
 def _resets(plan):
     """Reset for one cycle at any moment of loading, computing and reading; then all is as after power-up."""
     random = np.random.default_rng(17)
@@ -220,7 +228,7 @@ def write_plan(config, folder, *, samples=40):
     plan.mark("training")
     _training(plan, samples)
     _limits(plan)
-    for part in (_ports, _malformed, _statuses, _waits, _resets):
+    for part in (_ports, _malformed, _statuses, _overlaps, _waits, _resets):
         plan.mark(part.__name__[1:])
         part(plan)
         plan.compare()
