@@ -309,7 +309,8 @@ def synthesize(
     config: ConfigArgument,
     target: Annotated[str, typer.Option(help="ecp5-25, ecp5-85, ice40-up5k or xc7.")] = "ecp5-85",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of placement; the median counts.")] = 3,
-    frequency: Annotated[float | None, typer.Option(min=1, help="MHz to be reached, if the tools can.")] = None,
+    frequency: Annotated[float | None, typer.Option(min=1, max=10_000, help="MHz to be reached, if the tools can.")]
+    = None,
     data: Annotated[str | None, typer.Option(help="As for train: what the core does per second on it.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the report.")] = None,
     build_dir: Annotated[Path, typer.Option("--build-dir", help="Where netlists and logs are kept.")]

@@ -35,8 +35,19 @@ def _enabled(hardware, between):
 def addressing(registers):
     """How a `RegisterMap` is addressed."""
     return {"unit": "word", "bits": registers.address_bits, "bytes_per_address": 4, "register_bits": 32,
+            "values_of_several_words": {"order": "lowest bits first", "latched_by_reading": "the first word"},
             "without_register": {"between_regions": {"status": "refused", "read": 0},
                                  "not_backed": {"status": "ok", "read": 0}}, "out_of_range": {"status": "refused"}}
+
+
+def array(own):
+    """An `Array`: its lengths, and by how many addresses each index counts.
+
+    A weight is at ``address`` plus each index times its stride; output channel ``word * lanes + lane``.
+    """
+    row = 1 << own.lane_shift
+    return own._asdict() | {"strides": {"word": own.rows * row, "tap": own.tap_pitch * row, "input_channel": row,
+                                        "lane": 1}}
 
 
 def register(region):
@@ -50,7 +61,7 @@ def register(region):
                    "minimum": values.minimum, "maximum": values.maximum},
         "reset": None if region.reset is None else list(region.reset),
         "fields": [field._asdict() for field in region.fields],
-        "array": region.array and region.array._asdict(),
+        "array": region.array and array(region.array),
         "meaning": region.meaning,
     }
 

@@ -18,6 +18,8 @@ FOREIGN_NAMES = {"GNUMAKEFLAGS", "GUI", "LIBPYTHON_LOC", "MAKEFILES", "MAKEFLAGS
 #: Characters of a tool's last line in an error, and what makes a line tell more than the very last one.
 WORDS = 160
 TELLING = ("error", "fatal", "no space", "cannot", "not found")
+#: What says no more than that there was an error.
+SUMMARIES = ("make: ***", "exiting due to", "ld returned")
 
 
 def environment(path=(), **changes):
@@ -33,7 +35,8 @@ def environment(path=(), **changes):
     own = {name: value for name, value in os.environ.items()
            if not name.startswith(FOREIGN) and name not in FOREIGN_NAMES}
     folders = [*map(str, path), str(Path(sys.executable).parent), own.get("PATH") or os.defpath]
-    return own | {"PATH": os.pathsep.join(folders)} | changes
+    # Python tools may not take a file of the folder that they run in for a module of their own.
+    return own | {"PATH": os.pathsep.join(folders), "PYTHONSAFEPATH": "1"} | changes
 
 
 class Tool:
@@ -123,4 +126,5 @@ def last_words(log):
         log = log.read_text(errors="replace") if log.exists() else ""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if any(word in line.lower() for word in TELLING)]
+    errors = [line for line in errors if not any(word in line.lower() for word in SUMMARIES)] or errors
     return one_line((errors or lines or ["no output"])[-1], WORDS)

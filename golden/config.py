@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 
 from .errors import InputError
-from .keywords import KEYWORDS
+from .keywords import KEYWORDS, TAKEN
 from .messages import first_error, huge_number, unknown_field
 from .reading import read_file
 from .sections import (
@@ -74,6 +74,8 @@ class Config(Section):
     def _consistent(self):
         if self.name in KEYWORDS:
             reject("name", "must not be a keyword of Verilog, SystemVerilog or VHDL", self.name)
+        if self.name in TAKEN:
+            reject("name", "must not be that of a port of the core, or a package of SystemVerilog", self.name)
         self._check_blocks()
         self._check_neuron()
         self._check_surrogate()

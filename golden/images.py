@@ -138,7 +138,7 @@ def load_idx(request, config):
         names = ", ".join(file.path.name for file in found)
         raise DataError(f"{folder}: must hold images and labels of one training and one test set, such as "
                         f"train-images-idx3-ubyte.gz, not {names or 'none'}{_instead(folder)}")
-    parts, shape, transposed = [], None, found[0].set.startswith("emnist")
+    parts, shape, transposed = [], None, "emnist" in found[0].set
     for train in (True, False):
         images_path, labels_path = (_one(folder, held[train, what], f"{'training' if train else 'test'} {what}")
                                     for what in ("images", "labels"))
@@ -280,7 +280,7 @@ def load_csv(request, config):
                             f"{_instead(request.path) if not found else ''}")
         path = _one(request.path, files, "training part" if train else "test part")
         images, labels = _read_table(path, config)
-        if found[0].set.startswith("emnist"):
+        if "emnist" in found[0].set:
             side = math.isqrt(images.shape[1])
             if side * side != images.shape[1]:
                 raise DataError(f"{path}: must hold square images, to be transposed, not {images.shape[1]} pixels")
@@ -309,9 +309,10 @@ def _read_table(path, config):
 
 def _label_column(path, lines):
     """The column of the label; takes a line of names away."""
+    lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
     if not any(letter.isalpha() for letter in lines[0].decode("latin-1")):
         return 0
-    names = [name.strip(b'" \r\n').lower() for name in lines.pop(0).removeprefix(b"\xef\xbb\xbf").split(b",")]
+    names = [name.strip(b'" \r\n').lower() for name in lines.pop(0).split(b",")]
     if b"label" not in names:
         raise DataError(f"{path}: must begin with numbers, or with a line of column names, one of them 'label'; the "
                         "test set of a competition has none")

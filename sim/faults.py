@@ -333,8 +333,8 @@ FAULTS = (
           patches=(_without("adding"),)),
     Fault(name="sum of two cycles before forgotten", caught="weight|velocity.*", victim=images, patches=(
         _without("writing"),)),
-    Fault(name="sum of three cycles before forgotten", caught="weight|velocity.*", victim=images, further=True,
-          patches=(_without("written"),)),
+    Fault(name="sum of three cycles before forgotten", caught="weight|velocity.*|place of an event.*", victim=images,
+          further=True, patches=(_without("written"),)),
     Fault(name="gradient not cleared", caught="weight", victim=images, patches=(
         _elaborate(AccumulatePath, _keep_gradient),)),
     Fault(name="wrong tap of a gradient", caught="weight|place of an event.*", victim=images, further=True, patches=(

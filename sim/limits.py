@@ -44,14 +44,14 @@ def _state(config, random, style, where="all", last=False):
     """A state of extreme weights and velocities; `last` with the learning rate as low as it gets.
 
     Only those `above` the first layer of each block may be extreme: then potentials stay near the threshold, where the
-    surrogate lets through the errors that such weights make large.
+    surrogate lets through the errors that such weights make large. Or only the `velocities`, which errors drive on.
     """
     state = initial_state(config)
 
     def extreme(matrix, width):
         return torch.from_numpy(_extreme(random, tuple(matrix.shape), width, style).astype(np.int64))
 
-    weights = [extreme(matrix, unit.weight_width) if where == "all" or unit.index else matrix
+    weights = [extreme(matrix, unit.weight_width) if where == "all" or (where == "above" and unit.index) else matrix
                for unit, matrix in zip(config.units, state.weights)]
     velocities = [extreme(matrix, max(1, unit.velocity_width)) for unit, matrix in zip(config.units, state.velocities)]
     update = config.update
@@ -98,6 +98,8 @@ def limit_runs(config, seed=0, samples=16):
     labels = 1 << max(1, (config.network.classes - 1).bit_length())
     styles = [(style, "all") for style in ("top", "bottom", "turns", "channels", "mixed", "mixed")]
     styles += [(style, "above") for style in ("top", "bottom", "aligned", "mixed")]
+    if config.update.momentum:
+        styles += [(style, "velocities") for style in ("top", "bottom", "turns")]
     for style, where in styles:
         state = _state(config, random, style, where, last=len(runs) % 2 == 1)
         frames = _frames(config, random, count)

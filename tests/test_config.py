@@ -63,6 +63,10 @@ def pool(**changes):
     ({"name": 33 * "a"}, f"name: string should have at most 32 characters, not {33 * 'a'!r}"),
     ({"name": "reg"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'reg'"),
     ({"name": "logic"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'logic'"),
+    *(({"name": name}, f"name must not be a keyword of Verilog, SystemVerilog or VHDL, not '{name}'")
+      for name in ("soft", "always_ff", "unique0", "view")),
+    *(({"name": name}, f"name must not be that of a port of the core, or a package of SystemVerilog, not '{name}'")
+      for name in ("clk", "error", "samples_valid", "std")),
     ({"name": "entity"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'entity'"),
     ({"extra": 1}, "extra is not a known field, its value was 1"),
     ({"time": {"period": 1}}, "time.period is not a known field (did you mean update_period?), its value was 1"),

@@ -41,6 +41,8 @@ def test_weights_are_where_the_fields_say(config):
                     row = tap * array["tap_pitch"] + channel
                     place = region["address"] + (((word * array["rows"] + row) << array["lane_shift"]) | lane)
                     assert place == registers.weight(unit, tap * array["input_channels"] + channel, output)
+                    assert place == region["address"] + sum(array["strides"][name] * index for name, index in (
+                        ("word", word), ("tap", tap), ("input_channel", channel), ("lane", lane)))
                     used.add(place)
         assert all(region["address"] <= place < region["address"] + region["count"] for place in used)
         words = to_memory(unit, np.ones((unit.fan_in, unit.channels), dtype=int))

@@ -22,7 +22,7 @@ from spikeloom.gen.top import Top
 from spikeloom.golden import files
 from spikeloom.golden.config import ConfigError
 from spikeloom.golden.counters import unit_counters
-from spikeloom.golden.keywords import KEYWORDS
+from spikeloom.golden.keywords import KEYWORDS, TAKEN
 from spikeloom.golden.memories import memories
 from spikeloom.golden.sections import Hardware
 from spikeloom.rtl.core import Core
@@ -111,7 +111,7 @@ def test_ports_have_plain_names(tiny):
         top = Top(component, config.hardware)
         for name in top.ports:
             assert re.fullmatch(r"[a-z](_?[a-z0-9])*", name)
-            assert name not in KEYWORDS
+            assert name not in KEYWORDS and name in TAKEN
 
 
 def test_ports_differ_in_their_names():

@@ -141,12 +141,21 @@ def test_tables(names, layout, tmp_path):
     assert data.train_labels.tolist() == Y.tolist() and data.test_labels.tolist() == Y[:2].tolist()
 
 
-def test_tables_of_emnist_are_transposed(tmp_path):
+@pytest.mark.parametrize("begin", ["emnist", "my_EMNIST"])
+def test_tables_of_emnist_are_transposed(begin, tmp_path):
+    """Wherever the name of the file says so."""
     for part in ("train", "test"):
-        table(tmp_path / f"emnist-digits-{part}.csv", names=False)
-        table(tmp_path / f"emnist-letters-{part}.csv", names=False, x=X[::-1])
+        table(tmp_path / f"{begin}-digits-{part}.csv", names=False)
+        table(tmp_path / f"{begin}-letters-{part}.csv", names=False, x=X[::-1])
     data = load_dataset(f"csv:{tmp_path}:digits", CONFIG)
     assert np.array_equal(data.train_frames, X.transpose(0, 2, 1).reshape(4, 9))
+
+
+def test_a_byte_order_mark_before_numbers(tmp_path):
+    for part in ("train", "test"):
+        table(tmp_path / f"{part}.csv", names=False)
+        (tmp_path / f"{part}.csv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / f"{part}.csv").read_bytes())
+    assert load_dataset(f"csv:{tmp_path}", CONFIG).train_labels.tolist() == Y.tolist()
 
 
 @pytest.mark.parametrize("content, message", [

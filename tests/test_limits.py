@@ -22,8 +22,13 @@ def test_states_are_valid_and_extreme():
     low, high = -(1 << MIXED.numbers.weight.width - 1), (1 << MIXED.numbers.weight.width - 1) - 1
     for run in limit_runs(MIXED):
         check_state(MIXED, state_arrays(run.state), InputError)
-        values = torch.cat([matrix.flatten() for matrix in run.state.weights])
-        assert {int(values.min()), int(values.max())} & {low, high}, run.name
+        if run.name.endswith("velocities"):
+            own, ends = run.state.velocities, [-(1 << unit.velocity_width - 1) for unit in MIXED.units]
+            ends = {*ends, *(-1 - end for end in ends)}
+        else:
+            own, ends = run.state.weights, {low, high}
+        values = torch.cat([matrix.flatten() for matrix in own])
+        assert {int(values.min()), int(values.max())} & ends, run.name
     assert {run.state.shift for run in limit_runs(MIXED)} == {
         MIXED.update.shift, MIXED.update.shift + MIXED.update.decay_limit}
 

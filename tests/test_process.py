@@ -108,9 +108,19 @@ def test_caches_without_a_home(home, own, tmp_path):
     assert len(words) == (2 if own else 1) and len(set(words)) == 1
 
 
+def test_files_of_the_folder_are_no_modules_of_a_tool(tmp_path):
+    """A file called like a module that a tool wants, where somebody works, is neither taken nor run."""
+    (tmp_path / "random.py").write_text("raise SystemExit(9)")
+    status, out, _ = run([sys.executable, "-c", "import random; print(random.__file__)"], cwd=tmp_path)
+    assert status == 0 and str(tmp_path) not in out
+
+
 def test_last_words(tmp_path):
     assert last_words("one\ncc1plus: fatal error: no space\nmake: stopped\n") == "cc1plus: fatal error: no space"
     assert last_words("one\n\n two \n") == "two"
+    log = "c++: error: unrecognized command-line option\nmake: *** [verilated.mk:295: verilated.o] Error 1\n"
+    assert last_words(log) == "c++: error: unrecognized command-line option"
+    assert last_words("%Error: a.v:1: no\n%Error: Exiting due to 1 error(s)\n") == "%Error: a.v:1: no"
     assert last_words("") == last_words(tmp_path / "gone") == "no output"
     assert len(last_words("error " * 100)) <= 160 and last_words("error\x1b[31m") == r"error\x1b[31m"
 

@@ -32,7 +32,7 @@ def main():
     console = Console(highlight=False)
 
     trial = try_mutants(config, args.count, args.seed, root=args.root, samples=args.samples)
-    equal, open_ones = proven_equal(config, trial.netlist, trial.survivors, root=args.root)
+    equal, open_ones = proven_equal(trial)
     rest = [mutant for mutant in trial.survivors if mutant.number not in equal]
     mutants, noticed = len(trial.ends), sum(cycle is not None for cycle in trial.ends.values())
 

@@ -1,87 +1,97 @@
-"""Bits of registers that never change from their initial values on.
+"""States that a core without a mutant never reaches, so that proofs need not care for them.
 
-All bits are tried at once: a solver looks for a step after which one is another, and that one is taken away, until
-there is no such step. What remains holds for ever, by induction. Memories may answer anything.
+Claims are read off the states of a whole suite of stimuli: a bit of a register that never changes, and two flags that
+never have certain values together, such as one that is never set without another. Those that hold at power-up are
+tried at once: a solver looks for a step from a state in which they hold to one in which some does not. Those are taken
+away, until there is no such step. What remains holds for ever, by induction; nothing of it rests on the suite, which
+may have missed states.
 """
 
-import re
-import subprocess
+from itertools import product
+from typing import NamedTuple
 
-__all__ = ["invariants"]
+import numpy as np
 
-#: Steps that are looked for; after that, nothing is claimed. Seconds for one of them.
-ROUNDS, PATIENCE = 5000, 60
-
-
-def _bits(text):
-    """A value that a solver prints, as a string of bits; a flag is one of them."""
-    return {"true": "1", "false": "0"}.get(text, text.removeprefix("#b"))
+__all__ = ["States", "assume"]
 
 
-def _initial(gates, text):
-    """Register -> bits, the highest first; ``-`` where there is no initial value."""
-    found = {}
-    for own, kind in gates.free.items():
-        if own in gates.registers:
-            found[own] = ["-"] * (1 if kind == "Bool" else int(re.search(r"\d+", kind)[0]))
-    body = re.search(r"^\(define-fun \|\S+_i\| .*?^\(define-fun", text, re.DOTALL | re.MULTILINE)[0]
-    name = r"\((\|[^|]*\|) state\)"
-    for own, value in re.findall(rf"^ *\(= {name} (#b[01]+|true|false)\)", body, re.MULTILINE):
-        if own in found:
-            found[own] = list(_bits(value))
-    for high, low, own, value in re.findall(
-            rf"\(= \(\(_ extract (\d+) (\d+)\) {name}\) (#b[01]+)\)(?! (?:true|false))", body):
-        if own in found:
-            found[own][len(found[own]) - 1 - int(high):len(found[own]) - int(low)] = _bits(value)
-    for place, own, value in re.findall(
-            rf"\(= \(= \(\(_ extract (\d+) \d+\) {name}\) #b1\) (true|false)\)", body):
-        if own in found:
-            found[own][len(found[own]) - 1 - int(place)] = _bits(value)
-    return found
+class States(NamedTuple):
+    """What registers held in a simulation.
+
+    Attributes
+    ----------
+    bits : list of (str, int)
+        Register by its name in the `Gates`, and place of the bit, 0 the lowest.
+    values : numpy.ndarray
+        (states, bits), 0 or 1.
+    """
+
+    bits: list
+    values: np.ndarray
 
 
-def invariants(gates, shared, text):
-    """Assertions about the registers of a core without a mutant.
+def _never(gates, states):
+    """(claims, 4): two bits, and the values that they never have together; twice the same where one is enough."""
+    values, found = states.values, []
+    always = values.all(axis=0), ~values.any(axis=0)
+    for value in (0, 1):
+        found += [(place, value, place, value) for place in np.flatnonzero(always[value])]
+    groups = {}
+    for place in np.flatnonzero(~always[0] & ~always[1]):
+        if gates.width(states.bits[place][0]) == 1:
+            groups.setdefault(gates.home[states.bits[place][0]], []).append(place)
+    for home, own in groups.items():
+        # Of one instance, and of that which it is in.
+        both = own + (groups.get(home.rpartition(".")[0], []) if "." in home else [])
+        first, second = (values[:, places].astype(np.float32) for places in (own, both))
+        for a, b in product((0, 1), repeat=2):
+            # Sums of at most 2 ** 24 ones are exact.
+            never = np.abs(1 - a - first).T @ np.abs(1 - b - second) == 0
+            found += [(own[row], a, both[column], b) for row, column in zip(*np.nonzero(never)) if column > row]
+    begin = [gates.initial.get(own, {}).get(place) for own, place in states.bits]
+    held = [claim for claim in found
+            if begin[claim[0]] == 1 - claim[1] or begin[claim[2]] == 1 - claim[3]]
+    return np.array(held, dtype=np.int64).reshape(-1, 4)
+
+
+def assume(gates, states, solver):
+    """Have `solver` assume what is proven of the registers of a core without a mutant; gives how much it is.
 
     Parameters
     ----------
     gates : Gates
-    shared : list of str
-        Its definitions.
-    text : str
-        What `gates` was made from.
+    states : States
+    solver : Solver
+        That knows the definitions of the core.
     """
-    kept = {own: bits for own, bits in _initial(gates, text).items() if set(bits) != {"-"}}
-    def masked(own, body):
-        bits = kept[own]
-        if gates.free[own] == "Bool":
-            return f"(= {body} {'true' if bits[0] == '1' else 'false'})"
-        mask = "".join("0" if bit == "-" else "1" for bit in bits)
-        value = "".join("0" if bit == "-" else bit for bit in bits)
-        return f"(= (bvand {body} #b{mask}) #b{value})"
+    bits, never = states.bits, _never(gates, states)
+    registers = sorted({own for own, _ in bits})
 
-    def claims(bodies):
-        return [masked(own, bodies(own)) for own, bits in kept.items() if set(bits) != {"-"}]
+    def texts(name):
+        def literal(place, value):
+            return gates.bit(*bits[place], 1 - value, name(bits[place][0]))
+        return [literal(a, first) if a == b else f"(or {literal(a, first)} {literal(b, second)})"
+                for a, first, b, second in never.tolist()]
 
-    steps = [f"(define-fun |next:{own[1:]} () {gates.free[own]} {gates.registers[own]})" for own in kept]
-    asked = " ".join(f"|next:{own[1:]}" for own in kept)
-    for _ in range(ROUNDS):
-        now, then = claims(lambda own: own), claims(lambda own: f"|next:{own[1:]}")
-        lines = ["(set-option :produce-models true)", "(set-logic QF_BV)", *shared, *steps,
-                 *(f"(assert {claim})" for claim in now),
-                 f"(assert (or false {' '.join(f'(not {claim})' for claim in then)}))",
-                 "(check-sat)", f"(get-value ({asked}))"]
-        own = subprocess.run(["yices-smt2", f"--timeout={PATIENCE}"], input="\n".join(lines), capture_output=True,
-                             text=True, check=False)
-        verdict = own.stdout.split(maxsplit=1)[0]
-        if verdict == "unsat":
-            return [f"(assert {claim})" for claim in now]
-        if verdict != "sat":
-            return []
-        values = {f"|{name}": _bits(value) for name, value in re.findall(
-            r"\(\|next:([^|]*\|) (#b[01]+|true|false)\)", own.stdout)}
-        for name, bits in kept.items():
-            for place, bit in enumerate(bits):
-                if bit not in ("-", values[name][place]):
-                    bits[place] = "-"
-    return []
+    now, then, alive = texts(str), texts(gates.next), np.ones(len(never), dtype=bool)
+    groups = {}
+    for claim, place in enumerate(never[:, 0]):
+        groups.setdefault(gates.home[bits[place][0]], []).append(claim)
+    left = None
+    while left != alive.sum():
+        left = alive.sum()
+        with solver.scope([f"(assert {now[claim]})" for claim in np.flatnonzero(alive)]):
+            for group in map(np.array, groups.values()):
+                while len(own := group[alive[group]]):
+                    verdict, found = solver.ask(
+                        [f"(assert (not (and {' '.join(then[claim] for claim in own)})))"], map(gates.next, registers))
+                    if verdict is False:
+                        break
+                    if verdict is None:
+                        alive[own] = False
+                        break
+                    have = np.array([int(found[gates.next(own)][-1 - place]) for own, place in bits])
+                    a, first, b, second = never.T
+                    alive[(have[a] == first) & (have[b] == second)] = False
+    solver.tell([f"(assert {now[claim]})" for claim in np.flatnonzero(alive)])
+    return left

@@ -12,6 +12,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "Vmutants.h"
@@ -36,6 +37,11 @@ public:
         core->eval();
     }
     ~Simulation() { core->final(); }
+
+    // The registers that can be seen, as bytes.
+    std::string seen() const {
+        return {reinterpret_cast<const char*>(&core->seen), sizeof core->seen};
+    }
 
     Out step(const In& in) {
         for (std::size_t i = 0; i < in.size(); ++i) core->in[i] = in[i];
@@ -72,6 +78,7 @@ public:
     Recorder(int argc, char** argv) : simulation{argc, argv, 0} {}
     std::vector<In> inputs;
     std::vector<Out> outputs;
+    std::unordered_set<std::string> states;  // some of those that were reached
 
     void reset(std::size_t cycles) {
         while (cycles--) step({RESET});
@@ -113,6 +120,7 @@ public:
     }
 
 private:
+    static constexpr std::size_t every = 7;  // cycles; passes have other periods
     static void put(In& in, std::size_t word, uint64_t value) {
         in[word] = static_cast<uint32_t>(value);
         in[word + 1] = static_cast<uint32_t>(value >> 32);
@@ -121,6 +129,7 @@ private:
     Out step(const In& in) {
         inputs.push_back(in);
         outputs.push_back(simulation.step(in));
+        if (inputs.size() % every == 0) states.insert(simulation.seen());
         return outputs.back();
     }
     Simulation simulation;
@@ -169,6 +178,8 @@ int main(int argc, char** argv) {
         Recorder recorder{argc, argv};
         std::ifstream plan{"plan.txt"};
         carry_out(recorder, plan);
+        std::ofstream states{"states.bin", std::ios::binary};
+        for (const auto& state : recorder.states) states << state;
         std::ofstream verdicts{"verdicts.txt"};
         verdicts << recorder.inputs.size() << '\n';
         // Mutant 0 is none: it must live, or the model does not repeat itself.

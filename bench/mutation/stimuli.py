@@ -20,14 +20,17 @@ class Plan:
     Parameters
     ----------
     config : Config
-    folder : Path
-        Where ``plan.txt`` and what it names go.
+
+    Attributes
+    ----------
+    files : dict of str to bytes
+        What the lines name.
     """
 
-    def __init__(self, config, folder):
-        self.config, self.folder, self.registers = config, folder, RegisterMap(config)
+    def __init__(self, config):
+        self.config, self.registers, self.files = config, RegisterMap(config), {}
         self.layout = {name: field.offset for name, field in request_layout(self.registers.address_bits)}
-        self.lines, self._files = [], 0
+        self.lines = []
         reads = state_reads(self.registers)
         self.state = [place for name, place in reads.items() if not name.startswith("counter:")]
         self.counters = [place for name, place in reads.items() if name.startswith("counter:")]
@@ -48,9 +51,8 @@ class Plan:
     def _file(self, words):
         if not len(words):
             return "-"
-        self._files += 1
-        name = f"words_{self._files}.bin"
-        (self.folder / name).write_bytes(np.array(words, dtype=np.uint64).astype("<u8").tobytes())
+        name = f"words_{len(self.files)}.bin"
+        self.files[name] = np.array(words, dtype=np.uint64).astype("<u8").tobytes()
         return name
 
     def until(self, register, field):
@@ -99,6 +101,7 @@ class Plan:
 
 def _training(plan, samples):
     config = plan.config
+    plan.do(requests=plan.reads([(plan.registers.regions["time"].base, 2)]))  # while its high bits are near their end
     plan.load(initial_state(config))
     plan.batches(stimulus(config, 1, samples))
     plan.compare()
@@ -194,7 +197,7 @@ def _resets(plan):
     random = np.random.default_rng(17)
     payloads, results = _stream(plan.config, [stimulus(plan.config, 19, 3)[0]])
     requests = plan.reads([*plan.state, *plan.counters])
-    for _ in range(12):
+    for _ in range(40):
         plan.do(payloads[:random.integers(1, len(payloads))], requests[:random.integers(1, len(requests))])
         plan.lines += [f"idle {random.integers(0, 400)}", "reset 1"]
         plan.load(initial_state(plan.config))
@@ -222,9 +225,9 @@ def _waits(plan):
     plan.do(requests=plan.reads(plan.counters))
 
 
-def write_plan(config, folder, *, samples=40):
-    """The whole suite; its parts are marked."""
-    plan = Plan(config, folder)
+def write_plan(config, *, samples=40):
+    """The whole suite, as files for `mutants.cpp` by name; its parts are marked."""
+    plan = Plan(config)
     plan.mark("training")
     _training(plan, samples)
     _limits(plan)
@@ -232,4 +235,4 @@ def write_plan(config, folder, *, samples=40):
         plan.mark(part.__name__[1:])
         part(plan)
         plan.compare()
-    (folder / "plan.txt").write_text("\n".join(plan.lines) + "\n")
+    return {"plan.txt": ("\n".join(plan.lines) + "\n").encode(), **plan.files}
