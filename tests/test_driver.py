@@ -196,7 +196,8 @@ def test_missing_tool(monkeypatch, tmp_path):
 
 
 def test_wrong_verilog(tmp_path):
-    with pytest.raises(SimulationError, match=r"not be built: %Error: .* \(verilator ended with 1\); see .*build.log"):
+    message = r"not be built: %Error-PINNOTFOUND: .* \(verilator ended with 1\); see .*build.log"
+    with pytest.raises(SimulationError, match=message):
         build_driver(dense(), root=tmp_path, text="module victim; endmodule")
     log, = tmp_path.glob("*/build.log")
     assert "Error" in log.read_text() and not (log.parent / "done").exists()

@@ -55,10 +55,6 @@ def formula(config, netlist, root):
     return (folder / "equal.smt2").read_text()
 
 
-#: Bits of a register that may be flags.
-WIDE = 40
-
-
 class Gates:
     """What lies between registers, as definitions that refer to each other.
 
@@ -112,11 +108,10 @@ class Gates:
                       if kept in self.free and (found := re.fullmatch(r"\S+ \\(\S+)", comment))
                       and ".told" not in found[1]}
         self.initial = self._initial(text)
-        # Also those within wider registers, such as the one of a stage that says that it is valid.
-        self.flags = {}
+        self.flags = {}  # bits of wider registers would do, too, but proofs take many times as long
         for kept in self.registers:
-            if kept in self.free and self.width(kept) <= WIDE:
-                self.flags.setdefault(self.home[kept], []).extend((kept, place) for place in range(self.width(kept)))
+            if kept in self.free and self.width(kept) == 1:
+                self.flags.setdefault(self.home[kept], []).append((kept, 0))
         wires = {own: (kind, body) for own, kind, body in find(
             rf"^\(define-fun \|{name}_n ([^|]*)\| \(.*?\)\) {sort} (.*)\)$")}
         self.outputs = []
