@@ -413,7 +413,7 @@ class Hardware(Section):
     counters : bool
         Whether cycle, operation and memory counters are generated.
     counter_bits : int
-        Bits of a counter; counters saturate.
+        Bits of a counter; counters saturate. The time since reset has as many, 32 at least, and begins anew.
     memory : Memory
         Where each memory lives.
     reset : str
@@ -434,3 +434,8 @@ class Hardware(Section):
     reset: Literal["sync", "async"] = "sync"
     reset_active: Literal["high", "low"] = "high"
     clock_enable: bool = False
+
+    @property
+    def time_bits(self):
+        """Bits of the time since reset: those of a counter, and 32 at least, which the cycles of a sample have."""
+        return max(32, self.counter_bits)

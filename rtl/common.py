@@ -26,8 +26,8 @@ class CommonRegisters(wiring.Component):
         A bit for each of `STATUS` but `error`.
     found : In
         A bit for each field of the register `violations`, high for one cycle each time.
-    now : In(64)
-        Cycles since reset.
+    now : In(config.hardware.time_bits)
+        Cycles since reset; begins anew after its highest value.
     hold, clear : Out(1)
         The fields of `control`.
     error : Out(1)
@@ -41,7 +41,7 @@ class CommonRegisters(wiring.Component):
             "bus":   In(node_signature(self.regions)),
             "status": In(data.StructLayout({field.name: 1 for field in STATUS if field.name != "error"})),
             "found": In(self.size),
-            "now":   In(64),
+            "now":   In(registers.config.hardware.time_bits),
             "hold":  Out(1),
             "clear": Out(1),
             "error": Out(1),
@@ -61,7 +61,7 @@ class CommonRegisters(wiring.Component):
         with m.If(access.written("control")):
             m.d.sync += self.hold.eq(bus.data[places["hold"]])
 
-        high, word = Signal(32), access.place("time")
+        high, word = Signal(len(self.now) - 32), access.place("time")
         with m.If(access.asked("time") & ~word):
             m.d.sync += high.eq(self.now[32:])
         status = {"error": bank.error} | {name: self.status[name] for name, _ in self.status.shape()}

@@ -87,11 +87,12 @@ class Core(wiring.Component):
             registers.held.eq(held), self.error.eq(common.error),
         ]
 
-        # When each sample that is still in the cascade began; no more fit than every block and every buffer can hold.
-        now = Signal(64)
+        # When each sample that is still in the cascade began: the last block has a batch of them, and every block
+        # before it one interval and those in the buffer after it.
+        now = Signal(self.config.hardware.time_bits)
         m.d.sync += now.eq(now + 1)
-        in_flight = self.config.update.batch + len(blocks) + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
-        m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight + 1)
+        in_flight = self.config.update.batch + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
+        m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight)
         m.d.comb += [
             begun.w_data.eq(register(m, now, name="began")),
             begun.w_en.eq(blocks[0].begins),

@@ -168,7 +168,7 @@ class RegisterMap:
         self._add("configuration", 1, "r", "first 32 bits of the configuration hash", reset=(int(config.hash[:8], 16),))
         self._add("status", 1, "r", "what the core does", fields=STATUS)
         self._add("control", 1, "rw", "what the core is told", fields=CONTROL)
-        self._add("time", 2, "r", "cycles since reset", words=2)
+        self._add("time", 2, "r", f"cycles since reset, modulo 2**{config.hardware.time_bits}", words=2)
         kinds = violations(config) | REFUSED
         self._add("violations", 1, "rw", "what was wrong with what came from outside; clearing a field clears its "
                   "count",

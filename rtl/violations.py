@@ -3,7 +3,7 @@
 docs/samples.md says what the core does with malformed samples.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -63,8 +63,10 @@ class ViolationBank(wiring.Component):
         m = Module()
         m.d.sync += [self.flags.eq(self.flags & ~self.clear | self.found), self.error.eq(self.flags.any())]
         for place, found in enumerate(self.found):
-            count = self.counts[place]
-            base = Signal(COUNT_BITS, name=f"base_{place}")
-            m.d.comb += base.eq(Mux(self.clear[place], 0, count))
-            m.d.sync += count.eq(base + (found & ~base.all()))
+            count = Signal(COUNT_BITS, name=f"count_{place}")
+            m.d.comb += self.counts[place].eq(count)
+            # In this form the flip-flops of the upper bits are cleared by their own reset, and a bit takes one cell.
+            m.d.sync += count.eq(count + (found & ~count.all()))
+            with m.If(self.clear[place]):
+                m.d.sync += count.eq(found)
         return m
