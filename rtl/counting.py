@@ -31,7 +31,7 @@ def count_block(m, block, context, result):
         block.names, amounts={f"{name}.{wait}": (1 << WAIT_BITS) - 1 for wait in waits},
         width=block.config.hardware.counter_bits)
     clear = register(m, block.counter_clear, name="clearing")
-    m.d.comb += bank.clear.eq(clear)
+    m.d.comb += [bank.clear.eq(clear), *(core.counter_clear.eq(clear) for core in block.units)]
 
     def add(counter, amount):
         m.d.comb += getattr(bank, bank.port(f"{name}.{counter}")).eq(amount)

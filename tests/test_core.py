@@ -81,6 +81,11 @@ def run(config, payloads, count):
         await access(ctx, dut, [regions["violations"].base], flags)
         found["cleared"] = ctx.get(dut.error), *await access(
             ctx, dut, range(counts.base, counts.base + counts.backed))
+        counters = dut.map.counters()
+        found["counters"] = dict(zip(counters, await access(ctx, dut, counters.values())))
+        address, clear = dut.map.mask("control", "clear")
+        await access(ctx, dut, [address], [clear | hold])
+        assert not any(await access(ctx, dut, counters.values()))
 
     simulate(dut, host, watching=[sink])
     return results, found
@@ -105,6 +110,8 @@ def check(config, parts, samples, counts):
     assert found["counts"] == dict.fromkeys(found["counts"], 0) | counts
     assert found["error"] == bool(counts)
     assert found["cleared"] == (0, *[0] * len(found["counts"]))
+    for path in (own.path for own in config.units):  # they were not zero before they were cleared
+        assert found["counters"][f"{path}.cycles.forward"] > 0
 
 
 def drawn(config, count):
