@@ -42,8 +42,8 @@ def undriven(top):
 
 
 @pytest.mark.parametrize("kind, config", [
-    (Core, presets.find("tiny")), (Core, presets.find("gestures")), (partial(HostedCore, divisor=12), presets.find("tiny")),
-    *((Core, draw(seed)) for seed in range(6))])
+    (Core, presets.find("tiny")), (Core, presets.find("gestures")),
+    (partial(HostedCore, divisor=12), presets.find("tiny")), *((Core, draw(seed)) for seed in range(6))])
 def test_every_input_is_driven(kind, config):
     found, parts = undriven(kind(config))
     assert parts > 20
