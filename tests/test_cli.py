@@ -8,9 +8,11 @@ import sys
 import numpy as np
 import pytest
 
+from spikeloom.cli.commands import app
 from spikeloom.gen import presets
 from spikeloom.golden.checkpoint import Checkpoint, save_checkpoint
 from spikeloom.golden.config import load
+from spikeloom.golden.errors import InputError
 from spikeloom.golden.model import initial_state
 
 
@@ -100,6 +102,32 @@ def test_wrong_configuration(change, message, tmp_path):
 def test_wrong_arguments(arguments, message, tmp_path):
     done = spikeloom(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, f"spikeloom: {message}\n")
+
+
+def refused(*arguments):
+    """The message of a command that is refused before it does anything."""
+    with pytest.raises(InputError) as error:
+        app(arguments, standalone_mode=False)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("arguments, name", [
+    (["generate", ""], "[CONFIG|PRESET]"), (["generate", "tiny", "-o", ""], "--output"),
+    (["generate", "--weights="], "--weights"), (["generate", "tiny", "--testbench", "--data", ""], "--data"),
+    (["new", ""], "PATH"), (["export", ""], "CHECKPOINT"), (["simulate", ""], "CONFIG"),
+    (["simulate", "tiny", "--checkpoint", ""], "--checkpoint"), (["train", "tiny", "--report", ""], "--report"),
+    (["train", "tiny", "--seed", ""], "--seed"), (["synth", "tiny", "--build-dir="], "--build-dir"),
+    (["board", ""], "[CONFIG]"), (["cycles", "tiny", "--json", ""], "--json"), (["demo", "-o", ""], "--output"),
+])
+def test_empty_arguments(arguments, name):
+    """Are neither the default nor the present folder."""
+    assert refused(*arguments).lower() == f"{name} must not be empty".lower()
+
+
+def test_an_empty_argument_is_said_in_one_line(tmp_path):
+    done = spikeloom("generate", "", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "spikeloom: [CONFIG|PRESET] must not be empty\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", ["training", "inference"])
