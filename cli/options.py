@@ -14,7 +14,14 @@ class _Command(TyperCommand):
         for param in self.get_params(ctx):
             if given.get(param.name) == "":  # a path would be the present folder, and a name its default
                 raise InputError(f"{_name(param)} must not be empty")
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            value = error.param and given.get(error.param.name)
+            if value is None:  # missing
+                raise
+            rule = error.message[:1].lower() + error.message[1:]
+            raise InputError(f"{_name(error.param)}: {rule}, not {value!r}") from None
 
 
 def _name(param):

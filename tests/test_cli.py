@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 from spikeloom.cli.commands import app
 from spikeloom.gen import presets
@@ -122,6 +123,28 @@ def refused(*arguments):
 def test_empty_arguments(arguments, name):
     """Are neither the default nor the present folder."""
     assert refused(*arguments).lower() == f"{name} must not be empty".lower()
+
+
+def bounds():
+    """Command with its arguments, option, rule and a value beyond it, for every option with a range."""
+    for name, command in get_command(app).commands.items():
+        words = [name, *("tiny" for param in command.params if param.param_type_name == "argument" and param.required)]
+        for param in command.params:
+            for bound, step, rule in ((param.min, -1, "greater"), (param.max, 1, "less")):
+                if bound is not None:
+                    yield words, param.opts[-1], f"{rule} than or equal to {bound}", bound + step
+
+
+def test_every_range():
+    found = list(bounds())
+    assert len(found) > 20 and {name for (name, *_), *_ in found} >= {"generate", "synth", "cycles", "board", "demo"}
+    for words, option, rule, value in found:
+        assert refused(*words, f"{option}={value}") == f"{option}: input should be {rule}, not '{value}'"
+
+
+def test_values_of_another_type():
+    assert refused("synth", "tiny", "--frequency", "fast") == (
+        "--frequency: input should be a valid number, unable to parse string as a number, not 'fast'")
 
 
 def test_an_empty_argument_is_said_in_one_line(tmp_path):
