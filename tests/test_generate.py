@@ -1,6 +1,7 @@
 """Generated files: repeatable, complete, and accepted by other tools than Verilator."""
 
 import gc
+import itertools
 import json
 import re
 import shutil
@@ -109,12 +110,19 @@ def test_ports_have_plain_names(tiny):
                "response": "valid payload"}
     assert names == {"clk", "rst", "error", *(f"{name}_{part}" for name, parts in streams.items()
                                               for part in parts.split())}
-    config = presets.find("tiny")
-    for component in (Core(config), HostedCore(config, divisor=12)):
-        top = Top(component, config.hardware)
-        for name in top.ports:
-            assert re.fullmatch(r"[a-z](_?[a-z0-9])*", name)
-            assert name not in KEYWORDS and name in TAKEN
+
+
+def test_every_port_is_a_name_that_no_core_may_have():
+    """Whatever the kind of reset, its level and the clock enable, alone or on a serial line."""
+    found = set()
+    for reset, active, enable in itertools.product(("sync", "async"), ("high", "low"), (False, True)):
+        config = presets.find("tiny").replace(hardware={
+            "reset": reset, "reset_active": active, "clock_enable": enable})
+        for component in (Core(config), HostedCore(config, divisor=12)):
+            found |= Top(component, config.hardware).ports.keys()
+    for name in found:
+        assert re.fullmatch(r"[a-z](_?[a-z0-9])*", name) and name not in KEYWORDS
+    assert found == TAKEN - {"std"}
 
 
 def test_ports_differ_in_their_names():
