@@ -12,6 +12,7 @@ from serial_line import Line
 from spikeloom.board.host import Host, LinkError, Result, decode, encode_batch, encode_request
 from spikeloom.gen.generate import generate_text
 from spikeloom.golden.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, state_arrays, state_from
+from spikeloom.golden.errors import InputError
 from spikeloom.golden.model import initial_state
 from spikeloom.golden.prediction import Prediction
 from spikeloom.rtl.host import Answer, HostedCore, HostPort, Packets
@@ -421,6 +422,15 @@ def test_state_and_counters_round_trip(config, seed):
     assert found.keys() == arrays.keys() | {f"counter:{name}" for name in counters}
     for name, value in (arrays | {f"counter:{name}": value for name, value in counters.items()}).items():
         assert np.array_equal(found[name], value), name
+
+
+def test_bits_that_no_field_has_are_not_sent():
+    host = Host(Memory(CONFIG), CONFIG, reset=False)
+    control = host.registers.regions["control"].base
+    with pytest.raises(InputError, match=r"register control must be written with bits of 0x3, .* not with 0x6"):
+        host.write(control, [6])
+    host.write(control, [2])
+    assert host.read(control) == [2]
 
 
 # Host against a line that misbehaves
