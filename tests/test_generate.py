@@ -31,6 +31,7 @@ from spikeloom.rtl.counters import CounterBank
 from spikeloom.rtl.host import HostedCore
 from spikeloom.rtl.store import Store
 from spikeloom.sim.draw import draw
+from strategies import small
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +158,33 @@ def test_sidecar_memories_are_those_of_the_verilog(tiny):
                         if not m.combinational}
 
 
+MOST = small(input={"kind": "events", "shape": [1, 2, 2], "bits": 1, "fraction": 0},
+             update={"batch": 2, "momentum": {"multiplier": 14, "shift": 4, "width": 14}})
+
+
+@pytest.mark.parametrize("config", [presets.find("tiny"), MOST], ids=["frames", "events, batch, momentum"])
+def test_words_of_memories_can_be_written_by_their_names(config, tmp_path):
+    """As ``$readmemh`` and debuggers do: the last word of each is there, and has its width."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    verilog, contract = generate(config, tmp_path)
+    listed = json.loads(contract.read_text())["memories"]
+    lines = [f"""    {own["words"]}[{own["depth"] - 1}] = {{{own["width"]}{{1'b1}}}};
+    if ({own["words"]}[{own["depth"] - 1}] !== {{{own["width"]}{{1'b1}}}} || $bits({own["words"]}[0]) != {own["width"]})
+      $display("{own["words"]}");""" for own in listed]
+    bench = "\n".join(["module bench;", f"  {config.name} {config.name} ();", "  initial begin", *lines,
+                       '    $display("all");', "  end", "endmodule", ""])
+    (tmp_path / "bench.v").write_text(bench)
+    subprocess.run(["iverilog", "-g2012", "-o", "bench", "-s", "bench", "bench.v", verilog], cwd=tmp_path,
+                   check=True, capture_output=True)
+    done = subprocess.run(["vvp", "-n", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == "all\n"
+
+
 def test_text_does_not_grow_with_memories():
-    small = presets.find("tiny")
-    large = small.replace(input={"shape": None, "size": 64 * small.input.size})
-    lines = [len(generate_text(config).splitlines()) for config in (small, large)]
+    tiny = presets.find("tiny")
+    large = tiny.replace(input={"shape": None, "size": 64 * tiny.input.size})
+    lines = [len(generate_text(config).splitlines()) for config in (tiny, large)]
     assert lines[1] < 1.05 * lines[0]
 
 
