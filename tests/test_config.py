@@ -67,6 +67,7 @@ def pool(**changes):
       for name in ("soft", "always_ff", "unique0", "view")),
     *(({"name": name}, f"name must not be that of a port of the core, or a package of SystemVerilog, not '{name}'")
       for name in ("clk", "error", "samples_valid", "std")),
+    ({"name": "tiny_bench"}, "name must not end with _bench, as the bench of another core does, not 'tiny_bench'"),
     ({"name": "entity"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'entity'"),
     ({"extra": 1}, "extra is not a known field, its value was 1"),
     ({"time": {"period": 1}}, "time.period is not a known field (did you mean update_period?), its value was 1"),

@@ -13,6 +13,7 @@ import pytest
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate
 from spikeloom.gen.testbench import make_stimulus, write_testbench
+from spikeloom.golden.config import ConfigError
 from spikeloom.golden.data import load_dataset
 from spikeloom.sim import build
 from strategies import small
@@ -154,6 +155,14 @@ def test_the_way_that_the_readme_shows(tmp_path):
     done = subprocess.run(["bash", "-e", "-c", commands], cwd=tmp_path, check=True, env=os.environ | {"PATH": path},
                           capture_output=True, text=True, timeout=900)
     assert re.fullmatch(r"PASS: 8 results .*", done.stdout.splitlines()[-1])
+
+
+def test_no_core_has_the_name_of_a_bench(beside):
+    """Or its files would be overwritten, in either order."""
+    modules = re.findall(r"^module (\w+)", beside()["_bench.v"], re.MULTILINE)
+    assert modules == [f"{DENSE.name}_bench"]
+    with pytest.raises(ConfigError, match="name must not end with _bench"):
+        DENSE.replace(name=modules[0])
 
 
 def test_file_list(beside):
