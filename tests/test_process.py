@@ -143,7 +143,7 @@ def test_nobody_changes_the_environment():
                          r"del os\.environ")
     root = Path(__file__).parent.parent
     wrong = [f"{path.relative_to(root)}: {line}"
-             for package in ("golden", "rtl", "gen", "sim", "synth", "board", "cli")
+             for package in ("golden", "rtl", "gen", "sim", "synth", "board", "cli", "bench")
              for path in (root / package).rglob("*.py") for line in path.read_text().splitlines()
              if changes.search(line)]
     assert changes.search("os.environ['A'] = 1") and changes.search("os.environ.update(x)") and wrong == []
