@@ -103,6 +103,18 @@ def test_fails_for_samples_that_are_lost(compiled):
     assert re.fullmatch(r"FAIL: [1-9]\d* differences, after [0-3] of 4 results, in cycle \d+", last)
 
 
+@pytest.mark.parametrize("config, options", [
+    (DENSE, {}), (DENSE, {"pause": 0, "load": False}), (EVENTS, {"seed": 1})], ids=["pauses", "no pause", "events"])
+def test_verilator_has_nothing_to_say(config, options, tmp_path):
+    """With all warnings, of the bench and its core."""
+    _, contract = generate(config, tmp_path)
+    write_testbench(config, contract, make_stimulus(config, samples=2), **options)
+    done = subprocess.run(["verilator", "--lint-only", "-Wall", "--timing", "-f", f"{config.name}.f", "--top-module",
+                           f"{config.name}_bench"], cwd=tmp_path, check=False, env=build.environment(),
+                          capture_output=True, text=True)
+    assert (done.returncode, re.findall("^%.*", done.stderr, re.MULTILINE)) == (0, [])
+
+
 @pytest.mark.parametrize("mode, trains", [("train", {True}), ("infer", {False}), ("mixed", {True, False})])
 def test_modes(mode, trains):
     config = small(update={"batch": 4}, hardware={"sample_slots": 4})
