@@ -255,7 +255,8 @@ class Host:
         return self._access([encode_request(self.packets, address + place) for place in range(count)])
 
     def write(self, address, values):
-        """Write consecutive registers; values are integers, signed or unsigned."""
+        """Write consecutive registers; values are integers, signed or unsigned, in fields only bits that they have."""
+        self.registers.check_bits(address, values)
         self._access([encode_request(self.packets, address + place, value) for place, value in enumerate(values)])
 
     @contextmanager

@@ -12,15 +12,15 @@ from ..gen import presets
 from ..golden.checkpoint import EPOCHS, CheckpointError
 from ..golden.config import ConfigError, parse
 from ..golden.files import check_folder, locked, write_atomically
+from .options import App
 
 __all__ = ["app"]
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
-                  help="Spiking neural network cores that train themselves on chip.")
+app = App(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+          help="Spiking neural network cores that train themselves on chip.")
 
 #: Samples of a run, and values of a seed, at most.
 MANY, SEEDS = 1 << 20, (1 << 31) - 1
-
 ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A .toml file, a checkpoint, or the name of a "
                                                 "preset.")]
 DataOption = Annotated[str, typer.Option(help="digits, directions, or KIND:PATH for files, such as idx:FOLDER.")]
@@ -50,7 +50,7 @@ def load_data(name, config):
 
 def find_state(config, weights):
     """The configuration by its name, or that of the checkpoint `weights`, and the state in there; None without one."""
-    chosen = presets.find(config or presets.DEFAULT) if config or not weights else None
+    chosen = None if config is None and weights else presets.find(presets.DEFAULT if config is None else config)
     if not weights:
         return chosen, None
     from ..golden.checkpoint import load_checkpoint

@@ -41,6 +41,22 @@ def _stop(number, _):
     raise Stopped(number)
 
 
+def _foreign(error):
+    """The file that `error` comes from and the module of Python whose name it has; None if there is no such file."""
+    paths = [getattr(error, "path", None), getattr(error, "filename", None),  # of ImportError and of SyntaxError
+             getattr(getattr(error, "obj", None), "__file__", None)]  # of AttributeError
+    place = error.__traceback__
+    while place:
+        paths.append(place.tb_frame.f_code.co_filename)
+        place = place.tb_next
+    for path in filter(None, paths):
+        module = os.path.dirname(path) if os.path.basename(path) == "__init__.py" else os.path.splitext(path)[0]
+        folder, name = os.path.split(module)
+        if name in sys.stdlib_module_names and folder in sys.path and folder != os.path.dirname(os.__file__):
+            return path, name
+    return None
+
+
 def _explain(error):
     """Message and exit status of an error."""
     from ..golden.errors import SpikeloomError
@@ -58,6 +74,10 @@ def _explain(error):
         return message[:1].lower() + message[1:].removesuffix("."), error.exit_code
     if isinstance(error, MemoryError):
         return "not enough memory", 1
+    if found := _foreign(error):
+        path, name = found
+        return (f"{path}: must not have the name of Python's own module {name}, which it hides; rename it, or take its "
+                f"folder out of PYTHONPATH ({type(error).__name__}: {error})"), 2
     place = error.__traceback__
     while place.tb_next:
         place = place.tb_next

@@ -37,7 +37,9 @@ def addressing(registers):
     return {"unit": "word", "bits": registers.address_bits, "bytes_per_address": 4, "register_bits": 32,
             "values_of_several_words": {"order": "lowest bits first", "latched_by_reading": "the first word"},
             "without_register": {"between_regions": {"status": "refused", "read": 0},
-                                 "not_backed": {"status": "ok", "read": 0}}, "out_of_range": {"status": "refused"}}
+                                 "not_backed": {"status": "ok", "read": 0}},
+            "bits_without_field": {"status": "ok", "read": 0, "write": "ignored"},
+            "out_of_range": {"status": "refused"}}
 
 
 def array(own):

@@ -121,8 +121,9 @@ def sidecar(core: Core, files=()) -> dict:
              "category": category(config, name), "verilog": _counter_path(config, name)}
             for name, address in addresses.items()],
         "memories": [
-            {"verilog": f"{config.name}.{memory.path}", "category": memory.category, "depth": memory.depth,
-             "width": memory.width, "bits": memory.bits, "layout": memory.layout,
+            {"verilog": f"{config.name}.{memory.path}", "words": _words(config, memory),
+             "category": memory.category, "depth": memory.depth, "width": memory.width, "bits": memory.bits,
+             "layout": memory.layout,
              "contents": files.get(memory.path.removesuffix("_store"))} for memory in memories(config)],
         "number_formats": {
             name: {"width": number.width, "fraction": number.fraction, "signed": True}
@@ -151,6 +152,12 @@ def _input_rule(config):
         return (f"events of {config.time.steps} steps per sample, each step closed by an end; label and train are "
                 "those given with the last item of an interval")
     return f"{config.input.size} values per sample; label and train are those given with the last value"
+
+
+def _words(config, memory):
+    """Path of the array that holds the words of a memory, below its instance."""
+    inside = {"counters": "sums", "queue": "storage.words", "begun": "storage.words"}
+    return f"{config.name}.{memory.path}.{inside.get(memory.path.rpartition('.')[2], 'ram.words')}"
 
 
 def _counter_path(config, name):

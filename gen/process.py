@@ -11,10 +11,14 @@ from ..golden.errors import one_line
 __all__ = ["Tool", "environment", "last_words", "run"]
 
 GUARD = Path(__file__).with_name("guard.py")
-#: Variables that steer the tools, set by the user for something else.
-FOREIGN = ("AMARANTH_", "COCOTB_", "GPI_", "PYGPI_", "VERILATOR_", "VM_", "YOWASP_MOUNT")
-FOREIGN_NAMES = {"GNUMAKEFLAGS", "GUI", "LIBPYTHON_LOC", "MAKEFILES", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OBJCACHE",
-                 "OPT", "OPT_FAST", "OPT_GLOBAL", "OPT_SLOW", "PYTEST_CURRENT_TEST", "TOPLEVEL_LANG", "WAVES"}
+#: Variables that steer the tools, set by the user for something else: the makefile of a model, the compiler and the
+#: tools of Python read them. A model is kept for later under a name that knows nothing of such flags. CC, CXX and AR
+#: stay, since that makefile names its own; so do CPATH and LIBRARY_PATH, which say where a compiler's parts are.
+FOREIGN = ("AMARANTH_", "COCOTB_", "GPI_", "PYGPI_", "SYSTEMC", "USER_", "VERILATOR_", "VK_", "VM_", "YOWASP_MOUNT")
+FOREIGN_NAMES = {"CFLAGS", "CPPFLAGS", "CXXFLAGS", "DEPENDENCIES_OUTPUT", "GNUMAKEFLAGS", "GUI", "LDFLAGS", "LDLIBS",
+                 "LIBPYTHON_LOC", "MAKEFILES", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "OBJCACHE", "OPT", "OPT_FAST",
+                 "OPT_GLOBAL", "OPT_SLOW", "PYTEST_CURRENT_TEST", "RM", "SUNPRO_DEPENDENCIES", "TOPLEVEL_LANG", "VPATH",
+                 "WAVES"}
 #: Characters of a tool's last line in an error, and what makes a line tell more than the very last one.
 WORDS = 160
 TELLING = ("error", "fatal", "no space", "cannot", "not found")

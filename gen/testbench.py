@@ -23,7 +23,7 @@ __all__ = ["PAUSE", "Stimulus", "make_stimulus", "write_testbench"]
 
 #: Of 256 cycles, how many either side pauses in the second part of a bench.
 PAUSE = 80
-#: Kinds of checks; the bench has the same names.
+#: Kinds of checks, as in the bench.
 WORD, COUNTER, WAIT = range(3)
 
 

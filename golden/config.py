@@ -76,6 +76,8 @@ class Config(Section):
             reject("name", "must not be a keyword of Verilog, SystemVerilog or VHDL", self.name)
         if self.name in TAKEN:
             reject("name", "must not be that of a port of the core, or a package of SystemVerilog", self.name)
+        if self.name.endswith("_bench"):  # whose files would take the place of each other
+            reject("name", "must not end with _bench, as the bench of another core does", self.name)
         self._check_blocks()
         self._check_neuron()
         self._check_surrogate()

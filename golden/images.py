@@ -15,6 +15,7 @@ from .archive import ARRAY_LIMIT
 from .checks import SAMPLES, check_form, check_frames, check_labels
 from .dataset import DataError, Dataset
 from .reading import read_file, reading, unpacked
+from .tables import read_table
 
 __all__ = ["find_sets", "load_cifar10", "load_csv", "load_idx"]
 
@@ -27,8 +28,6 @@ MAGIC = {2051: "images", 2049: "labels"}
 _PART = re.compile(r"(?P<set>.*?)(?P<part>train|t10k|test)")
 #: Folders that a folder of data may hold inside each other, and files in all of them.
 _DEPTH, _FILES = 4, 10_000
-#: Lines of a table that are read at a time.
-_LINES = 4096
 
 
 class Found(NamedTuple):
@@ -266,7 +265,7 @@ def load_csv(request, config):
     """Images as tables, as Kaggle has them: a line per image, its label and then its pixels, 0 to 255, row by row.
 
     A name has to say ``train`` or ``test`` and end with ``.csv`` (or ``.csv.gz``). The label is in the column that the
-    first line calls ``label``, or without such a line in the first one. EMNIST as in `load_idx`.
+    first line calls ``label``, or without such a line in the first one (`read_table`). EMNIST as in `load_idx`.
 
     Parameters and errors as for `load_idx`.
     """
@@ -279,7 +278,7 @@ def load_csv(request, config):
                             f"mnist_train.csv, not {', '.join(file.path.name for file in found) or 'none'}"
                             f"{_instead(request.path) if not found else ''}")
         path = _one(request.path, files, "training part" if train else "test part")
-        images, labels = _read_table(path, config)
+        images, labels = read_table(path, config)
         if "emnist" in found[0].set:
             side = math.isqrt(images.shape[1])
             if side * side != images.shape[1]:
@@ -288,51 +287,3 @@ def load_csv(request, config):
         check_labels(f"{path}:", labels, len(images), config.network.classes, DataError, request.first_label)
         parts += _pixels(images, config.input.bits), labels - request.first_label
     return Dataset(*parts)
-
-
-def _read_table(path, config):
-    """Pixels (samples, size) uint8 and labels of a table, read some lines at a time."""
-    longest = 64 * (config.input.size + 1)  # a first line may name every column
-    label, parts, count = None, [_rows(path, [], 0, config)], 0
-    with reading(path, DataError), unpacked(path, DataError) as file:
-        while lines := [line for line in (file.readline(longest) for _ in range(_LINES)) if line]:
-            if label is None:
-                label = _label_column(path, lines)
-            parts.append(_rows(path, lines, label, config))
-            count += len(lines)
-            if count > SAMPLES:
-                raise DataError(f"{path}: must hold at most {SAMPLES:,} lines, not more")
-    pixels, labels = (np.concatenate(part) for part in zip(*parts))
-    check_frames(f"{path}:", labels.dtype, pixels.shape, config, DataError)
-    return pixels, labels
-
-
-def _label_column(path, lines):
-    """The column of the label; takes a line of names away."""
-    lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
-    if not any(letter.isalpha() for letter in lines[0].decode("latin-1")):
-        return 0
-    names = [name.strip(b'" \r\n').lower() for name in lines.pop(0).split(b",")]
-    if b"label" not in names:
-        raise DataError(f"{path}: must begin with numbers, or with a line of column names, one of them 'label'; the "
-                        "test set of a competition has none")
-    return names.index(b"label")
-
-
-def _rows(path, lines, label, config):
-    """Pixels uint8 and labels of some lines."""
-    size = config.input.size
-    strange = b"".join(lines).translate(None, b"0123456789,\r\n")
-    if strange:
-        raise DataError(f"{path}: must hold integers from 0 and commas, not {chr(strange[0])!r}")
-    lines = [line for line in lines if line.strip()]
-    if not lines:
-        return np.zeros((0, size), np.uint8), np.zeros(0, np.int64)
-    rows = np.loadtxt(lines, np.int64, delimiter=",", ndmin=2)
-    if rows.shape[1] != size + 1:
-        raise DataError(f"{path}: must hold a label and the {size} values of input.size in every line, not "
-                        f"{rows.shape[1]} numbers")
-    pixels = np.delete(rows, label, axis=1)
-    if pixels.size and pixels.max() > 255:
-        raise DataError(f"{path}: must hold pixels 0 to 255, not {pixels.max()}")
-    return pixels.astype(np.uint8), rows[:, label]

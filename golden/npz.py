@@ -17,6 +17,8 @@ NAMES = (("train_frames", "train_labels", "test_frames", "test_labels"),
          ("train_images", "train_labels", "test_images", "test_labels"))
 #: What events are made of; after ``train_`` and ``test_``.
 EVENTS = ("t", "x", "y", "p", "borders")
+#: Every set of names that an archive may hold: one of them.
+SETS = (*NAMES, tuple(f"{part}_{name}" for part in ("train", "test") for name in (*EVENTS, "labels")))
 
 
 def load_npz(request, config):
@@ -37,10 +39,12 @@ def load_npz(request, config):
         If the file is missing or damaged, or an array is missing or does not fit the others or the configuration.
     """
     with open_archive(request.path, DataError) as archive:
-        if config.input.kind == "events" and f"train_{EVENTS[0]}" in archive.names:
+        names = next((own for own in SETS if set(own) <= set(archive.names)), None)
+        _check_alone(archive, names)
+        begun = names == SETS[-1] or (names is None and f"train_{EVENTS[0]}" in archive.names)
+        if config.input.kind == "events" and begun:
             return _events(archive, request, config)
-        names = next((own for own in NAMES if set(own) <= set(archive.names)), None)
-        if names is None:
+        if names not in NAMES:
             wanted = " or ".join(", ".join(own) for own in NAMES)
             raise DataError(f"{archive.path}: must hold {wanted}, not {', '.join(archive.names) or 'nothing'}")
         forms = [archive.form(name) for name in (names[0], names[2])]  # all of them before the first value
@@ -58,6 +62,15 @@ def load_npz(request, config):
         smallest = np.min_scalar_type(max(x.max(), x_test.max()))
         x, x_test = x.astype(smallest), x_test.astype(smallest)
     return Dataset(x, y, x_test, y_test)
+
+
+def _check_alone(archive, names):
+    """Refuse an archive that holds arrays of another set than `names`: it does not say which one is meant."""
+    known = {name for own in SETS for name in own}
+    others = [name for name in archive.names if names and name in known - set(names)]
+    if others:
+        raise DataError(f"{archive.path}: must hold arrays of one set of names, not of {', '.join(names)} and of "
+                        f"{', '.join(others)}")
 
 
 def _frames(archive, name, config):

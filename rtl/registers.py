@@ -7,6 +7,7 @@ from amaranth.lib import data, enum
 
 from ..golden.counters import block_counters, unit_counters
 from ..golden.dropout import dropout_seeds
+from ..golden.errors import InputError
 from ..golden.lfsr import PERIOD, lane_seeds
 from ..golden.units import clog2
 from .violations import COUNT_BITS, violations
@@ -245,6 +246,23 @@ class RegisterMap:
         region = self.regions[name]
         found, = (own for own in region.fields if own.name == field)
         return region.base, (1 << found.width) - 1 << found.lsb
+
+    def check_bits(self, address, values):
+        """Refuse a write to consecutive registers with bits that no field has: the core would ignore them.
+
+        Raises
+        ------
+        InputError
+        """
+        for region in self.regions.values():
+            if not region.fields or region.access == "r":  # which is refused
+                continue
+            known = sum((1 << field.width) - 1 << field.lsb for field in region.fields)
+            for own in range(max(address, region.base), min(address + len(values), region.base + region.backed)):
+                value = int(values[own - address])
+                if value & ~known:
+                    raise InputError(f"register {region.name} must be written with bits of {known:#x}, those of its "
+                                     f"fields, not with {value:#x}")
 
     def weight(self, unit, row, neuron):
         """Address of one weight: a row of the weight matrix, an output channel."""

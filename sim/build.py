@@ -119,13 +119,14 @@ def build(config, *, root, waves=False, fast=True, text=None):
         {"libs": cocotb.libs_dir})
 
 
-def build_driver(config, *, root, text=None):
+def build_driver(config, *, root, text=None, **changes):
     """Compile core and driver (`driver.cpp`) to a program without Python, unless one of the same content exists.
 
-    Parameters, return value and errors are those of `build`; the program is ``driver`` in the folder.
+    Parameters, return value and errors are those of `build`; `changes` are as for `compile_model`. The program is
+    ``driver`` in the folder.
     """
     return compile_model(root, driver_sources(config, text), True,
-                    ["--prefix", "Vcore", "--top-module", "Driven", "-o", "driver"])
+                         ["--prefix", "Vcore", "--top-module", "Driven", "-o", "driver"], **changes)
 
 
 def driver_sources(config, text=None):
@@ -139,12 +140,13 @@ def driver_sources(config, text=None):
         "driver.cpp": Path(__file__).with_name("driver.cpp").read_text()}
 
 
-def compile_model(root, sources, fast, arguments, links=None):
+def compile_model(root, sources, fast, arguments, links=None, **changes):
     """Folder in which these sources, texts by name, were compiled with these arguments of Verilator, now or before.
 
+    `changes` are variables of the tools' environment that change no bit of the model.
     All names are relative to the folder, even those of what lies outside (`links`): a makefile takes no spaces.
     """
-    found = environment()
+    found = environment(**changes)
     for tool in ("g++", "make", "perl"):
         if not shutil.which(tool, path=found["PATH"]):
             raise SimulationError(f"{tool} is missing; install it with: apt install {tool}")

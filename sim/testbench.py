@@ -127,7 +127,8 @@ class Testbench:
             raise RuntimeError(f"an access to {count} registers from {address:#x} on was not answered with ok")
 
     async def write(self, address, values):
-        """Write consecutive registers."""
+        """Write consecutive registers; in fields only bits that they have."""
+        self.map.check_bits(address, values)
         for start in range(0, len(values), BOX):
             part = values[start:start + BOX]
             for place, value in enumerate(part):

@@ -7,10 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
+from spikeloom.cli.commands import app
 from spikeloom.gen import presets
 from spikeloom.golden.checkpoint import Checkpoint, save_checkpoint
 from spikeloom.golden.config import load
+from spikeloom.golden.errors import InputError
 from spikeloom.golden.model import initial_state
 
 
@@ -100,6 +103,54 @@ def test_wrong_configuration(change, message, tmp_path):
 def test_wrong_arguments(arguments, message, tmp_path):
     done = spikeloom(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (2, f"spikeloom: {message}\n")
+
+
+def refused(*arguments):
+    """The message of a command that is refused before it does anything."""
+    with pytest.raises(InputError) as error:
+        app(arguments, standalone_mode=False)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("arguments, name", [
+    (["generate", ""], "[CONFIG|PRESET]"), (["generate", "tiny", "-o", ""], "--output"),
+    (["generate", "--weights="], "--weights"), (["generate", "tiny", "--testbench", "--data", ""], "--data"),
+    (["new", ""], "PATH"), (["export", ""], "CHECKPOINT"), (["simulate", ""], "CONFIG"),
+    (["simulate", "tiny", "--checkpoint", ""], "--checkpoint"), (["train", "tiny", "--report", ""], "--report"),
+    (["train", "tiny", "--seed", ""], "--seed"), (["synth", "tiny", "--build-dir="], "--build-dir"),
+    (["board", ""], "[CONFIG]"), (["cycles", "tiny", "--json", ""], "--json"), (["demo", "-o", ""], "--output"),
+])
+def test_empty_arguments(arguments, name):
+    """Are neither the default nor the present folder."""
+    assert refused(*arguments).lower() == f"{name} must not be empty".lower()
+
+
+def bounds():
+    """Command with its arguments, option, rule and a value beyond it, for every option with a range."""
+    for name, command in get_command(app).commands.items():
+        words = [name, *("tiny" for param in command.params if param.param_type_name == "argument" and param.required)]
+        for param in command.params:
+            for bound, step, rule in ((param.min, -1, "greater"), (param.max, 1, "less")):
+                if bound is not None:
+                    yield words, param.opts[-1], f"{rule} than or equal to {bound}", bound + step
+
+
+def test_every_range():
+    found = list(bounds())
+    assert len(found) > 20 and {name for (name, *_), *_ in found} >= {"generate", "synth", "cycles", "board", "demo"}
+    for words, option, rule, value in found:
+        assert refused(*words, f"{option}={value}") == f"{option}: input should be {rule}, not '{value}'"
+
+
+def test_values_of_another_type():
+    assert refused("synth", "tiny", "--frequency", "fast") == (
+        "--frequency: input should be a valid number, unable to parse string as a number, not 'fast'")
+
+
+def test_an_empty_argument_is_said_in_one_line(tmp_path):
+    done = spikeloom("generate", "", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "spikeloom: [CONFIG|PRESET] must not be empty\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", ["training", "inference"])

@@ -1,6 +1,7 @@
 """Generated files: repeatable, complete, and accepted by other tools than Verilator."""
 
 import gc
+import itertools
 import json
 import re
 import shutil
@@ -30,6 +31,7 @@ from spikeloom.rtl.counters import CounterBank
 from spikeloom.rtl.host import HostedCore
 from spikeloom.rtl.store import Store
 from spikeloom.sim.draw import draw
+from strategies import small
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +111,19 @@ def test_ports_have_plain_names(tiny):
                "response": "valid payload"}
     assert names == {"clk", "rst", "error", *(f"{name}_{part}" for name, parts in streams.items()
                                               for part in parts.split())}
-    config = presets.find("tiny")
-    for component in (Core(config), HostedCore(config, divisor=12)):
-        top = Top(component, config.hardware)
-        for name in top.ports:
-            assert re.fullmatch(r"[a-z](_?[a-z0-9])*", name)
-            assert name not in KEYWORDS and name in TAKEN
+
+
+def test_every_port_is_a_name_that_no_core_may_have():
+    """Whatever the kind of reset, its level and the clock enable, alone or on a serial line."""
+    found = set()
+    for reset, active, enable in itertools.product(("sync", "async"), ("high", "low"), (False, True)):
+        config = presets.find("tiny").replace(hardware={
+            "reset": reset, "reset_active": active, "clock_enable": enable})
+        for component in (Core(config), HostedCore(config, divisor=12)):
+            found |= Top(component, config.hardware).ports.keys()
+    for name in found:
+        assert re.fullmatch(r"[a-z](_?[a-z0-9])*", name) and name not in KEYWORDS
+    assert found == TAKEN - {"std"}
 
 
 def test_ports_differ_in_their_names():
@@ -149,10 +158,33 @@ def test_sidecar_memories_are_those_of_the_verilog(tiny):
                         if not m.combinational}
 
 
+MOST = small(input={"kind": "events", "shape": [1, 2, 2], "bits": 1, "fraction": 0},
+             update={"batch": 2, "momentum": {"multiplier": 14, "shift": 4, "width": 14}})
+
+
+@pytest.mark.parametrize("config", [presets.find("tiny"), MOST], ids=["frames", "events, batch, momentum"])
+def test_words_of_memories_can_be_written_by_their_names(config, tmp_path):
+    """As ``$readmemh`` and debuggers do: the last word of each is there, and has its width."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    verilog, contract = generate(config, tmp_path)
+    listed = json.loads(contract.read_text())["memories"]
+    lines = [f"""    {own["words"]}[{own["depth"] - 1}] = {{{own["width"]}{{1'b1}}}};
+    if ({own["words"]}[{own["depth"] - 1}] !== {{{own["width"]}{{1'b1}}}} || $bits({own["words"]}[0]) != {own["width"]})
+      $display("{own["words"]}");""" for own in listed]
+    bench = "\n".join(["module bench;", f"  {config.name} {config.name} ();", "  initial begin", *lines,
+                       '    $display("all");', "  end", "endmodule", ""])
+    (tmp_path / "bench.v").write_text(bench)
+    subprocess.run(["iverilog", "-g2012", "-o", "bench", "-s", "bench", "bench.v", verilog], cwd=tmp_path,
+                   check=True, capture_output=True)
+    done = subprocess.run(["vvp", "-n", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == "all\n"
+
+
 def test_text_does_not_grow_with_memories():
-    small = presets.find("tiny")
-    large = small.replace(input={"shape": None, "size": 64 * small.input.size})
-    lines = [len(generate_text(config).splitlines()) for config in (small, large)]
+    tiny = presets.find("tiny")
+    large = tiny.replace(input={"shape": None, "size": 64 * tiny.input.size})
+    lines = [len(generate_text(config).splitlines()) for config in (tiny, large)]
     assert lines[1] < 1.05 * lines[0]
 
 

