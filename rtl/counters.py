@@ -131,20 +131,22 @@ class CounterBank(wiring.Component):
         # Second cycle: the sum. Third: saturated, it is written.
         total = Signal(max(self.width, len(taken)) + 1)
         m.d.sync += total.eq(base + taken)
-        now, adding, writing = (Signal(data.StructLayout({
-            "turn": turn.shape(), "ring": count, "valid": 1, "wanted": 1}), name=name)
-            for name in ("now", "adding", "writing"))
-        m.d.comb += [now.turn.eq(turn), now.ring.eq(ring), now.valid.eq(1), now.wanted.eq(found)]
-        m.d.sync += [adding.eq(now), writing.eq(adding), written.eq(written | writing.ring)]
+        adding, writing = (Signal(data.StructLayout({"turn": turn.shape(), "ring": count}), name=name, reset_less=True)
+                           for name in ("adding", "writing"))
+        adds, writes, wanted, answers = (Signal(name=name) for name in ("adds", "writes", "wanted", "answers"))
+        m.d.sync += [
+            adding.turn.eq(turn), adding.ring.eq(ring), adds.eq(1), wanted.eq(found),
+            writing.eq(adding), writes.eq(adds), answers.eq(wanted), written.eq(written | writing.ring),
+        ]
         with m.If(clear):
-            m.d.sync += written.eq(0)
-            for stage in (adding, writing):
-                m.d.sync += [stage.ring.eq(0), stage.valid.eq(0)]
+            m.d.sync += [
+                adds.eq(0), adding.ring.eq(0), writes.eq(0), writing.ring.eq(0), written.eq(0),
+            ]
         m.d.comb += [
-            write.en.eq(writing.valid), write.addr.eq(writing.turn),
+            write.en.eq(writes), write.addr.eq(writing.turn),
             write.data.eq(Mux(total[self.width:].any(), Const(-1, self.width), total)),
         ]
-        m.d.sync += self.done.eq(writing.wanted)
-        with m.If(writing.wanted):
+        m.d.sync += self.done.eq(answers)
+        with m.If(answers):
             m.d.sync += self.value.eq(write.data)
         return m

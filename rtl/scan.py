@@ -41,6 +41,11 @@ def few(m, bits, *, name):
     return Cat(low, high)
 
 
+def _after(count, length):
+    """What follows `count` in a loop of `length` before its end; a loop that is run once has no counter."""
+    return count + 1 if length > 1 else 0
+
+
 class EventScan(wiring.Component):
     """Visits the set bits of bitmaps in memory, in four nested loops: word, step, row, group.
 
@@ -174,8 +179,8 @@ class EventScan(wiring.Component):
             load.eq(ready & (~self.valid | exhausted)),
             moves.eq(~ready | load),
             self.fetch.eq(fetching & (~waiting | ~spare)),
-            row_ends.eq(self.read_group == self.last_group),
-            step_ends.eq(row_ends & (self.read_row == self.last_row)),
+            row_ends.eq(self.read_group == self.last_group if self.groups > 1 else 1),
+            step_ends.eq(row_ends & (self.read_row == self.last_row if self.rows > 1 else 1)),
             word_ends.eq(step_ends & f_last),
             self.read_step.eq(self.fetch & step_ends),
             self.read_word.eq(self.fetch & word_ends),
@@ -192,14 +197,14 @@ class EventScan(wiring.Component):
             if self.backward:
                 m.d.sync += here.eq(here - Mux(word_ends, 1 + self.skip, 1))
             with m.If(~row_ends):
-                m.d.sync += self.read_group.eq(self.read_group + 1)
+                m.d.sync += self.read_group.eq(_after(self.read_group, self.groups))
                 if not self.backward:
                     m.d.sync += here.eq(here + self.group_pitch)
             with m.Else():
                 m.d.sync += self.read_group.eq(0)
                 with m.If(~step_ends):
                     m.d.sync += [
-                        self.read_row.eq(self.read_row + 1),
+                        self.read_row.eq(_after(self.read_row, self.rows)),
                         here.eq(next_row), next_row.eq(next_row + self.row_pitch),
                     ]
                 with m.Else():
@@ -210,9 +215,9 @@ class EventScan(wiring.Component):
                             here.eq(next_step), next_row.eq(next_step + self.row_pitch),
                             next_step.eq(Mux(last_begins, origin, next_step + self.step_pitch)),
                         ]
-                    m.d.sync += [f_step.eq(f_step + 1), f_last.eq(last_begins)]
+                    m.d.sync += [f_step.eq(_after(f_step, self.steps)), f_last.eq(last_begins)]
                     with m.If(word_ends):
-                        m.d.sync += [f_step.eq(0), f_word.eq(f_word + 1)]
+                        m.d.sync += [f_step.eq(0), f_word.eq(_after(f_word, self.words))]
                         with m.If(f_word == self.words - 1):
                             m.d.sync += fetching.eq(0)
         with m.Elif(~spare):
@@ -241,9 +246,9 @@ class EventScan(wiring.Component):
         ]
 
         with m.If(self.last):
-            m.d.sync += self.step.eq(self.step + 1)
+            m.d.sync += self.step.eq(_after(self.step, self.steps))
             with m.If(self.word_last):
-                m.d.sync += [self.step.eq(0), self.word.eq(self.word + 1)]
+                m.d.sync += [self.step.eq(0), self.word.eq(_after(self.word, self.words))]
         with m.If(self.valid):
             m.d.sync += emitted.eq(Mux(self.last, 0, emitted + ~enough))
         with m.If(load):
