@@ -55,6 +55,13 @@ def formula(config, netlist, root):
     return (folder / "equal.smt2").read_text()
 
 
+def _verilog(comment):
+    """The signals, or bits of them, that a register drives, as Verilog within the core writes them."""
+    _, signals = comment.split(" ", 1)
+    parts = re.findall(r"([\\$]\S+)((?: \[\d+(?::\d+)?\])?)", signals)
+    return [f"\\{name.removeprefix(chr(92))}{bits}" for name, bits in parts]
+
+
 class Gates:
     """What lies between registers, as definitions that refer to each other.
 
@@ -75,8 +82,11 @@ class Gates:
         What each becomes.
     home : dict of str to str
         Instance in which a register is.
-    names : dict of str to str
-        Of the registers that have one in the netlist; those in the place of memories have not.
+    verilog : dict of str to list of str
+        Register -> what it is in Verilog: signals, or bits of them, the highest first. Not of those in the place of
+        memories.
+    flags : dict of str to list of (str, int)
+        Instance -> registers of one bit in there, and 0, the place of that bit.
     initial : dict of str to dict of int to int
         Register -> place of a bit -> what it is at power-up, where that is known.
     told : set of str
@@ -104,13 +114,13 @@ class Gates:
         self.home = {kept: own[0].rpartition(".")[0] if own else "" for kept, own in homes.items()}
         # What a memory was told may not differ at all: nothing reads it, so that no later difference would show.
         self.told = {kept for _, kept, comment in steps if ".told" in comment}
-        self.names = {kept: found[1] for _, kept, comment in steps
-                      if kept in self.free and (found := re.fullmatch(r"\S+ \\(\S+)", comment))
-                      and ".told" not in found[1]}
+        self.verilog = {kept: _verilog(comment) for _, kept, comment in steps
+                        if kept in self.free and kept not in self.told}
         self.initial = self._initial(text)
-        self.flags = {}  # bits of wider registers would do, too, but proofs take many times as long
-        for kept in self.registers:
-            if kept in self.free and self.width(kept) == 1:
+        # Bits of wider registers would do, too, but proofs take many times as long.
+        self.flags = {}
+        for kept, own in self.verilog.items():
+            if self.width(kept) == 1 and "[" not in own[0]:
                 self.flags.setdefault(self.home[kept], []).append((kept, 0))
         wires = {own: (kind, body) for own, kind, body in find(
             rf"^\(define-fun \|{name}_n ([^|]*)\| \(.*?\)\) {sort} (.*)\)$")}

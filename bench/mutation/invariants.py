@@ -36,9 +36,9 @@ def _never(gates, states):
     always = values.all(axis=0), ~values.any(axis=0)
     for value in (0, 1):
         found += [(place, value, place, value) for place in np.flatnonzero(always[value])]
-    groups = {}
+    groups, flags = {}, {flag for own in gates.flags.values() for flag in own}
     for place in np.flatnonzero(~always[0] & ~always[1]):
-        if gates.width(states.bits[place][0]) == 1:
+        if states.bits[place] in flags:
             groups.setdefault(gates.home[states.bits[place][0]], []).append(place)
     for home, own in groups.items():
         # Of one instance, and of that which it is in.

@@ -114,7 +114,10 @@ public:
             if (takes && (out[0] & RESULTS_VALID)) ++results;
             if (offers && (out[0] & SAMPLES_READY)) { ++item; offers = false; }
             if (asks && (out[0] & REQUEST_READY)) { ++request; asks = false; }
-            if (inputs.size() - begin > 4000000) throw std::runtime_error("a line of the plan does not end");
+            if (inputs.size() - begin > 400000) throw std::runtime_error(
+                "a line of the plan does not end: " + std::to_string(item) + " of " + std::to_string(line.items.size())
+                + " items, " + std::to_string(answers) + " of " + std::to_string(line.requests.size()) + " answers, "
+                + std::to_string(results) + " of " + std::to_string(line.results) + " results");
         }
         step({0});
     }
@@ -162,7 +165,7 @@ void carry_out(Recorder& recorder, std::istream& plan) {
         } else if (kind == "mark") {
             std::string name;
             plan >> name;
-            marks << name << ' ' << recorder.inputs.size() << '\n';
+            marks << name << ' ' << recorder.inputs.size() << std::endl;
         } else {
             throw std::runtime_error("plan must hold known lines, not " + kind);
         }

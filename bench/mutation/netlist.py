@@ -9,10 +9,11 @@ from spikeloom.synth.tools import run_once
 __all__ = ["Mutant", "Netlist", "mutate"]
 
 #: Registers that begin near their end: `time` in 32 bits, waits in 32 and violations in 16 would take too long.
-LATE = {"now": (32, (1 << 32) - 40_000), "block*.pending_input": (32, (1 << 31) - 1 - 40),
-        "block*.pending_output": (32, (1 << 31) - 1 - 10), "common.violations.count_*": (16, (1 << 16) - 4)}
+LATE = {"now": (32, (1 << 32) - 40_000), "block*.pending_input": (32, (1 << 32) - 1 - 40),
+        "block*.pending_output": (32, (1 << 32) - 1 - 10), "common.violations.count_*": (16, (1 << 16) - 4)}
 
-#: Memories stay modules: what they hold is no logic, their ports are.
+#: Memories stay modules: what they hold is no logic, their ports are. What nobody reads is taken away bit by bit, as in
+#: every synthesis: no fault can be in there.
 SCRIPT = """read_verilog core.v
 blackbox {name}_memory*
 hierarchy -top {name}
@@ -22,13 +23,15 @@ opt_clean
 memory_collect
 delete t:$scopeinfo
 {late}
+splitcells
+opt
 select -set cells t:* t:$mem* %d
 mutate -list {count} -seed {seed} -ctrl mutant {bits} 1 -o mutants.ys @cells
 select -clear
 write_rtlil plain.il
 script mutants.ys
 write_rtlil mutated.il
-write_verilog -noattr mutated.v
+write_verilog -noattr -norename mutated.v
 """
 
 
@@ -70,10 +73,10 @@ def _mutant(line):
     options = dict(zip(words[1:], words[2:]))
     path = options["-cell"].replace("\\", "").removeprefix("$flatten").split("$")
     wire = re.sub(r"\$\d+$", "$", options.get("-wire", "").replace("\\", ""))
-    kind = next((part for part in path[1:] if part), "instance")
+    kind = next((part.partition(".cc:")[0] for part in path[1:] if part not in ("", "auto")), "instance")
     return Mutant(
         int(words[words.index("-ctrl") + 3]), options["-mode"], kind, options["-port"], int(options["-portbit"]),
-        path[0].rstrip("."), wire, int(options.get("-wirebit", 0)),
+        path[0].rstrip(".") or wire.rpartition(".")[0], wire, int(options.get("-wirebit", 0)),
         " ".join(part for option, part in zip(words, words[1:]) if option == "-src"))
 
 

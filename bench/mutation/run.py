@@ -68,10 +68,10 @@ class Trial(NamedTuple):
 
 
 def _narrow(gates, text):
-    """Registers that are looked at, by their name in the formula: (name in Verilog, width)."""
-    there = set(re.findall(r"^  reg (?:signed )?(?:\[\d+:0\] )?\\(\S+)", text, re.MULTILINE))
-    return {own: (name, gates.width(own)) for own, name in gates.names.items()
-            if name in there and gates.width(own) <= NARROW}
+    """Registers that are looked at, by their name in the formula: (their parts in Verilog, width)."""
+    there = set(re.findall(r"^  (?:reg|wire) (?:signed )?(?:\[\d+:0\] )?(\\\S+)", text, re.MULTILINE))
+    return {own: (parts, gates.width(own)) for own, parts in gates.verilog.items()
+            if gates.width(own) <= NARROW and there.issuperset(part.split(" ")[0] for part in parts)}
 
 
 def _build(config, netlist, seen, root):

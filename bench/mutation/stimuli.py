@@ -82,6 +82,10 @@ class Plan:
     def reads(self, places):
         return [self.request(base + place) for base, count in places for place in range(count)]
 
+    def clear(self):
+        address, mask = self.field("control", "clear")
+        self.do(requests=[self.request(address, mask, write=True)])
+
     def compare(self):
         """All of the state and all counters; those begin anew, or they would stay at their end."""
         self.until("status", "idle")
@@ -89,8 +93,12 @@ class Plan:
         self.do(requests=self.reads(self.state))
         self.hold(False)
         self.do(requests=self.reads(self.counters))
-        address, mask = self.field("control", "clear")
-        self.do(requests=[self.request(address, mask, write=True)])
+        self.clear()
+
+    def settled(self):
+        """Places of all registers that reset sets but counters."""
+        return [(region.base, region.backed) for region in self.registers.regions.values()
+                if region.reset is not None or region.fields]
 
     def batches(self, batches, **pauses):
         for batch in batches:
@@ -171,8 +179,11 @@ def _malformed(plan):
                 place == per_sample - 1))
         else:
             plan.do(np.concatenate([good[:per_sample] & ~first, good]), results=results)
-    plan.do(requests=plan.reads([(plan.registers.regions[name].base, count) for name, count in (
-        ("violations", 1), ("violation_counts", plan.registers.regions["violation_counts"].backed))]))
+    places = [(plan.registers.regions[name].base, plan.registers.regions[name].backed)
+              for name in ("violations", "violation_counts")]
+    plan.do(requests=plan.reads(places))
+    for place in range(places[1][1]):  # clearing one leaves the others
+        plan.do(requests=[plan.request(places[0][0], 1 << place, write=True), *plan.reads(places)])
 
 
 def _statuses(plan):
@@ -182,6 +193,29 @@ def _statuses(plan):
     for place, pauses in enumerate(((0, 250, 0), (252, 0, 128), (200, 200, 200))):
         payloads, results = _stream(plan.config, stimulus(plan.config, 13 + place, 4))
         plan.do(payloads, requests, results, pauses=pauses, gap=place == 1)
+
+
+def _clears(plan):
+    """Counters that are cleared at any moment, and read at once or later, while samples run."""
+    random = np.random.default_rng(29)
+    for place in range(40):
+        payloads, results = _stream(plan.config, [stimulus(plan.config, 31 + place, 1)[0]])
+        plan.do(payloads[:random.integers(1, len(payloads))])
+        plan.lines.append(f"idle {random.integers(0, 500)}")
+        plan.clear()
+        plan.lines.append(f"idle {random.integers(0, 60) * (place % 3)}")
+        plan.do(requests=plan.reads(random.permutation(plan.counters)[:20 if place % 8 else None]))
+        plan.do(payloads, results=results)
+
+
+def _blocked(plan):
+    """Results that nobody takes until everything stands, and then all at once."""
+    for place in range(3):
+        payloads, results = _stream(plan.config, [stimulus(plan.config, 71 + place, 4)[0]])
+        plan.do(payloads, pauses=(0, 256, 0))
+        plan.lines.append("idle 4000")
+        plan.do(requests=plan.reads(plan.counters), pauses=(0, 256, 0))
+        plan.do(results=results)
 
 
 def _overlaps(plan):
@@ -197,9 +231,13 @@ def _resets(plan):
     random = np.random.default_rng(17)
     payloads, results = _stream(plan.config, [stimulus(plan.config, 19, 3)[0]])
     requests = plan.reads([*plan.state, *plan.counters])
-    for _ in range(40):
+    for place in range(40):
         plan.do(payloads[:random.integers(1, len(payloads))], requests[:random.integers(1, len(requests))])
         plan.lines += [f"idle {random.integers(0, 400)}", "reset 1"]
+        if place % 2:
+            plan.do(requests=plan.reads(random.permutation(plan.counters)[:40]))
+        plan.hold(True)
+        plan.do(requests=plan.reads(plan.settled()))
         plan.load(initial_state(plan.config))
         plan.do(payloads, requests[:40], results=results)
     plan.compare()
@@ -231,7 +269,7 @@ def write_plan(config, *, samples=40):
     plan.mark("training")
     _training(plan, samples)
     _limits(plan)
-    for part in (_ports, _malformed, _statuses, _overlaps, _waits, _resets):
+    for part in (_ports, _malformed, _statuses, _overlaps, _blocked, _waits, _clears, _resets):
         plan.mark(part.__name__[1:])
         part(plan)
         plan.compare()
