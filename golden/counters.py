@@ -12,7 +12,7 @@ __all__ = ["CATEGORIES", "WAIT_BITS", "block_counters", "category", "unit_amount
 CATEGORIES = {"weight": "weight", "potential": "potential", "window": "history", "input": "history", "error": "error",
               "value": "input", "gradient": "gradient", "velocity": "momentum",
               "count": "classifier count", "queue": "history"}
-#: Bits of the largest wait that one increment can add.
+#: Bits of the largest wait that one increment can add; where a counter has fewer, it has ended by then.
 WAIT_BITS = 32
 
 

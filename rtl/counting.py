@@ -26,9 +26,10 @@ def count_block(m, block, context, result):
     CounterBank
     """
     name = block.block.name
+    bits = min(WAIT_BITS, block.config.hardware.counter_bits)
     waits = ["wait.input"] + ([] if result is not None else ["wait.output"])
     m.submodules.counters = bank = CounterBank(
-        block.names, amounts={f"{name}.{wait}": (1 << WAIT_BITS) - 1 for wait in waits},
+        block.names, amounts={f"{name}.{wait}": (1 << bits) - 1 for wait in waits},
         width=block.config.hardware.counter_bits)
     clear = register(m, block.counter_clear, name="clearing")
     m.d.comb += [bank.clear.eq(clear), *(core.counter_clear.eq(clear) for core in block.units)]
@@ -42,10 +43,10 @@ def count_block(m, block, context, result):
     dispatch = late(context.dispatch, "dispatch")
     causes = {"wait.input": ~block.buffer.available, "wait.output": block.buffer.available & ~context.out_free}
     for wait in waits:
-        pending, waiting = Signal(WAIT_BITS, name="pending_" + wait[5:]), late(block.idle & causes[wait], wait)
+        pending, waiting = Signal(bits, name="pending_" + wait[5:]), late(block.idle & causes[wait], wait)
         with m.If(dispatch | clear):
             m.d.sync += pending.eq(0)
-        with m.Elif(waiting & (pending != (1 << WAIT_BITS) - 1)):
+        with m.Elif(waiting & (pending != (1 << bits) - 1)):
             m.d.sync += pending.eq(pending + 1)
         add(wait, Mux(dispatch, pending, 0))
     counted = {"cycles.forward": context.forward | context.dispatch | context.interval_ends,

@@ -363,7 +363,7 @@ class UpdatePath(wiring.Component):
             scaled = Signal(signed(width), name=f"scaled_{lane}", reset_less=True)
             m.d.sync += scaled.eq(scale(m, gradient, config.update.multiplier, name=f"product_{lane}")
                                   + (self.random[lane] & drawn if stochastic else halves))
-            step = Signal(signed(width), name=f"step_{lane}", reset_less=True)
+            step = Signal(signed(width - min(shifts)), name=f"step_{lane}", reset_less=True)
             m.d.sync += step.eq(_choose(
                 [bit[lane] for bit in decays], [shift_floor(scaled, shift) for shift in shifts]))
             # A velocity of a lane without a neuron may be anything.

@@ -40,16 +40,25 @@ def _extreme(random, shape, width, style):
     return random.choice([low, low + 1, -1, 0, 1, high - 1, high], shape)
 
 
+def _near(config, random, shape, width):
+    """Weights of which a few reach the threshold, so that potentials come and go around it."""
+    threshold = max(2, round(config.neuron.threshold * 2 ** config.numbers.weight.fraction))
+    return random.integers(-threshold // 2, threshold, shape).clip(-(1 << width - 1), (1 << width - 1) - 1)
+
+
 def _state(config, random, style, where="all", last=False):
     """A state of extreme weights and velocities; `last` with the learning rate as low as it gets.
 
     Only those `above` the first layer of each block may be extreme: then potentials stay near the threshold, where the
     surrogate lets through the errors that such weights make large. Or only the `velocities`, which errors drive on.
+    With the style ``near``, no weight is extreme.
     """
     state = initial_state(config)
 
     def extreme(matrix, width):
-        return torch.from_numpy(_extreme(random, tuple(matrix.shape), width, style).astype(np.int64))
+        shape = tuple(matrix.shape)
+        found = _near(config, random, shape, width) if style == "near" else _extreme(random, shape, width, style)
+        return torch.from_numpy(found.astype(np.int64))
 
     weights = [extreme(matrix, unit.weight_width) if where == "all" or (where == "above" and unit.index) else matrix
                for unit, matrix in zip(config.units, state.weights)]
@@ -98,6 +107,7 @@ def limit_runs(config, seed=0, samples=16):
     labels = 1 << max(1, (config.network.classes - 1).bit_length())
     styles = [(style, "all") for style in ("top", "bottom", "turns", "channels", "mixed", "mixed")]
     styles += [(style, "above") for style in ("top", "bottom", "aligned", "mixed")]
+    styles += [("near", "all"), ("near", "all"), ("near", "above")]
     if config.update.momentum:
         styles += [(style, "velocities") for style in ("top", "bottom", "turns")]
     for style, where in styles:

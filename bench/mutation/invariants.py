@@ -1,7 +1,8 @@
 """States that a core without a mutant never reaches, so that proofs need not care for them.
 
-Claims are read off the states of a whole suite of stimuli: a bit of a register that never changes, and two flags that
-never have certain values together, such as one that is never set without another. Those that hold at power-up are
+Claims are read off the states of a whole suite of stimuli: a bit of a register that never changes, and two flags, or
+two bits of one register, that never have certain values together: one that is never set without another, a count that
+ends before its bits do. Those that hold at power-up are
 tried at once: a solver looks for a step from a state in which they hold to one in which some does not. Those are taken
 away, until there is no such step. What remains holds for ever, by induction; nothing of it rests on the suite, which
 may have missed states.
@@ -36,13 +37,16 @@ def _never(gates, states):
     always = values.all(axis=0), ~values.any(axis=0)
     for value in (0, 1):
         found += [(place, value, place, value) for place in np.flatnonzero(always[value])]
-    groups, flags = {}, {flag for own in gates.flags.values() for flag in own}
+    groups, registers, flags = {}, {}, {flag for own in gates.flags.values() for flag in own}
     for place in np.flatnonzero(~always[0] & ~always[1]):
         if states.bits[place] in flags:
             groups.setdefault(gates.home[states.bits[place][0]], []).append(place)
-    for home, own in groups.items():
-        # Of one instance, and of that which it is in.
-        both = own + (groups.get(home.rpartition(".")[0], []) if "." in home else [])
+        else:
+            registers.setdefault(states.bits[place][0], []).append(place)
+    # Of one instance, and of that which it is in.
+    pairs = [(own, own + (groups.get(home.rpartition(".")[0], []) if "." in home else []))
+             for home, own in groups.items()] + [(own, own) for own in registers.values()]
+    for own, both in pairs:
         first, second = (values[:, places].astype(np.float32) for places in (own, both))
         for a, b in product((0, 1), repeat=2):
             # Sums of at most 2 ** 24 ones are exact.

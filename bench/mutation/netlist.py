@@ -8,9 +8,9 @@ from spikeloom.synth.tools import run_once
 
 __all__ = ["Mutant", "Netlist", "mutate"]
 
-#: Registers that begin near their end: `time` in 32 bits, waits in 32 and violations in 16 would take too long.
-LATE = {"now": (32, (1 << 32) - 40_000), "block*.pending_input": (32, (1 << 32) - 1 - 40),
-        "block*.pending_output": (32, (1 << 32) - 1 - 10), "common.violations.count_*": (16, (1 << 16) - 4)}
+#: Registers that begin near their end: `time` in 32 bits, waits and violations in 16 would take too long.
+LATE = {"now": (32, (1 << 32) - 40_000), "block*.pending_input": (16, (1 << 16) - 1 - 40),
+        "block*.pending_output": (16, (1 << 16) - 1 - 10), "common.violations.count_*": (16, (1 << 16) - 4)}
 
 #: Memories stay modules: what they hold is no logic, their ports are. What nobody reads is taken away bit by bit, as in
 #: every synthesis: no fault can be in there.

@@ -110,6 +110,8 @@ class Plan:
 def _training(plan, samples):
     config = plan.config
     plan.do(requests=plan.reads([(plan.registers.regions["time"].base, 2)]))  # while its high bits are near their end
+    for _ in range(6):  # a register that is not there
+        plan.do(requests=[plan.request((1 << plan.registers.address_bits) - 1, write=True)])
     plan.load(initial_state(config))
     plan.batches(stimulus(config, 1, samples))
     plan.compare()
@@ -158,14 +160,14 @@ def _stream(config, batches):
 
 
 def _malformed(plan):
-    """Every kind of damaged sample, and good ones between them."""
+    """Every kind of damaged sample, often enough that its count ends, and good ones between them."""
     config = plan.config
     layout = {name: field.offset for name, field in input_layout(config)}
     good, results = _stream(config, [stimulus(config, 7, 4)[0]])
     per_sample = len(good) // results
     frame = config.input.kind == "frame"
     first = np.uint64(1 << layout["first"])
-    for place in (1, per_sample // 2, per_sample - 1):
+    for place in (1, 2, per_sample // 2, per_sample - 2, per_sample - 1):
         short, more = good[:place], good[:per_sample]
         plan.do(np.concatenate([short, good]) if frame else good, results=results)
         if frame:
@@ -231,15 +233,17 @@ def _resets(plan):
     random = np.random.default_rng(17)
     payloads, results = _stream(plan.config, [stimulus(plan.config, 19, 3)[0]])
     requests = plan.reads([*plan.state, *plan.counters])
-    for place in range(40):
-        plan.do(payloads[:random.integers(1, len(payloads))], requests[:random.integers(1, len(requests))])
-        plan.lines += [f"idle {random.integers(0, 400)}", "reset 1"]
-        if place % 2:
+    for place in range(160):
+        plan.do(payloads[:random.integers(1, len(payloads))], requests[:random.integers(1, 60)])
+        plan.lines += [f"idle {random.integers(0, 500)}", "reset 1"]
+        if place % 4 == 1:
             plan.do(requests=plan.reads(random.permutation(plan.counters)[:40]))
         plan.hold(True)
         plan.do(requests=plan.reads(plan.settled()))
-        plan.load(initial_state(plan.config))
-        plan.do(payloads, requests[:40], results=results)
+        if place % 8 == 7:
+            plan.load(initial_state(plan.config))
+            plan.do(payloads, requests[:40], results=results)
+        plan.hold(False)
     plan.compare()
 
 
@@ -269,7 +273,7 @@ def write_plan(config, *, samples=40):
     plan.mark("training")
     _training(plan, samples)
     _limits(plan)
-    for part in (_ports, _malformed, _statuses, _overlaps, _blocked, _waits, _clears, _resets):
+    for part in (_malformed, _ports, _malformed, _statuses, _overlaps, _blocked, _waits, _clears, _resets):
         plan.mark(part.__name__[1:])
         part(plan)
         plan.compare()
