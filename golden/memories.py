@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from .counters import block_counters, unit_counters
 
-__all__ = ["CHIPS", "Chip", "Memory", "memories", "verdict"]
+__all__ = ["CHIPS", "Chip", "Memory", "memories", "samples_begun", "verdict"]
 
 
 class Chip(NamedTuple):
@@ -116,9 +116,18 @@ def memories(config):
             width = top.lanes + (config.network.classes - 1).bit_length() + 1
             found.append(Memory(f"{block.name}.queue", "history", max(2, top.words * top.steps), width,
                                 "queue of the spikes of one interval with label and mode"))
-    in_flight = config.update.batch + len(config.blocks) + (len(config.blocks) - 1) * (hardware.spike_slots + 1)
-    found.append(Memory("begun", "bookkeeping", in_flight, 32, "queue of the cycles in which samples began"))
+    if (depth := samples_begun(config)) > 1:  # a register is the place of the oldest
+        found.append(Memory("begun", "bookkeeping", depth - 1, 32, "queue of the cycles in which samples began"))
     return found
+
+
+def samples_begun(config):
+    """Samples at most that have begun and have no result yet: the depth of the queue of their first cycles.
+
+    The last block has a batch of them, and every block before it one interval and those in the buffer after it.
+    """
+    found = config.update.batch + (len(config.blocks) - 1) * (config.hardware.spike_slots + 1)
+    return 3 if found == 2 else found  # with two, a memory would have one word, and no address
 
 
 def _spikes(path, unit, slots, granule, style):

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.memories import samples_begun
 from .arithmetic import register
 from .block import BlockCore
 from .bus import RegisterPort, response_signature
@@ -87,12 +88,10 @@ class Core(wiring.Component):
             registers.held.eq(held), self.error.eq(common.error),
         ]
 
-        # When each sample that is still in the cascade began: the last block has a batch of them, and every block
-        # before it one interval and those in the buffer after it.
+        # When each sample that is still in the cascade began.
         now = Signal(self.config.hardware.time_bits)
         m.d.sync += now.eq(now + 1)
-        in_flight = self.config.update.batch + (len(blocks) - 1) * (self.config.hardware.spike_slots + 1)
-        m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=in_flight)
+        m.submodules.begun = begun = fifo.SyncFIFOBuffered(width=CYCLE_BITS, depth=samples_begun(self.config))
         m.d.comb += [
             begun.w_data.eq(register(m, now, name="began")),
             begun.w_en.eq(blocks[0].begins),
