@@ -84,6 +84,17 @@ def test_a_core_answers_and_learns_at_power_up(edit, state, written, tmp_path):
     assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout)
 
 
+def test_the_bench_names_a_memory_without_its_file(state, written, tmp_path):
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    _, contract, *files = (Path(shutil.copy(path, tmp_path)) for path in written)
+    write_testbench(CONFIG, contract, make_stimulus(CONFIG, samples=4, mode="train"), state=state, load=False)
+    subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", "filled.f"], cwd=tmp_path, check=True)
+    files[0].unlink()
+    done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600)
+    assert f"\n{files[0].name}: must be in the folder where the simulator runs\nFAIL: " in done.stdout
+
+
 def test_lanes_without_a_neuron_count_for_nothing(tmp_path):
     """Their weights and velocities are unknown for ever: no result, counter or other weight hears of it."""
     if not shutil.which("iverilog"):
