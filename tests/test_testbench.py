@@ -1,10 +1,8 @@
 """The generated bench: it passes in more than one simulator, and it fails when anything is wrong."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -214,18 +212,6 @@ def test_waits(beside):
                         for files in (beside(pause=0), beside(pause=80)))
     assert straight[0] == paused[0] > 0
     assert "RESULTS_1 = 4," in straight[1] and "RESULTS_1 = 2," in paused[1]
-
-
-def test_the_way_that_the_readme_shows(tmp_path):
-    """Its commands, one after the other."""
-    if not shutil.which("iverilog"):
-        pytest.skip("iverilog is not installed")
-    section = Path("README.md").read_text().split("## Without Python\n")[1]
-    commands = re.search(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[1]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(["bash", "-e", "-c", commands], cwd=tmp_path, check=True, env=os.environ | {"PATH": path},
-                          capture_output=True, text=True, timeout=900)
-    assert re.fullmatch(r"PASS: 8 results .*", done.stdout.splitlines()[-1])
 
 
 def test_no_core_has_the_name_of_a_bench(beside):
