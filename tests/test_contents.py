@@ -17,6 +17,7 @@ from spikeloom.gen.platform import MemoryPlatform
 from spikeloom.gen.state import to_memory
 from spikeloom.gen.testbench import make_stimulus, write_testbench
 from spikeloom.golden.model import Golden, initial_state
+from spikeloom.rtl.registers import EMPTY, FILLED, RegisterMap
 from spikeloom.rtl.store import Store
 from spikeloom.sim.unknown import unknown
 from spikeloom.synth.tools import run_once
@@ -122,7 +123,16 @@ def test_sidecar(state, written):
         path.name for path in files)
     registers = {region["name"]: region["reset"] for region in found["registers"]}
     assert registers["block0.decays"] == [state.shift - CONFIG.update.shift]
+    meanings = {region["name"]: region["meaning"] for region in found["registers"] if region["array"]}
+    assert len(meanings) == len(files)
+    assert all(meaning == f"each {name.rpartition('.')[2]}; {FILLED}" for name, meaning in meanings.items())
     assert registers["block0.layer0.lfsr"] == state.lfsr[0] and registers["block0.layer0.dropout"] == state.dropout[0]
+
+
+def test_without_contents_weights_are_to_be_written():
+    regions = RegisterMap(CONFIG).regions.values()
+    assert {region.meaning for region in regions if region.array} == {f"each {kind}; {EMPTY}" for kind in (
+        "weight", "velocity")}
 
 
 @needs("yosys")
