@@ -421,7 +421,7 @@ def cycles(
 
 @app.command()
 def doctor():
-    """Print what was found of the tools that Spikeloom needs, and what is missing."""
+    """Print what is installed of tools and packages, and how the rest is; 1 if something is missing that all need."""
     from .doctor import examine
 
     raise typer.Exit(examine())

@@ -186,13 +186,6 @@ def test_simulate_at_sample_level(models, tmp_path):
     assert "no difference in 3 samples (sample level, seed 0)" in done.stdout.replace("\n", " ")
 
 
-def test_doctor(tmp_path):
-    done = spikeloom("doctor", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout
-    for tool in ("g++", "make", "perl", "verilator", "torch"):
-        assert f"found   {tool} " in done.stdout
-
-
 def test_train_says_what_a_folder_holds(tmp_path):
     """Nothing left to do, another seed and other data are said; another configuration has another folder."""
     def train(*options, config="tiny", data="a"):
