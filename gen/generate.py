@@ -31,6 +31,7 @@ from . import process
 from .contents import contents
 from .contract import SCHEMA, addressing, batches, handshake, register, requests, responses, results
 from .platform import MemoryPlatform
+from .stream_rules import after_reset, items, malformed, recovery
 from .text import finish
 from .top import Top, control
 
@@ -104,7 +105,8 @@ def sidecar(core: Core, files=()) -> dict:
             "samples": {
                 "direction": "in", "fields": _fields(input_layout(config)),
                 "handshake": handshake(config.hardware, ["valid", "first"] if config.input.kind == "events" else []),
-                "rule": _input_rule(config), "violations": violations(config)},
+                "rule": _input_rule(config), "items": items(config), "after_reset": after_reset(config),
+                "violations": violations(config), "malformed": malformed(config), "recovery": recovery(config)},
             "results": {
                 "direction": "out", "fields": _fields(result_layout(config)),
                 **results(config)},
