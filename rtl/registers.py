@@ -50,7 +50,7 @@ STATUS = _fields([
 ])
 #: Fields of the register `control`.
 CONTROL = _fields([
-    ("clear", "w1", "clears all counters"),
+    ("clear", "w1", "clears all counters, and nothing else: not the time, not violation_counts"),
     ("hold", "rw", "every block pauses as soon as it is between two intervals, and begins no other"),
 ])
 #: Fields of the register `status` of a block.

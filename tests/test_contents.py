@@ -22,6 +22,7 @@ from spikeloom.rtl.store import Store
 from spikeloom.sim.unknown import unknown
 from spikeloom.synth.tools import run_once
 from strategies import small
+from test_cosim import IMAGES
 
 #: All that persists: weights, velocities, LFSRs of updates and of dropout, learning rate; memories of one word, too.
 CONFIG_CHANGES = {
@@ -112,6 +113,31 @@ def test_lanes_without_a_neuron_count_for_nothing(tmp_path):
         path.write_text("\n".join(lines[:half] + ["x" * digits + line[digits:] for line in lines[half:]]) + "\n")
     write_testbench(config, contract, make_stimulus(config, samples=4, mode="train"), state=start, load=False)
     subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", "filled.f"], cwd=tmp_path, check=True)
+    done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600)
+    assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout), done.stdout
+
+
+def test_rows_without_an_input_count_for_nothing(tmp_path):
+    """Rows of an image that fill up a pixel to whole words: nobody needs to write them."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    state = initial_state(IMAGES)
+    _, contract, *_ = generate(IMAGES, tmp_path, state)
+    found, unused = json.loads(contract.read_text()), 0
+    for region in (region for region in found["registers"] if region["array"]):
+        array = region["array"]
+        used = {tap * array["tap_pitch"] + channel for tap in range(array["taps"])
+                for channel in range(array["input_channels"])}
+        path = tmp_path / f"{IMAGES.name}_{region['name'].replace('.', '_')}.hex"
+        lines = path.read_text().split()
+        blank = [place for place in range(array["channel_words"] * array["rows"]) if place % array["rows"] not in used]
+        for place in blank:
+            lines[place] = "x" * len(lines[place])
+        path.write_text("\n".join(lines) + "\n")
+        unused += len(blank)
+    assert unused
+    write_testbench(IMAGES, contract, make_stimulus(IMAGES, samples=4, mode="train"), state=state, load=False)
+    subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", f"{IMAGES.name}.f"], cwd=tmp_path, check=True)
     done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600)
     assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout), done.stdout
 
