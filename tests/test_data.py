@@ -119,6 +119,19 @@ def test_damaged_idx(idx, spoil, message):
     assert message in refused(load_dataset, f"idx:{idx}", wanted())
 
 
+@pytest.mark.parametrize("file, kind", [
+    ("train-images-idx3-ubyte.gz", "idx"), ("train.csv", "csv"), ("data_batch_1.bin", "cifar10"), ("about", "KIND")])
+def test_a_folder_without_its_kind(file, kind, tmp_path):
+    (tmp_path / file).touch()
+    assert refused(load_dataset, str(tmp_path), wanted()).endswith(
+        f", not {str(tmp_path)!r}; this folder is written {kind}:{tmp_path}")
+
+
+def test_a_file_without_its_kind():
+    assert refused(load_dataset, "sets/own.npz", wanted()).endswith(
+        ", not 'sets/own.npz'; this file is written npz:sets/own.npz")
+
+
 def test_missing_folder(tmp_path):
     assert refused(load_dataset, f"idx:{tmp_path}/none", wanted()) == (
         f"{tmp_path}/none: cannot be read: No such file or directory")
