@@ -12,7 +12,7 @@ from ..gen import presets
 from ..golden.checkpoint import EPOCHS, CheckpointError
 from ..golden.config import ConfigError, parse
 from ..golden.files import check_folder, locked, write_atomically
-from .options import App
+from .options import App, check_unused
 
 __all__ = ["app"]
 
@@ -84,6 +84,7 @@ def new(path: Path):
 
 @app.command()
 def generate(
+    context: typer.Context,
     config: Annotated[str | None, typer.Argument(metavar="[CONFIG|PRESET]", help="By default that of the weights, or "
                                                  f"{presets.DEFAULT}.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the files.")] = Path("build/rtl"),
@@ -105,8 +106,8 @@ def generate(
 
     if mode not in ("train", "infer", "mixed"):
         raise ConfigError(f"--mode must be train, infer or mixed, not {mode!r}")
-    if data and not testbench:
-        raise ConfigError("--data is for the bench: it needs --testbench")
+    if not testbench:
+        check_unused(context, "--testbench", "data", "samples", "mode", "pause", "seed")
     chosen, state = find_state(config, weights)
     check_folder(output)
     if warning := slow(chosen):
@@ -213,6 +214,7 @@ def simulate(
 
 @app.command()
 def train(
+    context: typer.Context,
     config: ConfigArgument,
     data: DataOption = "digits",
     epochs: Annotated[int, typer.Option(min=1, help="Epochs in total.")] = 5,
@@ -231,6 +233,8 @@ def train(
     if on not in ("golden", "rtl"):
         raise ConfigError(f"--on must be golden or rtl, not {on!r}")
     check_driver(driver)
+    if on == "golden":
+        check_unused(context, "--on rtl", "driver")
     check_epochs(epochs)
     from .show import progress
 
@@ -421,7 +425,7 @@ def cycles(
 
 @app.command()
 def doctor():
-    """Print what was found of the tools that Spikeloom needs, and what is missing."""
+    """Print what is installed of tools and packages, and how the rest is; 1 if something is missing that all need."""
     from .doctor import examine
 
     raise typer.Exit(examine())

@@ -5,7 +5,7 @@ from typer.core import TyperCommand
 
 from ..golden.errors import InputError
 
-__all__ = ["App"]
+__all__ = ["App", "check_unused"]
 
 
 class _Command(TyperCommand):
@@ -33,3 +33,10 @@ class App(typer.Typer):
 
     def command(self, *names, **options):
         return super().command(*names, cls=_Command, **options)
+
+
+def check_unused(context, option, *names):
+    """Refuse options that are given although they count for nothing without another one."""
+    for name in names:
+        if context.get_parameter_source(name).name == "COMMANDLINE":
+            raise InputError(f"--{name} must come with {option}, without which it counts for nothing")

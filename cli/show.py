@@ -9,7 +9,7 @@ from rich.table import Table
 from ..golden.balance import present_lanes, settings
 from ..golden.memories import verdict
 from ..golden.units import HISTORY_LIMIT
-from ..sim.summary import cycles, throughput, traffic, utilisation
+from ..sim.summary import WAITS, cycles, throughput, traffic, utilisation
 
 __all__ = [
     "board_table",
@@ -62,9 +62,10 @@ def simulation_tables(config, checked, batch):
     console = Console()
     counters = {key[8:]: int(value) for key, value in checked.arrays.items() if key.startswith("counter:")}
     rows, total = checked.rows, len(batch.labels)
-    table = Table(title=f"{config.name}: {total} samples, {'training' if batch.train else 'inference'}")
-    table.add_column("")
-    table.add_column("", justify="right")
+    table = Table(title=f"{config.name}: {total} samples, {'training' if batch.train else 'inference'}",
+                  show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
     right = checked.correct(batch.labels)
     table.add_row("right predictions", f"{right} ({right / total:.2%})")
     table.add_row("output spikes", f"{int(rows[:, 6:].sum())}")
@@ -81,7 +82,7 @@ def simulation_tables(config, checked, batch):
 
     phases = cycles(config, counters)
     names = sorted({name for own in phases.values() for name in own})
-    table = Table("block", *names, title="cycles")
+    table = Table("block", *names, title="cycles since reset", caption=f"{WAITS}.")
     for block, own in phases.items():
         table.add_row(block, *(str(own.get(name, "")) for name in names))
     console.print(table)

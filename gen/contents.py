@@ -15,7 +15,7 @@ class Contents(NamedTuple):
     Attributes
     ----------
     registers : RegisterMap
-        With the values of all registers that a reset sets.
+        With the values of all registers that a reset sets, and of weights and velocities that they are there.
     files : dict of str to str
         Weights and velocities: region -> name of a file for ``$readmemh``, a memory word per line.
     texts : dict of str to str
@@ -38,6 +38,7 @@ def contents(config, state):
             continue
         name = f"{config.name}_{region.name.replace('.', '_')}.hex"
         files[region.name], texts[name] = name, _memory(region, values)
+        registers.fill(region.name)
     return Contents(registers, files, texts)
 
 

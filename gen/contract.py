@@ -3,7 +3,7 @@
 from ..rtl.bus import IN_FLIGHT, latency
 from ..rtl.registers import Status, response_layout
 
-__all__ = ["SCHEMA", "addressing", "batches", "handshake", "register", "requests", "responses", "results"]
+__all__ = ["SCHEMA", "addressing", "batches", "counting", "handshake", "register", "requests", "responses", "results"]
 
 #: Changes whenever a field of the sidecar changes its name or its meaning.
 SCHEMA = 1
@@ -35,7 +35,16 @@ def _enabled(hardware, between):
 def addressing(registers):
     """How a `RegisterMap` is addressed."""
     return {"unit": "word", "bits": registers.address_bits, "bytes_per_address": 4, "register_bits": 32,
-            "values_of_several_words": {"order": "lowest bits first", "latched_by_reading": "the first word"},
+            "values_of_several_words": {
+                "order": "lowest bits first", "latched_by_reading": "the first word",
+                "latch": "one for each region: other words are those of the value whose first word was read last, "
+                         "whichever is addressed"},
+            "arrays": {
+                "channels": "output channels from this one on, and rows that no tap and input channel have, need not "
+                            "be written: they count for nothing",
+                "rows": "rows of a word: one for each tap and input channel, and those that fill up",
+                "tap_pitch": "rows from a tap to the next",
+                "lane_shift": "a row has 2**lane_shift addresses, of which the first ones, `lanes`, hold something"},
             "without_register": {"between_regions": {"status": "refused", "read": 0},
                                  "not_backed": {"status": "ok", "read": 0}},
             "bits_without_field": {"status": "ok", "read": 0, "write": "ignored"},
@@ -43,22 +52,30 @@ def addressing(registers):
 
 
 def array(own):
-    """An `Array`: its lengths, and by how many addresses each index counts.
-
-    A weight is at ``address`` plus each index times its stride; output channel ``word * lanes + lane``.
-    """
+    """An `Array`: its lengths, by how many addresses each index counts, and where a weight is."""
     row = 1 << own.lane_shift
-    return own._asdict() | {"strides": {"word": own.rows * row, "tap": own.tap_pitch * row, "input_channel": row,
-                                        "lane": 1}}
+    strides = {"word": own.rows * row, "tap": own.tap_pitch * row, "input_channel": row, "lane": 1}
+    terms = " + ".join(f"{name} * strides.{name}" for name in strides)
+    return own._asdict() | {"strides": strides, "formula": {
+        "address": f"address of the region + {terms}", "output_channel": "word * lanes + lane"}}
 
 
-def register(region):
+def _whole(region, hardware):
+    """Of a value of several words: how wide it is, and what comes after its highest value; None of a single word."""
+    if region.words == 1:
+        return None
+    time = region.name == "time"
+    return {"width": hardware.time_bits if time else hardware.counter_bits,
+            "after_maximum": "begins anew at 0" if time else "stays"}
+
+
+def register(region, hardware):
     """One `Region`."""
     values = region.values
     return {
         "name": region.name, "kind": region.kind, "address": region.base, "count": region.size,
         "backed": region.backed, "access": region.access, "held": region.held, "burst": region.streams,
-        "width": 32, "words": region.words,
+        "width": 32, "words": region.words, "whole_value": _whole(region, hardware),
         "values": {"width": values.width, "signed": values.signed, "fraction": values.fraction,
                    "minimum": values.minimum, "maximum": values.maximum},
         "reset": None if region.reset is None else list(region.reset),
@@ -68,10 +85,26 @@ def register(region):
     }
 
 
+def counting():
+    """What the fields of a counter mean, and how all of them are cleared."""
+    return {"address": "of the low word", "after_maximum": "stays",
+            "verilog": "the input of the counter bank that says by how much this counter grows in a cycle; its value "
+                       "is a word of a memory",
+            "cleared_by": {"register": "control", "field": "clear", "clears": "all counters, and nothing else: not the "
+                           "time, not violation_counts"}}
+
+
 def requests(registers, hardware):
     """Of the stream `request` of a `RegisterMap`."""
     return {"handshake": handshake(hardware), "responses_per_request": 1, "in_flight": IN_FLIGHT,
-            "latency": latency(registers), "cycles_per_access_in_a_burst": 2,
+            "in_flight_counts": "requests that were taken and not answered, at most; ready keeps to it, nobody has to "
+                                "count",
+            "latency": latency(registers),
+            "latency_counts": {"unit": "cycles", "from": "that in which a request is taken", "to": "that of its "
+                               "response, at most", "before": "ready is 0 until a request can be taken"},
+            "cycles_per_access_in_a_burst": 2,
+            "burst": "in one region with burst, reads that follow reads and writes that follow writes are taken "
+                     "without waiting for responses; ready holds up any other request until those before are answered",
             "increment": "1: the register after that of the request before; address is ignored",
             "pause": {action: {"register": name, "field": field, "value": value} for action, name, field, value in (
                 ("write", "control", "hold", 1), ("wait", "status", "held", 1), ("end", "control", "hold", 0))}}
@@ -98,6 +131,7 @@ def batches(config):
 def results(config):
     """Of the stream `results`."""
     return {"handshake": handshake(config.hardware), "per_sample": 1, "order": "that of the samples",
+            "prediction": "the class with the highest count; of several, the lowest",
             "counts": {"elements": config.network.classes, "width": config.time.steps.bit_length(),
                        "order": "class 0 lowest"},
             "cycles": {"from": "the first cycle in which the first block computes the sample",

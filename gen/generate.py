@@ -29,8 +29,9 @@ from ..rtl.result import result_layout
 from ..rtl.violations import violations
 from . import process
 from .contents import contents
-from .contract import SCHEMA, addressing, batches, handshake, register, requests, responses, results
+from .contract import SCHEMA, addressing, batches, counting, handshake, register, requests, responses, results
 from .platform import MemoryPlatform
+from .stream_rules import after_reset, items, malformed, recovery
 from .text import finish
 from .top import Top, control
 
@@ -104,7 +105,8 @@ def sidecar(core: Core, files=()) -> dict:
             "samples": {
                 "direction": "in", "fields": _fields(input_layout(config)),
                 "handshake": handshake(config.hardware, ["valid", "first"] if config.input.kind == "events" else []),
-                "rule": _input_rule(config), "violations": violations(config)},
+                "rule": _input_rule(config), "items": items(config), "after_reset": after_reset(config),
+                "violations": violations(config), "malformed": malformed(config), "recovery": recovery(config)},
             "results": {
                 "direction": "out", "fields": _fields(result_layout(config)),
                 **results(config)},
@@ -115,7 +117,8 @@ def sidecar(core: Core, files=()) -> dict:
         },
         "batches": batches(config),
         "addresses": addressing(core.map),
-        "registers": [register(region) for region in core.map.regions.values()],
+        "registers": [register(region, config.hardware) for region in core.map.regions.values()],
+        "counting": counting(),
         "counters": [
             {"name": name, "address": address, "width": config.hardware.counter_bits,
              "category": category(config, name), "verilog": _counter_path(config, name)}

@@ -167,11 +167,19 @@ def _hexadecimal(words, bits, comments=()):
     return "\n".join([*lines, ""])
 
 
-def _verilog(bench, ports, seed):
+def _read(bench, contract):
+    """Files that must be there -> array and number of its words; None for what the core reads by itself."""
+    lengths = {"load": ("loads", "LOADS"), "samples": ("items", "ITEMS"), "results": ("results", "RESULTS"),
+               "checks": ("checks", "CHECKS")}
+    own = {f"{bench.config.name}_{file}.hex": words for file, words in lengths.items() if file != "load" or bench.load}
+    return own | {memory["contents"]: None for memory in contract["memories"] if memory["contents"]}
+
+
+def _verilog(bench, contract, seed):
     config, registers = bench.config, bench.registers
     result, request = result_layout(config), request_layout(registers.address_bits)
     timeless = (1 << result.size) - 1 - (((1 << result["cycles"].width) - 1) << result["cycles"].offset)
-    ports = dict(zip(ports, ports)) | control(
+    ports = {port["name"]: port["name"] for port in contract["ports"]} | control(
         config.hardware, clk="clk", rst="resetting", rst_n="!resetting", clk_en="1'b1")
     # Unknown where it does not count.
     parts = {"address": "increment ? {ADDRESS{1'bx}} : address[ADDRESS-1:0]"}
@@ -179,7 +187,8 @@ def _verilog(bench, ports, seed):
     env = jinja2.Environment(loader=jinja2.PackageLoader("spikeloom.gen", "."), undefined=jinja2.StrictUndefined,
                              keep_trailing_newline=True)
     return env.get_template("testbench.v.jinja").render(
-        name=config.name, ports=ports, loads=len(bench.load), first=bench.first, pause=bench.pause, limit=bench.limit,
+        name=config.name, ports=ports, files=_read(bench, contract), loads=len(bench.load), first=bench.first,
+        pause=bench.pause, limit=bench.limit,
         widths={"sample": input_layout(config).size, "result": result.size, "request": request.size,
                 "address": registers.address_bits},
         timeless=f"{timeless:x}", top=f"{(1 << config.hardware.counter_bits) - 1:x}",
@@ -218,7 +227,7 @@ def write_testbench(config, sidecar, stimulus, *, state=None, load=True, pause=P
     bench, name = _Bench(config, stimulus, state, pause, load), config.name
     contract = json.loads(Path(sidecar).read_text())
     files = {
-        f"{name}_bench.v": _verilog(bench, [port["name"] for port in contract["ports"]], seed),
+        f"{name}_bench.v": _verilog(bench, contract, seed),
         f"{name}.f": f"+define+SPIKELOOM_CHECK\n{name}_bench.v\n{name}.v\n",
         f"{name}_load.hex": _hexadecimal(bench.load, 64, bench.load_comments),
         f"{name}_samples.hex": _hexadecimal(bench.samples, input_layout(config).size),

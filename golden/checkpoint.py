@@ -128,7 +128,8 @@ def load_checkpoint(path, config=None):
     CheckpointError
         If the file cannot be read, or belongs to another configuration.
     """
-    with open_archive(path, CheckpointError, "not a checkpoint") as archive:
+    wrong = "not a checkpoint" + ("" if str(path).endswith(".npz") else ", which is an .npz file that train writes")
+    with open_archive(path, CheckpointError, wrong) as archive:
         own = _config(archive)
         if config is not None and own != config:
             raise CheckpointError(f"{path}: belongs to configuration {own.name!r}, {own.hash}, not to "

@@ -30,6 +30,12 @@ def _shape(shape):
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
 
 
+def _suits(shape, own):
+    """Whether a shape is one that may be; a name in that stands for any length."""
+    return len(own) == len(shape) and all(isinstance(right, str) or right == length
+                                          for right, length in zip(own, shape))
+
+
 def check_form(where, dtype, shape, shapes, error, wanted="integers"):
     """Compare type and shape of an array with what they may be; a name in a shape stands for any length.
 
@@ -47,8 +53,7 @@ def check_form(where, dtype, shape, shapes, error, wanted="integers"):
     """
     if dtype.kind not in ("iu" if wanted == "integers" else "iub"):
         raise error(f"{where} must hold {wanted}, not {dtype}")
-    if not any(len(own) == len(shape) and all(isinstance(right, str) or right == length
-                                              for right, length in zip(own, shape)) for own in shapes):
+    if not any(_suits(shape, own) for own in shapes):
         raise error(f"{where} must have the shape {' or '.join(map(_shape, shapes))}, not {_shape(shape)}")
 
 
@@ -75,18 +80,22 @@ def frame_shapes(config):
 
 
 def check_frames(where, dtype, shape, config, error):
-    """Compare the form of frames with what the configuration says; of values nothing is known yet."""
+    """Compare the form of frames with what the configuration says; of values nothing is known yet.
+
+    Either may be wrong, so that the message gives both shapes.
+    """
     events = config.input.kind == "events"
     wanted = "bits" if events else f"integers 0 to {(1 << config.input.bits) - 1}"
-    form = "iub" if events else "iu"
-    if dtype.kind not in form:
+    if dtype.kind not in ("iub" if events else "iu"):
         raise error(f"{where} must hold {wanted}, not {dtype}")
-    height, width, _ = config.input.shape
-    if (height, width) == (1, 1) and not events and len(shape) == 3:
-        if math.prod(shape[1:]) != config.input.size:
-            raise error(f"input.size must be {math.prod(shape[1:])} for {where.rstrip(':')}, not {config.input.size}")
-    else:
-        check_form(where, dtype, shape, frame_shapes(config), error, wanted)
+    shapes = frame_shapes(config)
+    (height, width, _), size = config.input.shape, config.input.size
+    flat = (height, width) == (1, 1) and not events
+    by_rows = flat and len(shape) == 3 and math.prod(shape[1:]) == size
+    if not by_rows and not any(_suits(shape, own) for own in shapes):
+        name = "input.size" if flat else "time.steps and input.shape" if events else "input.shape"
+        raise error(f"{where.rstrip(':')} and {name} must fit each other: the data have the shape {_shape(shape)}, the "
+                    f"configuration takes {' or '.join(map(_shape, shapes))}")
     if not 0 < shape[0] <= SAMPLES:
         raise error(f"{where} must hold 1 to {SAMPLES:,} samples, not {shape[0]:,}")
 

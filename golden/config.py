@@ -7,11 +7,12 @@ the units (layers and classifiers) with every derived size and width. Importing 
 import hashlib
 import json
 import math
+import re
 import tomllib
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from .errors import InputError
 from .keywords import KEYWORDS, TAKEN
@@ -48,6 +49,14 @@ class ConfigError(InputError):
     """A configuration that cannot be built; the message names field, rule and value."""
 
 
+def _identifier(name):
+    """Of Verilog and of VHDL."""
+    if not re.fullmatch(r"[a-z](_?[a-z0-9])*", name):
+        reject("name", "must consist of small letters, digits and single underscores between them, and begin with a "
+               "letter", name)
+    return name
+
+
 class Config(Section):
     """A whole core. Frozen; build one with `load` or `parse`.
 
@@ -57,7 +66,7 @@ class Config(Section):
         From `load` and `parse`: one error that names field, rule and value.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z](_?[a-z0-9])*$", max_length=32)]  # an identifier of VHDL, too
+    name: Annotated[str, Field(max_length=32), AfterValidator(_identifier)]
     time: Time
     input: Input
     layers: Annotated[list[Layer], Field(min_length=1, max_length=64)]
@@ -343,7 +352,7 @@ def parse(data):
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(first_error(error)) from None
+        raise ConfigError(first_error(error, Config)) from None
 
 
 def load(path):

@@ -17,6 +17,8 @@ from .recordings import RECORDINGS, load_recordings
 
 __all__ = ["SOURCES", "DataError", "Dataset", "Source", "load_dataset"]
 
+#: Kind of data -> files that tell a folder of it.
+FOLDERS = (("idx", "*ubyte*"), ("csv", "*.csv*"), ("cifar10", "*batch*"))
 #: What may be said after the path: the label of class 0.
 _FIRST = re.compile(r",first-label=([0-9]{1,5})$")
 
@@ -99,13 +101,22 @@ def load_dataset(name, config):
     key, colon, path = name.partition(":")
     if key not in SOURCES:
         forms = ", ".join(source.form for _, source in sorted(SOURCES.items()))
-        raise DataError(f"data must be one of {forms}, not {name!r}")
+        raise DataError(f"data must be one of {forms}, not {name!r}{_meant(name)}")
     source, kind = SOURCES[key], config.input.kind
     if (":" in source.form) != bool(path) or bool(colon) != bool(path):
         raise DataError(f"data must be written {source.form}, not {name!r}")
     if kind not in source.kinds:
         raise DataError(f"input.kind must be {source.kinds[0]!r} for data set {name!r}, not {kind!r}")
     return source.load(_request(path, source) if path else None, config)
+
+
+def _meant(name):
+    """How a path is written that came without its kind."""
+    folder = Path(os.path.expanduser(name))
+    if name.endswith(".npz"):
+        return f"; this file is written npz:{name}"
+    kind = next((kind for kind, files in FOLDERS if folder.is_dir() and any(folder.glob(files))), "KIND")
+    return f"; this folder is written {kind}:{name}" if folder.is_dir() else ""
 
 
 def _request(path, source):

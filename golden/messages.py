@@ -85,8 +85,28 @@ def _path(location):
     return [part for place, part in enumerate(parts) if place not in tags]
 
 
-def first_error(error):
-    """The first error of a `ValidationError`: field, rule and value."""
+def _tag(sections):
+    """Name of the field that tells several sections apart, and its values."""
+    name, = (name for name, field in sections[0].model_fields.items()
+             if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1)
+    values = [repr(value) for own in sections for value in get_args(own.model_fields[name].annotation)]
+    return name, f"{', '.join(values[:-1])} or {values[-1]}"
+
+
+def _table(parts, section):
+    """What the table at a path must hold, in words."""
+    sections = [section]
+    for part in parts:
+        found = [own.model_fields[part].annotation for own in sections if part in own.model_fields]
+        sections = _sections(found[0]) if found else sections  # a number is the place in a list
+    if len(sections) > 1:
+        return " with {} {}".format(*_tag(sections))
+    needed = [name for name, field in sections[0].model_fields.items() if field.is_required()]
+    return f" with {', '.join(needed)}" if needed else ""
+
+
+def first_error(error, section):
+    """The first error of a `ValidationError` of a section: field, rule and value."""
     first = error.errors(include_url=False)[0]
     parts = _path(first["loc"])
     field = ".".join(parts) or "configuration"
@@ -99,6 +119,10 @@ def first_error(error):
     if first["type"] == "union_tag_invalid":
         name = {"_kind()": "kind"}.get(first["ctx"]["discriminator"], first["ctx"]["discriminator"].strip("'"))
         return f"{field}.{name} must be one of {first['ctx']['expected_tags']}, not {shown(first['ctx']['tag'])}"
+    if first["type"] in ("model_type", "model_attributes_type", "union_tag_not_found"):
+        return f"{field} must be a table{_table(parts, section)}, not {shown(first['input'])}"
+    if first["type"] == "list_type":
+        return f"{field} must be a list, not {shown(first['input'])}"
     if first["type"] == "missing":
         return f"{field} is required and missing"
     rule = first["msg"][0].lower() + first["msg"][1:]

@@ -12,8 +12,8 @@ from ..golden.lfsr import PERIOD, lane_seeds
 from ..golden.units import clog2
 from .violations import COUNT_BITS, violations
 
-__all__ = ["BLOCK_STATUS", "CONTROL", "MAGIC", "STATUS", "Array", "Field", "Region", "RegisterMap", "Status",
-           "Values", "request_layout", "response_layout"]
+__all__ = ["BLOCK_STATUS", "CONTROL", "EMPTY", "FILLED", "MAGIC", "STATUS", "Array", "Field", "Region", "RegisterMap",
+           "Status", "Values", "request_layout", "response_layout"]
 
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
@@ -50,7 +50,7 @@ STATUS = _fields([
 ])
 #: Fields of the register `control`.
 CONTROL = _fields([
-    ("clear", "w1", "clears all counters"),
+    ("clear", "w1", "clears all counters, and nothing else: not the time, not violation_counts"),
     ("hold", "rw", "every block pauses as soon as it is between two intervals, and begins no other"),
 ])
 #: Fields of the register `status` of a block.
@@ -60,6 +60,9 @@ BLOCK_STATUS = _fields([
     ("blocked", "r", "it waits, since what it gave has not been taken: spikes, or the result of the sample before"),
 ])
 
+#: What weights and velocities are at power-up, without contents of their memory and with them.
+EMPTY = "undefined at power-up: write all of them before the first sample"
+FILLED = "there at power-up, from the file in memories[].contents; a reset leaves it as it is"
 
 #: What register accesses add to the violations of the sample stream.
 REFUSED = {"refused": "register accesses that were refused"}
@@ -221,8 +224,8 @@ class RegisterMap:
             input_channels=channels)
         for kind, values in kinds.items():
             self._add(f"{unit.path}.{kind}", unit.weight_depth << array.lane_shift, "rw",
-                      f"each {kind}; undefined at power-up: write all of them before the first sample", values=values,
-                      backed=unit.weight_depth * unit.lanes, array=array, block=unit.block, unit=unit.index, held=True)
+                      f"each {kind}; {EMPTY}", values=values, backed=unit.weight_depth * unit.lanes, array=array,
+                      block=unit.block, unit=unit.index, held=True)
 
     def _add(self, name, count, access, meaning, *, backed=None, values=None, **own):
         size = 1 << clog2(count)
@@ -240,6 +243,11 @@ class RegisterMap:
     def begin(self, name, values):
         """Change the values of a region after reset."""
         self.regions[name] = replace(self.regions[name], reset=tuple(values))
+
+    def fill(self, name):
+        """Say of a region that its memory has contents at power-up."""
+        region = self.regions[name]
+        self.regions[name] = replace(region, meaning=region.meaning.replace(EMPTY, FILLED))
 
     def mask(self, name, field):
         """Address of a register, and which bits of it a field has."""

@@ -11,6 +11,7 @@ import jinja2
 from ..golden.config import Config
 from ..golden.files import write_atomically
 from .figures import draw_figures
+from .summary import WAITS
 from .words import (
     PHASES,
     cycle_table,
@@ -95,6 +96,7 @@ def _page(report, pictures):
     return env.get_template("report.html.jinja").render(
         report=report, config=config, verdict=verdict(report.get("mismatches")), figures=figures, weights=weights,
         cycles=cycle_table(config, counters), traffic=traffic_table(traffic), phases=PHASES,
+        waits=WAITS,
         utilisation=utilisation_table(config, report.get("utilisation") or {}), sample=describe_sample(pictures),
         settings=settings(config), formats=formats(config), counters=counters,
         memories=memories, plain=plain,

@@ -2,7 +2,10 @@
 
 from ..golden.counters import category
 
-__all__ = ["cycles", "throughput", "traffic", "utilisation"]
+__all__ = ["WAITS", "cycles", "throughput", "traffic", "utilisation"]
+
+#: What has to be said of waits wherever they are shown: counters count from the reset on.
+WAITS = "Waits for input contain the time before the first sample, in which the weights are loaded"
 
 
 def throughput(config, rows):

@@ -6,7 +6,7 @@ import pytest
 
 from spikeloom.golden.data import DataError
 
-__all__ = ["refused", "wanted"]
+__all__ = ["refused", "unfit", "wanted"]
 
 
 def wanted(kind="frame", size=6, bits=8, classes=10, steps=3, shape=None, bin_microseconds=10):
@@ -24,3 +24,8 @@ def refused(load, *arguments):
     message = str(error.value)
     assert "\n" not in message
     return message
+
+
+def unfit(field, found, taken):
+    """What is said of frames of a shape that the configuration does not take, after what names them."""
+    return f"and {field} must fit each other: the data have the shape {found}, the configuration takes {taken}"

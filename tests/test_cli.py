@@ -38,6 +38,7 @@ def test_generate(tmp_path):
 def test_a_checkpoint_goes_into_the_core_and_out_to_others(tmp_path):
     """Its own configuration is taken; another one, and another format, are refused before anything is written."""
     tiny = presets.find("tiny")
+    (tmp_path / "mine.toml").write_text(presets.text("tiny"))
     save_checkpoint(tmp_path / "trained.npz", Checkpoint(tiny, initial_state(tiny)))
     done = spikeloom("generate", "--weights", "trained.npz", "-o", "out", "--testbench", "--samples", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -51,8 +52,12 @@ def test_a_checkpoint_goes_into_the_core_and_out_to_others(tmp_path):
     for arguments, message in (
             (["export", "trained.npz", "--to", "pdf"], "--to must be one of hex, c, npz, not 'pdf'"),
             (["export", "gone.npz"], "gone.npz: not a checkpoint: No such file or directory"),
+            (["export", "mine.toml"], "mine.toml: not a checkpoint, which is an .npz file that train writes: "),
+            (["generate", "--weights", "mine.toml"], "mine.toml: not a checkpoint, which is an .npz file that train"),
             (["generate", "digits", "--weights", "trained.npz"], "trained.npz: belongs to configuration 'tiny', "),
-            (["generate", "tiny", "--data", "digits"], "--data is for the bench: it needs --testbench")):
+            *((["generate", "tiny", f"--{option}", value], f"--{option} must come with --testbench, without which it ")
+              for option, value in (("data", "digits"), ("samples", "8"), ("mode", "train"), ("pause", "0"),
+                                    ("seed", "0")))):
         done = spikeloom(*arguments, "-o", "none", cwd=tmp_path)
         assert done.returncode == 2 and done.stderr.startswith(f"spikeloom: {message}"), done.stderr
         assert done.stderr.count("\n") == 1
@@ -90,12 +95,15 @@ def test_wrong_configuration(change, message, tmp_path):
      "data must be one of cifar10:FOLDER, cifar10dvs:FOLDER, csv:FOLDER[:SPLIT], digits, directions, "
      "dvsgesture:FOLDER, idx:FOLDER[:SPLIT], nmnist:FOLDER, npz:FILE, not 'letters'"),
     (["train", "tiny", "--data", "idx:gone"], "gone: cannot be read: No such file or directory"),
-    (["simulate", "gone.toml"], "gone.toml: No such file or directory"),
+    (["simulate", "gone.toml"], "gone.toml: No such file or directory; spikeloom new gone.toml writes one, or take one "
+                                f"of the presets {', '.join(presets.names())}"),
     (["synth", "tiny", "--target", "ecp6"], "--target must be one of ecp5-25, ecp5-85, ice40-up5k, xc7, not 'ecp6'"),
     (["train", "tiny", "--on", "paper"], "--on must be golden or rtl, not 'paper'"),
     (["cycles", "tiny", "--lanes", "3"], "lanes in total must be at least 4, one for each unit, not 3"),
     (["cycles", "lenet2", "--data", "digits"], "input.kind must be 'frame' for data set 'digits', not 'events'"),
     (["board", "tiny", "--board", "table"], "--board must be one of icebreaker, ulx3s-85f, not 'table'"),
+    (["train", "tiny", "--driver", "cocotb"],
+     "--driver must come with --on rtl, without which it counts for nothing"),
     (["train", "tiny", "--driver", "paper"], "--driver must be compiled or cocotb, not 'paper'"),
     (["simulate", "tiny", "--driver", "compiled"],
      "--driver must be cocotb for cycle level, waveform or pauses, not 'compiled'"),
@@ -184,13 +192,6 @@ def test_simulate_at_sample_level(models, tmp_path):
                      cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no difference in 3 samples (sample level, seed 0)" in done.stdout.replace("\n", " ")
-
-
-def test_doctor(tmp_path):
-    done = spikeloom("doctor", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout
-    for tool in ("g++", "make", "perl", "verilator", "torch"):
-        assert f"found   {tool} " in done.stdout
 
 
 def test_train_says_what_a_folder_holds(tmp_path):

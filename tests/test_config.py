@@ -16,6 +16,7 @@ WIDTH = "must be a power of two in 0.03125 .. 4096"
 ENDS = "must rise and end with the last layer, 2"
 VANISHES = "in height and width, or nothing is left of the layer"
 ONE = {"neurons": 4, "lanes": 2}
+IDENTIFIER = "name must consist of small letters, digits and single underscores between them, and begin with a letter"
 
 
 def cut(length, window, left):
@@ -57,9 +58,12 @@ def pool(**changes):
 
 @pytest.mark.parametrize("changes, message", [
     # names
-    ({"name": "Bad"}, "name: string should match pattern '^[a-z](_?[a-z0-9])*$', not 'Bad'"),
-    ({"name": "a__b"}, "name: string should match pattern '^[a-z](_?[a-z0-9])*$', not 'a__b'"),
-    ({"name": "a_"}, "name: string should match pattern '^[a-z](_?[a-z0-9])*$', not 'a_'"),
+    ({"name": "Bad"}, f"{IDENTIFIER}, not 'Bad'"),
+    ({"name": "a__b"}, f"{IDENTIFIER}, not 'a__b'"),
+    ({"name": "a_"}, f"{IDENTIFIER}, not 'a_'"),
+    ({"name": "my core"}, f"{IDENTIFIER}, not 'my core'"),
+    ({"name": "1a"}, f"{IDENTIFIER}, not '1a'"),
+    ({"name": ""}, f"{IDENTIFIER}, not ''"),
     ({"name": 33 * "a"}, f"name: string should have at most 32 characters, not {33 * 'a'!r}"),
     ({"name": "reg"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'reg'"),
     ({"name": "logic"}, "name must not be a keyword of Verilog, SystemVerilog or VHDL, not 'logic'"),
@@ -153,6 +157,16 @@ def pool(**changes):
     # neuron
     (leak(form="multiply", multiplier=257, shift=8), "neuron.leak.multiplier must be at most 2**shift = 256, not 257"),
     (leak(form="shift", shift=0), "neuron.leak.shift: input should be greater than or equal to 1, not 0"),
+    ({"neuron": {"leak": 0.9}}, "neuron.leak must be a table with form 'multiply' or 'shift', not 0.9"),
+    ({"neuron": {"leak": [1]}}, "neuron.leak must be a table with form 'multiply' or 'shift', not [1]"),
+    (leak(shift=3), "neuron.leak must be a table with form 'multiply' or 'shift', not {'shift': 3}"),
+    ({"surrogate": 1.0}, "surrogate must be a table with shape 'rectangle', 'triangle' or 'table', not 1.0"),
+    ({"time": 3}, "time must be a table with steps, interval, not 3"),
+    ({"hardware": {"memory": "block"}}, "hardware.memory must be a table, not 'block'"),
+    ({"update": {"momentum": 0.9}}, "update.momentum must be a table with multiplier, shift, width, not 0.9"),
+    ({"numbers": {"weight": 8}}, "numbers.weight must be a table with width, fraction, not 8"),
+    ({"layers": [3]}, "layers.0 must be a table with kind 'dense', 'conv' or 'avg_pool', not 3"),
+    ({"layers": 3}, "layers must be a list, not 3"),
     (leak(form="exp"), "neuron.leak.form must be one of 'multiply', 'shift', not 'exp'"),
     ({"neuron": {"reset": "zero"}}, "neuron.reset_error must be false when neuron.reset is 'zero', not True"),
     ({"neuron": {"reset": "none"}}, "neuron.reset_error must be false when neuron.reset is 'none', not True"),

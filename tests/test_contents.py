@@ -17,10 +17,12 @@ from spikeloom.gen.platform import MemoryPlatform
 from spikeloom.gen.state import to_memory
 from spikeloom.gen.testbench import make_stimulus, write_testbench
 from spikeloom.golden.model import Golden, initial_state
+from spikeloom.rtl.registers import EMPTY, FILLED, RegisterMap
 from spikeloom.rtl.store import Store
 from spikeloom.sim.unknown import unknown
 from spikeloom.synth.tools import run_once
 from strategies import small
+from test_cosim import IMAGES
 
 #: All that persists: weights, velocities, LFSRs of updates and of dropout, learning rate; memories of one word, too.
 CONFIG_CHANGES = {
@@ -84,6 +86,17 @@ def test_a_core_answers_and_learns_at_power_up(edit, state, written, tmp_path):
     assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout)
 
 
+def test_the_bench_names_a_memory_without_its_file(state, written, tmp_path):
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    _, contract, *files = (Path(shutil.copy(path, tmp_path)) for path in written)
+    write_testbench(CONFIG, contract, make_stimulus(CONFIG, samples=4, mode="train"), state=state, load=False)
+    subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", "filled.f"], cwd=tmp_path, check=True)
+    files[0].unlink()
+    done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600)
+    assert f"\n{files[0].name}: must be in the folder where the simulator runs\nFAIL: " in done.stdout
+
+
 def test_lanes_without_a_neuron_count_for_nothing(tmp_path):
     """Their weights and velocities are unknown for ever: no result, counter or other weight hears of it."""
     if not shutil.which("iverilog"):
@@ -104,6 +117,31 @@ def test_lanes_without_a_neuron_count_for_nothing(tmp_path):
     assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout), done.stdout
 
 
+def test_rows_without_an_input_count_for_nothing(tmp_path):
+    """Rows of an image that fill up a pixel to whole words: nobody needs to write them."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    state = initial_state(IMAGES)
+    _, contract, *_ = generate(IMAGES, tmp_path, state)
+    found, unused = json.loads(contract.read_text()), 0
+    for region in (region for region in found["registers"] if region["array"]):
+        array = region["array"]
+        used = {tap * array["tap_pitch"] + channel for tap in range(array["taps"])
+                for channel in range(array["input_channels"])}
+        path = tmp_path / f"{IMAGES.name}_{region['name'].replace('.', '_')}.hex"
+        lines = path.read_text().split()
+        blank = [place for place in range(array["channel_words"] * array["rows"]) if place % array["rows"] not in used]
+        for place in blank:
+            lines[place] = "x" * len(lines[place])
+        path.write_text("\n".join(lines) + "\n")
+        unused += len(blank)
+    assert unused
+    write_testbench(IMAGES, contract, make_stimulus(IMAGES, samples=4, mode="train"), state=state, load=False)
+    subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", f"{IMAGES.name}.f"], cwd=tmp_path, check=True)
+    done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=600)
+    assert re.fullmatch(r"PASS: 4 results .* are as predicted, .*\n", done.stdout), done.stdout
+
+
 def test_sidecar(state, written):
     _, contract, *files = written
     found = json.loads(contract.read_text())
@@ -111,7 +149,16 @@ def test_sidecar(state, written):
         path.name for path in files)
     registers = {region["name"]: region["reset"] for region in found["registers"]}
     assert registers["block0.decays"] == [state.shift - CONFIG.update.shift]
+    meanings = {region["name"]: region["meaning"] for region in found["registers"] if region["array"]}
+    assert len(meanings) == len(files)
+    assert all(meaning == f"each {name.rpartition('.')[2]}; {FILLED}" for name, meaning in meanings.items())
     assert registers["block0.layer0.lfsr"] == state.lfsr[0] and registers["block0.layer0.dropout"] == state.dropout[0]
+
+
+def test_without_contents_weights_are_to_be_written():
+    regions = RegisterMap(CONFIG).regions.values()
+    assert {region.meaning for region in regions if region.array} == {f"each {kind}; {EMPTY}" for kind in (
+        "weight", "velocity")}
 
 
 @needs("yosys")

@@ -1,6 +1,7 @@
 """The sidecar's registers, as somebody uses them who has nothing but the JSON."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from strategies import configs, simulate, small, spatial_configs
 def regions(config):
     """Registers of the sidecar by name."""
     return {region["name"]: region for region in json.loads(json.dumps(
-        [register(region) for region in RegisterMap(config).regions.values()]))}
+        [register(region, config.hardware) for region in RegisterMap(config).regions.values()]))}
 
 
 @given(st.one_of(configs(), spatial_configs()))
@@ -40,6 +41,9 @@ def test_weights_are_where_the_fields_say(config):
                     word, lane = divmod(output, array["lanes"])
                     row = tap * array["tap_pitch"] + channel
                     place = region["address"] + (((word * array["rows"] + row) << array["lane_shift"]) | lane)
+                    formula = array["formula"]["address"].replace("address of the region", str(region["address"]))
+                    assert place == eval(formula, {"strides": SimpleNamespace(**array["strides"]), "word": word,
+                                                   "tap": tap, "input_channel": channel, "lane": lane})
                     assert place == registers.weight(unit, tap * array["input_channels"] + channel, output)
                     assert place == region["address"] + sum(array["strides"][name] * index for name, index in (
                         ("word", word), ("tap", tap), ("input_channel", channel), ("lane", lane)))
@@ -73,6 +77,36 @@ def test_what_reset_leaves():
     assert found["configuration"]["reset"] == [int(config.hash[:8], 16)]
     assert found["block1.classifier.lfsr"]["reset"] == lane_seeds(config.update.seed, 2, 3)
     assert found["block1.classifier.weight"]["reset"] is None
+
+
+@pytest.mark.parametrize("bits", [16, 40])
+def test_values_of_several_words(bits):
+    """As wide as the registers of the core that hold them; the meaning says what comes after the highest value."""
+    config = small(hardware={"counter_bits": bits})
+    found = sidecar(Core(config))
+    registers = {region["name"]: region for region in found["registers"]}
+    time = registers["time"]["whole_value"]
+    assert time == {"width": max(32, bits), "after_maximum": "begins anew at 0"}
+    assert registers["time"]["meaning"].endswith(f"modulo 2**{time['width']}")
+    counters = [region["whole_value"] for name, region in registers.items() if name.endswith(".counters")]
+    assert counters and all(own == {"width": bits, "after_maximum": "stays"} for own in counters)
+    assert all((region["whole_value"] is None) == (region["words"] == 1) for region in registers.values())
+    assert {counter["width"] for counter in found["counters"]} == {bits}
+
+
+def test_what_is_said_of_numbers():
+    """Each has a unit and both ends; fields that are named are there."""
+    found = sidecar(Core(small()))
+    request, registers = found["streams"]["request"], {region["name"]: region for region in found["registers"]}
+    assert request["latency_counts"]["unit"] == "cycles" and {"from", "to"} <= request["latency_counts"].keys()
+    assert "ready keeps to it" in request["in_flight_counts"]
+    assert {region["burst"] for region in registers.values()} == {True, False} and "burst" in request["burst"]
+    arrays = [region["array"] for region in registers.values() if region["array"]]
+    assert set(found["addresses"]["arrays"]) <= set(arrays[0])
+    clear = found["counting"]["cleared_by"]
+    assert clear["clears"] in next(field["meaning"] for field in registers[clear["register"]]["fields"]
+                                   if field["name"] == clear["field"]).replace("clears ", "")
+    assert found["streams"]["results"]["prediction"].endswith("the lowest")
 
 
 @given(configs())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loading import refused, wanted
+from loading import refused, unfit, wanted
 from spikeloom.gen import presets
 from spikeloom.golden import images
 from spikeloom.golden.data import SOURCES, load_dataset
@@ -119,13 +119,27 @@ def test_damaged_idx(idx, spoil, message):
     assert message in refused(load_dataset, f"idx:{idx}", wanted())
 
 
+@pytest.mark.parametrize("file, kind", [
+    ("train-images-idx3-ubyte.gz", "idx"), ("train.csv", "csv"), ("data_batch_1.bin", "cifar10"), ("about", "KIND")])
+def test_a_folder_without_its_kind(file, kind, tmp_path):
+    (tmp_path / file).touch()
+    assert refused(load_dataset, str(tmp_path), wanted()).endswith(
+        f", not {str(tmp_path)!r}; this folder is written {kind}:{tmp_path}")
+
+
+def test_a_file_without_its_kind():
+    assert refused(load_dataset, "sets/own.npz", wanted()).endswith(
+        ", not 'sets/own.npz'; this file is written npz:sets/own.npz")
+
+
 def test_missing_folder(tmp_path):
     assert refused(load_dataset, f"idx:{tmp_path}/none", wanted()) == (
         f"{tmp_path}/none: cannot be read: No such file or directory")
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"size": 5}, "/train-images-idx3-ubyte, not 5"), ({"classes": 9}, "network.classes must be at least 10")])
+    ({"size": 5}, f"/train-images-idx3-ubyte {unfit('input.size', '(4, 2, 3)', '(samples, 5)')}"),
+    ({"classes": 9}, "network.classes must be at least 10")])
 def test_idx_must_fit(idx, changes, message):
     assert message in refused(load_dataset, f"idx:{idx}", wanted(**changes))
 
@@ -189,7 +203,7 @@ def test_npz(tmp_path, scale, kind):
 @pytest.mark.parametrize("changes, message", [
     ({"train_frames": X / 2}, "train_frames must hold integers 0 to 255, not float64"),
     ({"test_labels": [True, False]}, "test_labels must hold integers, not bool"),
-    ({"test_frames": [1, 2]}, "test_frames must have the shape (samples, 6), not (2,)"),
+    ({"test_frames": [1, 2]}, f"test_frames {unfit('input.size', '(2,)', '(samples, 6)')}"),
     ({"train_labels": X}, "train_labels must have the shape (4,), not (4, 2, 3)"),
     ({"test_frames": X[:0]}, "test_frames must hold 1 to 1,048,576 samples, not 0"),
     ({"train_frames": X - 7}, "train_frames must hold values from 0, not -7"),

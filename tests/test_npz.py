@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from loading import refused, wanted
+from loading import refused, unfit, wanted
 from spikeloom.golden.data import load_dataset
 
 X = np.arange(5 * 2 * 3 * 2).reshape(5, 2, 3, 2).astype(np.uint8)
@@ -45,10 +45,10 @@ def test_two_sets_in_one_archive(more, others, tmp_path):
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda x: x.transpose(0, 3, 1, 2), "must have the shape (samples, 2, 3, 2) or (samples, 12), not (5, 2, 2, 3)"),
-    (lambda x: x.transpose(0, 2, 1, 3), "must have the shape (samples, 2, 3, 2) or (samples, 12), not (5, 3, 2, 2)"),
-    (lambda x: x[0], "must have the shape (samples, 2, 3, 2) or (samples, 12), not (2, 3, 2)"),
-    (lambda x: x[:, None], "must have the shape (samples, 2, 3, 2) or (samples, 12), not (5, 1, 2, 3, 2)"),
+    (lambda x: x.transpose(0, 3, 1, 2), unfit("input.shape", "(5, 2, 2, 3)", "(samples, 2, 3, 2) or (samples, 12)")),
+    (lambda x: x.transpose(0, 2, 1, 3), unfit("input.shape", "(5, 3, 2, 2)", "(samples, 2, 3, 2) or (samples, 12)")),
+    (lambda x: x[0], unfit("input.shape", "(2, 3, 2)", "(samples, 2, 3, 2) or (samples, 12)")),
+    (lambda x: x[:, None], unfit("input.shape", "(5, 1, 2, 3, 2)", "(samples, 2, 3, 2) or (samples, 12)")),
     (lambda x: x / 255, "must hold integers 0 to 255, not float64"),
     (lambda x: x.astype(np.float32), "must hold integers 0 to 255, not float32"),
     (lambda x: x > 3, "must hold integers 0 to 255, not bool"),
@@ -59,6 +59,13 @@ def test_two_sets_in_one_archive(more, others, tmp_path):
 def test_frames_of_another_form(change, message, tmp_path):
     name = write(tmp_path, arrays=(change(X), Y, X[:2], Y[:2]))
     assert refused(load_dataset, name, FRAMES) == f"{tmp_path}/set.npz: train_frames {message}"
+
+
+def test_frames_of_another_size(tmp_path):
+    """Neither the file nor the configuration is blamed: both shapes are there."""
+    name = write(tmp_path, arrays=(X[..., 0], Y, X[:2, ..., 0], Y[:2]))
+    assert refused(load_dataset, name, wanted(size=64)) == f"{tmp_path}/set.npz: train_frames " + unfit(
+        "input.size", "(5, 2, 3)", "(samples, 64)")
 
 
 @pytest.mark.parametrize("labels, message", [
@@ -99,12 +106,14 @@ def test_event_frames(kind, tmp_path):
         assert np.array_equal(data.test_frames[:], BITS[:2].reshape(2, 3, 12))
 
 
+def unfit_events(found):
+    return "{}: train_frames " + unfit("time.steps and input.shape", found, "(samples, 3, 2, 3, 2) or (samples, 3, 12)")
+
+
 @pytest.mark.parametrize("frames, message", [
-    (BITS.swapaxes(0, 1), "{}: train_frames must have the shape (samples, 3, 2, 3, 2) or (samples, 3, 12), not "
-                          "(3, 4, 2, 3, 2)"),
-    (BITS.transpose(0, 1, 4, 2, 3), "{}: train_frames must have the shape (samples, 3, 2, 3, 2) or (samples, 3, 12), "
-                                    "not (4, 3, 2, 2, 3)"),
-    (BITS[:, 0], "{}: train_frames must have the shape (samples, 3, 2, 3, 2) or (samples, 3, 12), not (4, 2, 3, 2)"),
+    (BITS.swapaxes(0, 1), unfit_events("(3, 4, 2, 3, 2)")),
+    (BITS.transpose(0, 1, 4, 2, 3), unfit_events("(4, 3, 2, 2, 3)")),
+    (BITS[:, 0], unfit_events("(4, 2, 3, 2)")),
     (BITS.astype(float), "{}: train_frames must hold bits, not float64"),
     (BITS * 2, "input.bits must hold 2 for {}: train_frames, not 1"),
 ])

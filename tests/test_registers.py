@@ -289,6 +289,14 @@ def test_counters_are_cleared():
     assert [answer[:2] for answer in found] == [(0, Status.OK)] * (1 + 2 * len(addresses))
 
 
+def test_clear_leaves_time_and_violations():
+    """As the meaning of the field says."""
+    found = accesses([(base("time"), 0), (base("time"), None), (base("control"), 1), (base("time"), None),
+                      (base("violations"), None), (COUNT, None)])
+    assert found[0][1] == Status.REFUSED and found[3][0] > found[1][0] > 0
+    assert found[4][0] == 1 << COUNT - base("violation_counts") and found[5][0] == 1
+
+
 @pytest.mark.parametrize("changes, missing", [
     ({"update": {"momentum": None}}, ".velocity"), ({"update": {"rounding": "nearest"}}, ".lfsr"),
     ({"hardware": {"counters": False}}, ".counters")])

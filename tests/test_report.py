@@ -14,6 +14,7 @@ from spikeloom.golden.config import load
 from spikeloom.golden.counters import block_counters, category, unit_counters
 from spikeloom.golden.model import Golden
 from spikeloom.sim.report import Pictures, write_report
+from spikeloom.sim.summary import WAITS
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 LOADS = {"src", "href", "xlink:href", "srcset", "data", "action", "poster"}
@@ -138,7 +139,7 @@ def test_numbers_come_from_the_report(written, config):
     report = numbers(config)
     text = Page(written[1].read_text(encoding="utf-8")).text
     for expected in ("tiny-run", config.hash, "1,234", "10.5% → 73.4%", "7,654,321", "6,202.9", "43.2%", "87.7%",
-                     "24.7%", "12.5", "5.48", "4,321"):
+                     "24.7%", "12.5", "5.48", "4,321", WAITS):
         assert expected in text
     for name, value in report["counters"].items():
         assert f"{name} {value:,}" in text

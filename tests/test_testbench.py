@@ -1,10 +1,8 @@
 """The generated bench: it passes in more than one simulator, and it fails when anything is wrong."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +113,65 @@ def test_verilator_has_nothing_to_say(config, options, tmp_path):
     assert (done.returncode, re.findall("^%.*", done.stderr, re.MULTILINE)) == (0, [])
 
 
+@pytest.fixture(scope="module", params=["2005", "2012"])
+def run_by_icarus(request, compiled):
+    """The same bench, run by Icarus in a folder; returns the lines that it prints."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    core = compiled / f"icarus{request.param}"
+    subprocess.run(["iverilog", f"-g{request.param}", "-o", core, "-c", f"{DENSE.name}.f"], cwd=compiled, check=True)
+    return lambda folder: subprocess.run(["vvp", "-n", core], cwd=folder, check=True, capture_output=True, text=True,
+                                         timeout=300).stdout.splitlines()
+
+
+def test_no_file_is_there(run_by_icarus, tmp_path):
+    """As in another folder: all of them are named, and the run ends before its first cycle."""
+    *files, last = run_by_icarus(tmp_path)
+    assert files == [f"{DENSE.name}_{file}.hex: must be in the folder where the simulator runs"
+                     for file in ("load", "samples", "results", "checks")]
+    assert last == "FAIL: 4 differences, after 0 of 4 results, in cycle 0"
+
+
+@pytest.mark.parametrize("file", ["load", "samples", "results", "checks"])
+def test_a_file_is_cut(file, compiled, run_by_icarus, tmp_path):
+    for path in compiled.glob("*.hex"):
+        shutil.copy(path, tmp_path)
+    path = tmp_path / f"{DENSE.name}_{file}.hex"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    *files, last = [line for line in run_by_icarus(tmp_path) if "WARNING" not in line]
+    words = sum(not line.startswith("//") for line in lines)
+    assert files == [f"{path.name}: must have {words} words"]
+    assert last.startswith("FAIL: 1 differences, after 0 of 4 results")
+
+
+@pytest.mark.parametrize("port", ["samples_ready", "results_valid", "request_ready", "response_valid"])
+def test_an_unknown_handshake_ends(port, compiled, tmp_path):
+    """Nothing drives it: the watchdog sees no progress, although it can see no standstill either."""
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed")
+    for path in compiled.glob("little*.*"):
+        shutil.copy(path, tmp_path)
+    bench = tmp_path / f"{DENSE.name}_bench.v"
+    bench.write_text(bench.read_text().replace(f".{port}({port})", f".{port}()"))
+    subprocess.run(["iverilog", "-g2005", "-o", "core", "-c", f"{DENSE.name}.f"], cwd=tmp_path, check=True)
+    done = subprocess.run(["vvp", "-n", "core"], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines()[-1].startswith("FAIL: ")
+
+
+@pytest.mark.parametrize("file", ["load", "samples", "results", "checks"])
+def test_verilator_names_a_file_that_is_missing(file, compiled):
+    """It knows no X."""
+    path = compiled / f"{DENSE.name}_{file}.hex"
+    hidden = path.rename(path.with_suffix(".away"))
+    try:
+        (first, *_), last = run(compiled, DENSE)
+    finally:
+        hidden.rename(path)
+    assert first == f"{path.name}: must be in the folder where the simulator runs"
+    assert last.startswith("FAIL: ")
+
+
 @pytest.mark.parametrize("mode, trains", [("train", {True}), ("infer", {False}), ("mixed", {True, False})])
 def test_modes(mode, trains):
     config = small(update={"batch": 4}, hardware={"sample_slots": 4})
@@ -155,18 +212,6 @@ def test_waits(beside):
                         for files in (beside(pause=0), beside(pause=80)))
     assert straight[0] == paused[0] > 0
     assert "RESULTS_1 = 4," in straight[1] and "RESULTS_1 = 2," in paused[1]
-
-
-def test_the_way_that_the_readme_shows(tmp_path):
-    """Its commands, one after the other."""
-    if not shutil.which("iverilog"):
-        pytest.skip("iverilog is not installed")
-    section = Path("README.md").read_text().split("## Without Python\n")[1]
-    commands = re.search(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[1]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(["bash", "-e", "-c", commands], cwd=tmp_path, check=True, env=os.environ | {"PATH": path},
-                          capture_output=True, text=True, timeout=900)
-    assert re.fullmatch(r"PASS: 8 results .*", done.stdout.splitlines()[-1])
 
 
 def test_no_core_has_the_name_of_a_bench(beside):

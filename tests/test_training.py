@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from loading import unfit
 from spikeloom.gen import presets
 from spikeloom.golden import training
 from spikeloom.golden.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -65,7 +66,7 @@ def test_checkpoint_of_another_configuration(small, tmp_path):
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"input": {"size": 63}}, "input.size must be 64 for data set 'digits', not 63"),
+    ({"input": {"size": 63}}, f"data set 'digits' {unfit('input.size', '(1797, 8, 8)', '(samples, 63)')}"),
     ({"input": {"bits": 4}}, "input.bits must hold 16 for data set 'digits', not 4"),
     ({"network": {"classes": 9}}, "network.classes must be at least 10 for data set 'digits', not 9"),
 ])

@@ -1,5 +1,7 @@
 """Configurations that come with Spikeloom, as commented TOML files."""
 
+import errno
+import os
 from importlib import resources
 
 from ...golden.checkpoint import load_checkpoint
@@ -37,4 +39,10 @@ def find(name_or_path) -> Config:
     if not str(name_or_path).endswith(".toml"):
         raise ConfigError(f"configuration must be a .toml file, a checkpoint (.npz) or one of {', '.join(names())}, "
                           f"not {name_or_path!r}")
-    return load(name_or_path)
+    try:
+        return load(name_or_path)
+    except ConfigError as error:
+        if str(error) != f"{name_or_path}: {os.strerror(errno.ENOENT)}":
+            raise
+        raise ConfigError(f"{error}; spikeloom new {name_or_path} writes one, or take one of the presets "
+                          f"{', '.join(names())}") from None
