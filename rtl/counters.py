@@ -1,7 +1,7 @@
 """Counters: each counts one enable of a port, or what becomes it in a register."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.units import clog2
@@ -131,19 +131,18 @@ class CounterBank(wiring.Component):
         # Second cycle: the sum. Third: saturated, it is written.
         total = Signal(max(self.width, len(taken)) + 1)
         m.d.sync += total.eq(base + taken)
-        adding, writing = (Signal(data.StructLayout({"turn": turn.shape(), "ring": count}), name=name, reset_less=True)
-                           for name in ("adding", "writing"))
+        adding, writing = (Signal.like(mine, name=name, reset_less=True) for name in ("adding", "writing"))
+        add_turn, write_turn = (Signal.like(turn, name=name, reset_less=True) for name in ("add_turn", "write_turn"))
         adds, writes, wanted, answers = (Signal(name=name) for name in ("adds", "writes", "wanted", "answers"))
         m.d.sync += [
-            adding.turn.eq(turn), adding.ring.eq(ring), adds.eq(1), wanted.eq(found),
-            writing.eq(adding), writes.eq(adds), answers.eq(wanted), written.eq(written | writing.ring),
+            adding.eq(mine), add_turn.eq(turn), adds.eq(1), wanted.eq(found),
+            writing.eq(adding), write_turn.eq(add_turn), writes.eq(adds), answers.eq(wanted),
+            written.eq(written | writing),
         ]
         with m.If(clear):
-            m.d.sync += [
-                adds.eq(0), adding.ring.eq(0), writes.eq(0), writing.ring.eq(0), written.eq(0),
-            ]
+            m.d.sync += [adding.eq(0), adds.eq(0), writing.eq(0), writes.eq(0), written.eq(0)]
         m.d.comb += [
-            write.en.eq(writes), write.addr.eq(writing.turn),
+            write.en.eq(writes), write.addr.eq(write_turn),
             write.data.eq(Mux(total[self.width:].any(), Const(-1, self.width), total)),
         ]
         m.d.sync += self.done.eq(answers)
