@@ -24,7 +24,7 @@ class Run(NamedTuple):
 
 
 def _extreme(random, shape, width, style):
-    """Integers of `width` bits: all at one end, ends by turns, or ends and what lies around zero at random."""
+    """Integers of `width` bits: all at one end, ends by turns, any, or ends and what lies around zero at random."""
     low, high = -(1 << width - 1), (1 << width - 1) - 1
     if style == "top":
         return np.full(shape, high)
@@ -37,6 +37,8 @@ def _extreme(random, shape, width, style):
     if style == "aligned":  # the errors of a sample of class 0 add up, upwards and downwards by turns
         rows, columns = np.indices(shape)
         return np.where((rows % 2 == 1) ^ (columns == 0), low, high)
+    if style == "random":
+        return random.integers(low, high + 1, shape)
     return random.choice([low, low + 1, -1, 0, 1, high - 1, high], shape)
 
 
@@ -107,7 +109,7 @@ def limit_runs(config, seed=0, samples=16):
     labels = 1 << max(1, (config.network.classes - 1).bit_length())
     styles = [(style, "all") for style in ("top", "bottom", "turns", "channels", "mixed", "mixed")]
     styles += [(style, "above") for style in ("top", "bottom", "aligned", "mixed")]
-    styles += [("near", "all"), ("near", "all"), ("near", "above")]
+    styles += [("near", "all"), ("near", "all"), ("near", "above"), ("random", "all"), ("random", "above")]
     if config.update.momentum:
         styles += [(style, "velocities") for style in ("top", "bottom", "turns")]
     for style, where in styles:

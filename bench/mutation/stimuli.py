@@ -77,7 +77,19 @@ class Plan:
     def load(self, state):
         self.hold(True)
         self.write(state_writes(self.registers, state_arrays(state)))
+        self.write(self.unused())
         self.hold(False)
+
+    def unused(self):
+        """Anything for the weights and velocities of lanes without a neuron, which count for nothing."""
+        random, places = np.random.default_rng(37), []
+        for region in self.registers.regions.values():
+            own = region.array
+            for lane in range(own.channels % own.lanes or own.lanes, own.lanes) if own else ():
+                places += [(region.base + ((own.channel_words - 1) * own.rows + row << own.lane_shift) + lane,
+                            [int(random.integers(region.values.minimum, region.values.maximum + 1))])
+                           for row in range(own.rows)]
+        return places
 
     def reads(self, places):
         return [self.request(base + place) for base, count in places for place in range(count)]
@@ -118,7 +130,7 @@ def _training(plan, samples):
 
 
 def _limits(plan):
-    for place, run in enumerate(limit_runs(plan.config)):
+    for place, run in enumerate(limit_runs(plan.config, samples=24)):
         plan.mark(f"limits_{place}_{run.name}")
         plan.load(run.state)
         plan.batches(run.batches, pauses=[(0, 0, 0), (160, 0, 0), (0, 200, 0), (230, 230, 0)][place % 4])
