@@ -61,9 +61,11 @@ class CommonRegisters(wiring.Component):
         with m.If(access.written("control")):
             m.d.sync += self.hold.eq(bus.data[places["hold"]])
 
-        high, word = Signal(len(self.now) - 32), access.place("time")
-        with m.If(access.asked("time") & ~word):
-            m.d.sync += high.eq(self.now[32:])
+        high, word = 0, access.place("time")
+        if len(self.now) > 32:
+            high = Signal(len(self.now) - 32, name="high")
+            with m.If(access.asked("time") & ~word):
+                m.d.sync += high.eq(self.now[32:])
         status = {"error": bank.error} | {name: self.status[name] for name, _ in self.status.shape()}
         values = {
             "status": Cat(status[field.name] for field in STATUS), "control": Cat(Const(0, 1), self.hold),

@@ -53,7 +53,8 @@ def test_large_files(tmp_path):
     path.touch()
     os.truncate(path, 4 << 30)
     messages = [f"must have at most {TEXT_LIMIT:,} bytes, not 4,294,967,296",
-                "not a checkpoint: File is not a zip file", "not a NumPy archive: File is not a zip file"]
+                "not a checkpoint, which is an .npz file that train writes: File is not a zip file",
+                "not a NumPy archive: File is not a zip file"]
     for (error, read), message in zip(loads(path), messages):
         with pytest.raises(error, match=f": {message}$"):
             read()

@@ -12,6 +12,7 @@ __all__ = ["Mutant", "Netlist", "mutate"]
 LATE = {"now": (32, (1 << 32) - 40_000), "block*.pending_input": (16, (1 << 16) - 1 - 40),
         "block*.pending_output": (16, (1 << 16) - 1 - 10), "common.violations.count_*": (16, (1 << 16) - 4)}
 
+#: All registers begin with 0 (`zinit`), so that those do, too, whose outputs are mutants and have names of their own.
 #: Memories stay modules: what they hold is no logic, their ports are. What nobody reads is taken away bit by bit, as in
 #: every synthesis: no fault can be in there.
 SCRIPT = """read_verilog core.v
@@ -25,11 +26,14 @@ delete t:$scopeinfo
 {late}
 splitcells
 opt
+zinit
 select -set cells t:* t:$mem* %d
 mutate -list {count} -seed {seed} -ctrl mutant {bits} 1 -o mutants.ys @cells
 select -clear
 write_rtlil plain.il
 script mutants.ys
+select -set outputs t:$*dff* %co1:+[Q] w:$auto$mutate* %i
+setattr -set init 1'b0 @outputs
 write_rtlil mutated.il
 write_verilog -noattr -norename mutated.v
 """
