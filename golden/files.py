@@ -84,7 +84,10 @@ def _acquire(folder, wait):
     """Handle of the locked folder, made if it is missing."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # an empty folder looks abandoned to others, who remove it
+            continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if _still(handle, folder):  # or it was removed while waiting

@@ -65,6 +65,40 @@ def test_one_at_a_time(tmp_path):
         pass
 
 
+def test_a_folder_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    """Others take it for abandoned while it is empty."""
+    opened, real = [], os.open
+
+    def late(path, *arguments, **options):
+        if path == tmp_path / "own" and not opened:
+            path.rmdir()
+        opened.append(path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", late)
+    with locked(tmp_path / "own"):
+        assert opened == [tmp_path / "own"] * 2 and (tmp_path / "own").is_dir()
+
+
+def test_many_own_folders_at_the_same_time(tmp_path):
+    failed = []
+
+    def work():
+        try:
+            for _ in range(50):
+                with own_folder(tmp_path, "own") as (folder, _):
+                    (folder / "half").touch()
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == [] and list(tmp_path.iterdir()) == []
+
+
 def test_threads_that_want_the_same_wait(tmp_path):
     done = []
 
