@@ -199,12 +199,15 @@ class AccumulatePath(wiring.Component):
 
         # What is read lacks the sums of the three operations before: one is being added, one is written, one was
         # written in the cycle of the reading. Whether they are of the same word is known a cycle before it matters.
+        # An event visits all channel words one after the other, so that a word does not come again before the others.
         arrived, here, before, earlier = (Signal(range(max(2, unit.weight_depth)), name=name)
                                           for name in ("arrived", "here", "before", "earlier"))
         m.d.sync += [arrived.eq(place), here.eq(arrived), before.eq(here), earlier.eq(before)]
-        adding, writing, written = (register(m, s[stage].valid & (address == other), name=name)
-                                    for name, stage, address, other in (
-            ("adding", depth, arrived, here), ("writing", depth, place, here), ("written", depth + 1, place, before)))
+        adding, writing, written = (
+            register(m, s[stage].valid & (address == other), name=name) if distance >= unit.channel_words else 0
+            for distance, name, stage, address, other in (
+                (1, "adding", depth, arrived, here), (2, "writing", depth, place, here),
+                (3, "written", depth + 1, place, before)))
         read = data.View(layout, store.read)
         total, older, known = (Signal(layout.members["sums"], name=name, reset_less=True)
                                for name in ("total", "older", "known"))

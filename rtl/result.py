@@ -88,8 +88,9 @@ class ResultUnit(wiring.Component):
             # Wait -- the registers of the result belong to the sample before until somebody took it.
             with m.State("Wait"):
                 m.d.comb += self.waiting.eq(self.o.valid)
+                m.d.sync += [place.eq(0), self.count_word.eq(0), best.eq(0)]
                 with m.If(~self.o.valid):
-                    m.d.sync += [place.eq(0), self.count_word.eq(0), best.eq(0), payload.prediction.eq(0)]
+                    m.d.sync += payload.prediction.eq(0)
                     m.next = "Read"
 
             # Read -- one word of counts.

@@ -178,7 +178,7 @@ class EventScan(wiring.Component):
             n.beside.eq(self.beside_in),
             load.eq(ready & (~self.valid | exhausted)),
             moves.eq(~ready | load),
-            self.fetch.eq(fetching & (~waiting | ~spare)),
+            self.fetch.eq(fetching & ~spare),
             row_ends.eq(self.read_group == self.last_group if self.groups > 1 else 1),
             step_ends.eq(row_ends & (self.read_row == self.last_row if self.rows > 1 else 1)),
             word_ends.eq(step_ends & f_last),
@@ -228,6 +228,8 @@ class EventScan(wiring.Component):
         with m.If(moves):
             m.d.sync += [r.eq(Mux(spare, s, n)), ready.eq(spare | waiting)]
 
+        # A bitmap word is one operation where its events are not visited one by one.
+        at_once = self.whole or self.mute
         bits, last_group, single = Signal(self.width), Signal(), Signal(init=1)
         lowest, index = first_set(m, bits, name="lowest")
         left, coming = few(m, bits, name="left"), few(m, r.bits, name="coming")
@@ -237,7 +239,7 @@ class EventScan(wiring.Component):
             self.seen.eq(bits), self.index.eq(index),
             self.first.eq(emitted == 0),
             enough.eq(emitted == self.minimum - 1),
-            stays.eq(0 if self.whole else self.event & self.stay),
+            stays.eq(0 if at_once else self.event & self.stay),
             exhausted.eq(self.valid & single & ~stays & (~last_group | enough)),
             self.last.eq(exhausted & last_group),
             self.word_first.eq(self.step == 0),
@@ -258,9 +260,9 @@ class EventScan(wiring.Component):
         # None comes while an event stays. When the last one has gone, there is no event either.
         with m.If(~stays):
             m.d.sync += [
-                bits.eq(Mux(load, r.bits, 0 if self.whole else bits & ~lowest)),
+                bits.eq(Mux(load, r.bits, 0 if at_once else bits & ~lowest)),
                 self.event.eq(Mux(load, coming.any(), ~single)),
-                single.eq(1 if self.whole else Mux(load, ~coming[1], ~left.all())),
+                single.eq(1 if at_once else Mux(load, ~coming[1], ~left.all())),
             ]
 
         with m.If(self.start):

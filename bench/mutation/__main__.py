@@ -25,7 +25,7 @@ def main():
                         help="preset or file (default: a small core that uses most options)")
     parser.add_argument("--count", type=int, default=400, help="mutants (default: 400)")
     parser.add_argument("--seed", type=int, default=1, help="which mutants (default: 1)")
-    parser.add_argument("--samples", type=int, default=40, help="samples of the training run (default: 40)")
+    parser.add_argument("--samples", type=int, default=100, help="samples of the training run (default: 100)")
     parser.add_argument("--root", type=Path, default=Path("build/mutation"), help="folder of netlists and models")
     args = parser.parse_args()
     config = load(args.config) if args.config.endswith(".toml") else presets.find(args.config)

@@ -14,7 +14,7 @@ LATE = {"now": (32, (1 << 32) - 40_000), "block*.pending_input": (16, (1 << 16) 
 
 #: All registers begin with 0 (`zinit`), so that those do, too, whose outputs are mutants and have names of their own.
 #: Memories stay modules: what they hold is no logic, their ports are. What nobody reads is taken away bit by bit, as in
-#: every synthesis: no fault can be in there.
+#: every synthesis, and what does not matter is 0 (`setundef`): no fault can be in there.
 SCRIPT = """read_verilog core.v
 blackbox {name}_memory*
 hierarchy -top {name}
@@ -25,6 +25,8 @@ memory_collect
 delete t:$scopeinfo
 {late}
 splitcells
+opt
+setundef -zero
 opt
 zinit
 select -set cells t:* t:$mem* %d

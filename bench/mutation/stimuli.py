@@ -130,7 +130,7 @@ def _training(plan, samples):
 
 
 def _limits(plan):
-    for place, run in enumerate(limit_runs(plan.config, samples=24)):
+    for place, run in enumerate(limit_runs(plan.config, samples=40)):
         plan.mark(f"limits_{place}_{run.name}")
         plan.load(run.state)
         plan.batches(run.batches, pauses=[(0, 0, 0), (160, 0, 0), (0, 200, 0), (230, 230, 0)][place % 4])
@@ -212,13 +212,13 @@ def _statuses(plan):
 def _clears(plan):
     """Counters that are cleared at any moment, and read at once or later, while samples run."""
     random = np.random.default_rng(29)
-    for place in range(40):
+    for place in range(120):
         payloads, results = _stream(plan.config, [stimulus(plan.config, 31 + place, 1)[0]])
         plan.do(payloads[:random.integers(1, len(payloads))])
         plan.lines.append(f"idle {random.integers(0, 500)}")
         plan.clear()
         plan.lines.append(f"idle {random.integers(0, 60) * (place % 3)}")
-        plan.do(requests=plan.reads(random.permutation(plan.counters)[:20 if place % 8 else None]))
+        plan.do(requests=plan.reads(random.permutation(plan.counters)[:40 if place % 8 else None]))
         plan.do(payloads, results=results)
 
 
