@@ -34,11 +34,11 @@ def plain(config, *, short=False):
 
 def _state(golden, own):
     """Name of the first part of the state that differs, or None."""
-    for place, weights in enumerate(golden.state.weights):
+    for place, weights in enumerate(golden.state["weight"]):
         pairs = {"weights": (weights.tolist(), own.weights[place]),
-                 "velocities": (golden.state.velocities[place].tolist(), own.velocities[place]),
-                 "LFSR": (golden.state.lfsr[place], own.lfsr[place]),
-                 "LFSR of dropout": (golden.state.dropout[place], own.dropout[place])}
+                 "velocities": (golden.state["velocity"][place].tolist(), own.velocities[place]),
+                 "LFSR": (golden.state["lfsr"][place], own.lfsr[place]),
+                 "LFSR of dropout": (golden.state["dropout"][place], own.dropout[place])}
         for name, (have, want) in pairs.items():
             if have != want:
                 return f"{name} of the unit at place {place}"

@@ -53,10 +53,10 @@ def _arrays(config, state):
     """A NumPy archive: ``block0.layer0.weight`` and so on, (fan_in, channels); LFSRs by lane; the configuration."""
     arrays = {"configuration": np.asarray(config.text), "decays": np.int64(state.shift - config.update.shift),
               "since_decay": np.int64(state.since_decay)}
-    for name, values in state_arrays(state).items():
-        kind, _, place = name.rpartition("_")
-        if kind in ("weight", "velocity", "lfsr", "dropout") and values.size:
-            arrays[f"{config.units[int(place)].path}.{kind}"] = values
+    values = state_arrays(state)
+    for kind in state.kept:
+        arrays |= {f"{unit.path}.{kind}": own for place, unit in enumerate(config.units)
+                   if (own := values[f"{kind}_{place}"]).size}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()

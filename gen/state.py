@@ -7,6 +7,7 @@ import numpy as np
 
 from ..golden.checks import check_state
 from ..golden.errors import InputError
+from ..golden.states import saved_kinds
 from ..golden.units import clog2
 
 __all__ = ["from_memory", "state_from_words", "state_reads", "state_writes", "to_memory"]
@@ -28,10 +29,10 @@ def from_memory(unit, words):
     return flat[unit.fan_address(np.arange(unit.fan_in)), :unit.channels]
 
 
-def _held(registers, *kinds):
-    """Kind, place of the unit, unit and region of all state that units hold."""
+def _held(registers, saved):
+    """Kind, place of the unit, unit and region of all that units hold of what is `saved` in one way."""
     for place, unit in enumerate(registers.config.units):
-        for kind in kinds:
+        for kind in saved_kinds(registers.config, saved):
             if region := registers.regions.get(f"{unit.path}.{kind}"):
                 yield kind, place, unit, region
 
@@ -54,9 +55,9 @@ def state_writes(registers, arrays):
 
 
 def _writes(registers, arrays):
-    for kind, place, unit, region in _held(registers, "weight", "velocity"):
+    for kind, place, unit, region in _held(registers, "matrix"):
         yield region.base, to_memory(unit, arrays[f"{kind}_{place}"])
-    for kind, place, _, region in _held(registers, "lfsr", "dropout"):
+    for kind, place, _, region in _held(registers, "lanes"):
         yield region.base, arrays[f"{kind}_{place}"].tolist()
     for block in registers.config.blocks:
         yield registers.regions[f"{block.name}.decays"].base, [int(arrays["shift"]) - registers.config.update.shift]
@@ -66,8 +67,8 @@ def _writes(registers, arrays):
 def state_reads(registers):
     """Reads that save a state: name to (address, number of consecutive registers)."""
     found = {region.name: (region.base, unit.weight_depth << clog2(unit.lanes))
-             for _, _, unit, region in _held(registers, "weight", "velocity")}
-    found |= {region.name: (region.base, unit.lanes) for _, _, unit, region in _held(registers, "lfsr", "dropout")}
+             for _, _, unit, region in _held(registers, "matrix")}
+    found |= {region.name: (region.base, unit.lanes) for _, _, unit, region in _held(registers, "lanes")}
     found |= {f"{block.name}.{name}": (registers.regions[f"{block.name}.{name}"].base, 1)
               for block in registers.config.blocks for name in ("decays", "since_decay")}
     return found | {f"counter:{name}": (address, 2) for name, address in registers.counters().items()}
@@ -80,12 +81,12 @@ def state_from_words(registers, words):
     """
     config, arrays, sign = registers.config, {}, 1 << 31
     for place, unit in enumerate(config.units):
-        arrays |= {f"{kind}_{place}": np.zeros((0, unit.channels), dtype=np.int64) for kind in ("weight", "velocity")}
-        arrays |= {f"{kind}_{place}": np.zeros(0, dtype=np.int64) for kind in ("lfsr", "dropout")}
-    for kind, place, unit, region in _held(registers, "weight", "velocity"):
+        for saved, shape in (("matrix", (0, unit.channels)), ("lanes", (0,))):
+            arrays |= {f"{kind}_{place}": np.zeros(shape, dtype=np.int64) for kind in saved_kinds(config, saved)}
+    for kind, place, unit, region in _held(registers, "matrix"):
         signed = (np.array(words[region.name], dtype=np.int64) ^ sign) - sign
         arrays[f"{kind}_{place}"] = from_memory(unit, signed)
-    for kind, place, _, region in _held(registers, "lfsr", "dropout"):
+    for kind, place, _, region in _held(registers, "lanes"):
         arrays[f"{kind}_{place}"] = np.array(words[region.name], dtype=np.int64)
     rates = {(words[f"{block.name}.decays"][0] + config.update.shift, words[f"{block.name}.since_decay"][0])
              for block in config.blocks}

@@ -12,6 +12,7 @@ from .config import TEXT_LIMIT, Config, parse
 from .errors import InputError
 from .files import write_atomically
 from .reading import reading
+from .states import saved_kinds
 
 __all__ = [
     "EPOCHS",
@@ -79,10 +80,10 @@ def save_arrays(path, arrays):
 def state_arrays(state):
     """A `State` as named arrays; nothing is converted, so that `check_state` sees what was there."""
     arrays = {"shift": np.asarray(state.shift), "since_decay": np.asarray(state.since_decay)}
-    for place, (weights, velocities) in enumerate(zip(state.weights, state.velocities)):
-        arrays[f"weight_{place}"], arrays[f"velocity_{place}"] = np.asarray(weights), np.asarray(velocities)
-        for name, lanes in (("lfsr", state.lfsr[place]), ("dropout", state.dropout[place])):
-            arrays[f"{name}_{place}"] = np.asarray(lanes) if len(lanes) else np.zeros(0, np.int64)
+    for name, every in state.kept.items():
+        # Of no lanes NumPy would make an array of floats.
+        arrays |= {f"{name}_{place}": np.zeros(0, np.int64) if isinstance(own, list) and not own else np.asarray(own)
+                   for place, own in enumerate(every)}
     return arrays
 
 
@@ -99,10 +100,10 @@ def state_from(arrays, config, where="state"):
     from .model import State
 
     units, arrays = range(len(config.units)), check_state(config, arrays, CheckpointError, where)
-    weights, velocities = ([torch.from_numpy(arrays[f"{kind}_{place}"].astype(np.int64)) for place in units]
-                           for kind in ("weight", "velocity"))
-    lfsr, dropout = ([arrays[f"{kind}_{place}"].tolist() for place in units] for kind in ("lfsr", "dropout"))
-    return State(weights, velocities, lfsr, dropout, int(arrays["shift"]), int(arrays["since_decay"]))
+    kept = {kind: [torch.from_numpy(arrays[f"{kind}_{place}"].astype(np.int64)) for place in units]
+            for kind in saved_kinds(config, "matrix")}
+    kept |= {kind: [arrays[f"{kind}_{place}"].tolist() for place in units] for kind in saved_kinds(config, "lanes")}
+    return State(kept, int(arrays["shift"]), int(arrays["since_decay"]))
 
 
 def save_checkpoint(path, checkpoint):

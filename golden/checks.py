@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .lfsr import PERIOD
+from .states import unit_states
 
 __all__ = ["SAMPLES", "Rule", "check_dataset", "check_form", "check_frames", "check_labels", "check_range",
            "check_samples", "check_state", "check_values", "state_rules"]
@@ -181,17 +181,11 @@ def _integers(labels):
 def state_rules(config):
     """The `Rule` of every array of a state, by its name: see `golden.checkpoint.state_arrays`."""
     update, rules = config.update, {}
-
-    def signed(shape, width):
-        return Rule(shape, -(1 << (width - 1)), (1 << (width - 1)) - 1)
-
     for place, unit in enumerate(config.units):
-        stochastic = update.rounding == "stochastic" and unit.stored
-        rules[f"weight_{place}"] = signed((unit.fan_in if unit.stored else 0, unit.channels), unit.weight_width)
-        moved = unit.stored and unit.velocity_width
-        rules[f"velocity_{place}"] = signed((unit.fan_in if moved else 0, unit.channels), unit.velocity_width or 1)
-        for name, used in (("lfsr", stochastic), ("dropout", unit.dropout)):
-            rules[f"{name}_{place}"] = Rule((unit.lanes if used else 0,), 1, PERIOD)
+        for saved, rows in (("matrix", unit.fan_in), ("lanes", unit.lanes)):
+            for name, state in unit_states(config, unit, saved).items():
+                shape = (rows if state.there else 0, *[unit.channels] * (saved == "matrix"))
+                rules[f"{name}_{place}"] = Rule(shape, state.values.minimum, state.values.maximum)
     rules["shift"] = Rule((), update.shift, update.shift + (update.decay_limit if update.decay_samples else 0))
     rules["since_decay"] = Rule((), 0, max(update.decay_samples - 1, 0))
     return rules

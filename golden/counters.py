@@ -6,40 +6,19 @@ rounds to zero, ``block.unit.cycles.phase`` for the cycles of a pass, and ``bloc
 for the block's sequencer. Importing this module does not import torch.
 """
 
-__all__ = ["CATEGORIES", "WAIT_BITS", "block_counters", "category", "unit_amounts", "unit_counters"]
+from .states import unit_phases, unit_states
 
-#: Category of each memory in reports; a classifier's weights and potentials have their own.
-CATEGORIES = {"weight": "weight", "potential": "potential", "window": "history", "input": "history", "error": "error",
-              "value": "input", "gradient": "gradient", "velocity": "momentum",
-              "count": "classifier count", "queue": "history"}
+__all__ = ["WAIT_BITS", "block_counters", "category", "unit_amounts", "unit_counters"]
+
 #: Bits of the largest wait that one increment can add; where a counter has fewer, it has ended by then.
 WAIT_BITS = 32
 
 
 def unit_counters(config, unit):
     """Counters of one unit, full names, in the order of their indices."""
-    names = ["cycles.forward", "adds.forward", "potential.read.forward", "potential.write.forward"]
-    names += ["input.write.forward", "input.read.forward"]
-    if unit.static:
-        names += ["value.write.forward", "value.read.forward"]
-    if unit.learns:
-        names += ["cycles.backward", "window.write.forward", "window.read.backward", "error.write.backward"]
-        if unit.static or unit.serves or unit.slices > 1:
-            names += ["error.read.backward"]
-    if unit.serves:
-        names += ["adds.backward"]
-    if unit.stored:
-        names += ["cycles.update", "adds.update", "skips.update"]
-        names += ["weight.read.forward", "weight.read.update", "weight.write.update"]
-        names += ["error.read.update", "input.read.update"]
-        names += ["weight.read.backward"] if unit.serves else []
-        names += ["value.read.update"] if unit.static else []
-        names += ["gradient.read.update", "gradient.write.update"] if unit.accumulates else []
-        names += ["velocity.read.update", "velocity.write.update"] if unit.velocity_width else []
-    if unit.classifier:
-        names += ["count.read.forward", "count.write.forward", "count.read.backward"]
-        if config.blocks[unit.block].last:
-            names += ["count.read.report"]
+    names = [f"cycles.{phase}" for phase in unit_phases(unit)] + ["adds.forward"]
+    names += ["adds.backward"] * unit.serves + ["adds.update", "skips.update"] * unit.stored
+    names += [f"{state.name}.{access}" for state in unit_states(config, unit).values() for access in state.accesses]
     return [f"{unit.path}.{name}" for name in names]
 
 
@@ -61,10 +40,7 @@ def category(config, name):
     parts = name.split(".")
     if len(parts) != 5:
         return None
-    block, unit, memory, _, _ = parts
-    kind = CATEGORIES[memory]
-    if unit == "classifier" and memory in ("weight", "potential"):
-        return f"classifier {kind}"
-    if memory == "input" and config.blocks[int(block[5:])].units[0].static and unit == "layer0":
-        return "input"
-    return kind
+    if parts[1] == "output":  # the queue of a block
+        return "history"
+    unit, = (own for own in config.units if own.path == ".".join(parts[:2]))
+    return unit_states(config, unit)[parts[2]].memory.category

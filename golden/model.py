@@ -15,11 +15,12 @@ from . import neuron
 from .arithmetic import saturate, shift_floor, shift_kept, shift_nearest, shift_stochastic
 from .checkpoint import state_arrays
 from .checks import check_samples, check_state
-from .dropout import draw_dropped, dropout_seeds
+from .dropout import draw_dropped
 from .errors import InputError
-from .lfsr import Lfsr, lane_seeds
+from .lfsr import Lfsr
 from .linear import columns, gradient, input_sums, output_sums
 from .random_weights import lane_keys, random_weights
+from .states import saved_kinds, unit_states
 from .threads import choose_threads
 
 __all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state", "visited_rows"]
@@ -28,35 +29,36 @@ __all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state", "visi
 class State(NamedTuple):
     """What persists between samples: architectural state, all of it.
 
+    ``state["weight"][place]`` is the weights of a unit by its place in `Config.units`.
+
     Members
     -------
-    weights : list of torch.Tensor
-        One per unit, int64, shape (fan_in, channels), rows in the order (kernel row, kernel column, channel); where
-        none are stored, (0, channels).
-    velocities : list of torch.Tensor
-        As the weights; (0, channels) without momentum.
-    lfsr : list of list of int
-        Per unit, the 16-bit state of every lane; empty with nearest rounding.
-    dropout : list of list of int
-        The same of the LFSRs that choose the dropped spikes; empty without dropout.
+    kept : dict of str to list
+        What `golden.states` says that a checkpoint holds, by its name, for every unit: of a ``matrix`` a torch.Tensor,
+        int64, shape (fan_in, channels), rows in the order (kernel row, kernel column, channel), where the unit has none
+        (0, channels); of ``lanes`` a list of ints, empty where it has none.
     shift : int
         Current learning-rate shift.
     since_decay : int
         Trained samples since the shift last grew.
     """
 
-    weights: list
-    velocities: list
-    lfsr: list
-    dropout: list
+    kept: dict
     shift: int
     since_decay: int
 
+    def __getitem__(self, name):
+        return self.kept[name]
+
     def copy(self):
         """An independent copy."""
-        weights, velocities = ([matrix.clone() for matrix in own] for own in (self.weights, self.velocities))
-        lfsr, dropout = ([list(lanes) for lanes in own] for own in (self.lfsr, self.dropout))
-        return State(weights, velocities, lfsr, dropout, self.shift, self.since_decay)
+        return self._replace(kept={name: [own.clone() if isinstance(own, torch.Tensor) else list(own) for own in every]
+                                   for name, every in self.kept.items()})
+
+    def replace(self, **changes):
+        """The same with other values of members, or of what units keep by its name."""
+        kept = {name: changes.pop(name) for name in self.kept if name in changes}
+        return self._replace(kept=self.kept | kept, **changes)
 
 
 class UnitTrace(NamedTuple):
@@ -123,33 +125,40 @@ def visited_rows(unit, inputs):
 
 def _checked(config, state):
     """`state`, if it is one of `config`."""
-    for name, matrices in (("weight", state.weights), ("velocity", state.velocities)):
-        for place, matrix in enumerate(matrices):
+    for name in saved_kinds(config, "matrix"):
+        for place, matrix in enumerate(state[name]):
             if not isinstance(matrix, torch.Tensor) or matrix.dtype != torch.int64:
                 raise InputError(f"state: {name}_{place} must be a torch.Tensor of int64, not "
                                  f"{getattr(matrix, 'dtype', type(matrix).__name__)}")
-    if {len(part) for part in state[:4]} != {len(config.units)}:
-        raise InputError(f"state must have weights, velocities, lfsr and dropout of {len(config.units)} units, not of "
-                         f"{', '.join(str(len(part)) for part in state[:4])}")
+    for name, every in state.kept.items():
+        if len(every) != len(config.units):
+            raise InputError(f"state must have {name} of {len(config.units)} units, not of {len(every)}")
     check_state(config, state_arrays(state), InputError)
     return state
 
 
 def initial_state(config):
-    """Seeded start: weights uniform in ``+-gain / sqrt(fan_in)``, rounded to the nearest weight."""
+    """Seeded start: weights uniform in ``+-gain / sqrt(fan_in)``, rounded to the nearest weight; all else is zero.
+
+    LFSRs begin where `golden.states` says.
+    """
     random = np.random.Generator(np.random.PCG64(config.initial.seed))
-    number, weights, velocities, lfsr = config.numbers.weight, [], [], []
-    for place, unit in enumerate(config.units):
-        limit = config.initial.gain / math.sqrt(unit.fan_in)  # a power may be off in its last bit
-        shape = (unit.fan_in if unit.stored else 0, unit.channels)
-        values = np.rint(random.uniform(-limit, limit, shape) * 2.0**number.fraction)
-        weights.append(saturate(torch.from_numpy(values.astype(np.int64)), number.width))
-        velocities.append(torch.zeros(unit.fan_in if unit.stored and unit.velocity_width else 0, unit.channels,
-                                      dtype=torch.int64))
-        stochastic = config.update.rounding == "stochastic" and unit.stored
-        lfsr.append(lane_seeds(config.update.seed, unit.lanes, place) if stochastic else [])
-    dropout = [dropout_seeds(config, unit) for unit in config.units]
-    return State(weights, velocities, lfsr, dropout, config.update.shift, 0)
+    kept = {}
+    for unit in config.units:
+        for name, state in unit_states(config, unit, "matrix").items():
+            shape = (unit.fan_in if state.there else 0, unit.channels)
+            kept.setdefault(name, []).append(
+                _drawn(config, unit, shape, random) if name == "weight" else torch.zeros(shape, dtype=torch.int64))
+        for name, state in unit_states(config, unit, "lanes").items():
+            kept.setdefault(name, []).append(list(state.start))
+    return State(kept, config.update.shift, 0)
+
+
+def _drawn(config, unit, shape, random):
+    """Weights to begin with."""
+    limit = config.initial.gain / math.sqrt(unit.fan_in)  # a power may be off in its last bit
+    values = np.rint(random.uniform(-limit, limit, shape) * 2.0**config.numbers.weight.fraction)
+    return saturate(torch.from_numpy(values.astype(np.int64)), unit.weight_width)
 
 
 class Golden:
@@ -184,7 +193,7 @@ class Golden:
         self._integer = neuron.integer(config)
 
     def _weights(self, place):
-        return self._fixed.get(place, self.state.weights[place])
+        return self._fixed.get(place, self.state["weight"][place])
 
     def _current(self, unit, place, inputs, *, train):
         """Input currents (steps or 1, ..., n_out): equation (1), its sum; in inference less what dropout takes."""
@@ -197,7 +206,7 @@ class Golden:
         """Neurons that are dropped in the next interval (k, ..., n_out), an axis for several samples; None for none."""
         if not unit.dropout:
             return None
-        dropped, self.state.dropout[place][:] = draw_dropped(unit, self.state.dropout[place], samples)
+        dropped, self.state["dropout"][place][:] = draw_dropped(unit, self.state["dropout"][place], samples)
         return torch.from_numpy(dropped).squeeze(1) if samples == 1 else torch.from_numpy(dropped)
 
     def _spike_error(self, unit, place, errors):
@@ -214,7 +223,7 @@ class Golden:
         total = gradient(unit, inputs, errors.sum(0) if unit.static else errors)
         momentum = self.config.update.momentum
         if momentum:
-            velocity = self.state.velocities[place]
+            velocity = self.state["velocity"][place]
             kept = shift_nearest(velocity * momentum.multiplier, momentum.shift)
             total = saturate(kept.add_(total), momentum.width, out=velocity)
         multiplier = self.config.update.multiplier
@@ -224,7 +233,7 @@ class Golden:
             step = shift_nearest(scaled, shift)
         else:
             step = shift_stochastic(scaled, shift, self._random(unit, place, inputs))
-        weights = self.state.weights[place]
+        weights = self.state["weight"][place]
         weights.sub_(step)
         saturate(weights, unit.weight_width, out=weights)
         return step
@@ -232,9 +241,9 @@ class Golden:
     def _random(self, unit, place, inputs):
         """Random words (fan_in, channels), in the order in which the core visits its active rows and their words."""
         rows = visited_rows(unit, inputs)
-        lfsr, words = Lfsr(self.state.lfsr[place]), unit.channel_words
+        lfsr, words = Lfsr(self.state["lfsr"][place]), unit.channel_words
         drawn = torch.from_numpy(lfsr.draw(len(rows) * words))
-        self.state.lfsr[place][:] = lfsr.state
+        self.state["lfsr"][place][:] = lfsr.state
         random = torch.zeros(unit.fan_in, unit.channels, dtype=torch.int64)
         random[rows] = drawn.reshape(len(rows), words * unit.lanes)[:, :unit.channels]
         return random
@@ -345,7 +354,7 @@ class Golden:
                 self._update_all(frames, traces, period, interval, traced)
                 if record:
                     for place in range(len(units)):
-                        traces[place][6].append(self.state.weights[place].clone())
+                        traces[place][6].append(self.state["weight"][place].clone())
                 if not traced:
                     traces = [([], [], [], [], [], [], []) for _ in units]
         if train:

@@ -6,14 +6,13 @@ from typing import NamedTuple
 from amaranth.lib import data, enum
 
 from ..golden.counters import block_counters, unit_counters
-from ..golden.dropout import dropout_seeds
 from ..golden.errors import InputError
-from ..golden.lfsr import PERIOD, lane_seeds
+from ..golden.states import Values, saved_kinds, unit_states
 from ..golden.units import clog2
 from .violations import COUNT_BITS, violations
 
 __all__ = ["BLOCK_STATUS", "CONTROL", "EMPTY", "FILLED", "MAGIC", "STATUS", "Array", "Field", "Region", "RegisterMap",
-           "Status", "Values", "request_layout", "response_layout"]
+           "Status", "request_layout", "response_layout"]
 
 #: Value of the register `identification`.
 MAGIC = 0x53504C31
@@ -66,30 +65,6 @@ FILLED = "there at power-up, from the file in memories[].contents; a reset leave
 
 #: What register accesses add to the violations of the sample stream.
 REFUSED = {"refused": "register accesses that were refused"}
-
-
-class Values(NamedTuple):
-    """Numbers that a register holds: their width in bits, and which of them are allowed."""
-
-    width: int
-    minimum: int
-    maximum: int
-    fraction: int = 0
-
-    @property
-    def signed(self):
-        """Whether they are in two's complement, and extended with their sign to 32 bits."""
-        return self.minimum < 0
-
-    @classmethod
-    def upto(cls, maximum):
-        """All numbers from 0 to `maximum`."""
-        return cls(max(1, maximum.bit_length()), 0, maximum)
-
-    @classmethod
-    def of(cls, width, *, signed=False, fraction=0):
-        """All numbers of a width."""
-        return cls(width, *((-1 << width - 1, (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)), fraction)
 
 
 class Array(NamedTuple):
@@ -194,38 +169,28 @@ class RegisterMap:
                     self._add(f"{unit.path if unit else block.name}.counters", 2 * len(names), "r",
                               "the counters of the sidecar with these addresses", words=2, block=block.index,
                               unit=unit and unit.index)
-        state = Values(16, 1, PERIOD)
-        for place, unit in enumerate(config.units):
-            if update.rounding == "stochastic" and unit.stored:
-                self._add(f"{unit.path}.lfsr", unit.lanes, "rw", "LFSR of each lane that rounds updates", values=state,
-                          block=unit.block, unit=unit.index, held=True,
-                          reset=tuple(lane_seeds(update.seed, unit.lanes, place)))
+        for kind in saved_kinds(config, "lanes"):
+            for unit in config.units:
+                state = unit_states(config, unit, "lanes")[kind]
+                if state.there:
+                    self._add(f"{unit.path}.{kind}", unit.lanes, "rw", state.meaning, values=state.values,
+                              block=unit.block, unit=unit.index, held=True, reset=state.start)
         for unit in config.units:
-            if unit.dropout:
-                self._add(f"{unit.path}.dropout", unit.lanes, "rw", "LFSR of each lane that chooses the dropped spikes",
-                          values=state, block=unit.block, unit=unit.index, held=True,
-                          reset=tuple(dropout_seeds(config, unit)))
-        for unit in config.units:
-            if unit.stored:
-                self._add_weights(unit)
+            for state in unit_states(config, unit, "matrix").values():
+                if state.there:
+                    self._add_matrix(unit, state)
         self.address_bits = clog2(self._next)
 
-    def _add_weights(self, unit):
-        numbers, pixels = self.config.numbers, unit.shape_in[0] * unit.shape_in[1]
-        # What a velocity is a sum of: errors times spikes, or times the values of a frame.
-        fraction = numbers.error.fraction + (self.config.input.fraction if unit.static else 0)
-        kinds = {"weight": Values.of(unit.weight_width, signed=True, fraction=numbers.weight.fraction)}
-        if unit.velocity_width:
-            kinds["velocity"] = Values.of(unit.velocity_width, signed=True, fraction=fraction)
-        channels, taps = unit.shape_in[2], unit.kernel**2 if unit.kind == "conv" else pixels
+    def _add_matrix(self, unit, state):
+        channels, pixels = unit.shape_in[2], unit.shape_in[0] * unit.shape_in[1]
+        taps = unit.kernel**2 if unit.kind == "conv" else pixels
         array = Array(
             channel_words=unit.channel_words, rows=unit.fan_rows, lanes=unit.lanes, lane_shift=clog2(unit.lanes),
             channels=unit.channels, taps=taps, tap_pitch=unit.fan_address(channels) if taps > 1 else channels,
             input_channels=channels)
-        for kind, values in kinds.items():
-            self._add(f"{unit.path}.{kind}", unit.weight_depth << array.lane_shift, "rw",
-                      f"each {kind}; {EMPTY}", values=values, backed=unit.weight_depth * unit.lanes, array=array,
-                      block=unit.block, unit=unit.index, held=True)
+        self._add(f"{unit.path}.{state.name}", unit.weight_depth << array.lane_shift, "rw", f"{state.meaning}; {EMPTY}",
+                  values=state.values, backed=unit.weight_depth * unit.lanes, array=array, block=unit.block,
+                  unit=unit.index, held=True)
 
     def _add(self, name, count, access, meaning, *, backed=None, values=None, **own):
         size = 1 << clog2(count)

@@ -4,19 +4,19 @@ from amaranth.hdl import Mux, Signal
 from amaranth.lib import data
 
 from .arithmetic import register, times
-from .store import Store
+from .ports import Use
 
 __all__ = ["keep_counts"]
 
 
-def keep_counts(m, core, forward, backward):
+def keep_counts(m, core, ports, forward, backward):
     """Spike counts of a classifier: of the sample for the result, of the interval for its error (equation 3)."""
     unit, steps = core.unit, core.unit.steps
     layout = data.StructLayout({
         "total": data.ArrayLayout(core.count_bits, unit.lanes),
         "recent": data.ArrayLayout(steps.bit_length(), unit.lanes),
     })
-    m.submodules.count_store = store = Store(width=layout.size, depth=unit.batch * unit.words)
+    store = ports.store("count")
     first = times(core.sample, unit.words) if unit.batch > 1 else 0
     read = data.View(layout, store.read)
     write = Signal(layout)
@@ -29,10 +29,13 @@ def keep_counts(m, core, forward, backward):
     fresh_sample = register(m, core.first_interval, name="counted_first_interval")  # the block may already go on
     word, spikes = (register(m, own, name=f"counted_{name}") for name, own in (
         ("word", forward.out_word), ("spikes", forward.out_spikes)))
+    last = core.config.blocks[unit.block].last
+    ports.read("count", store, Use("report" if last else "", core.count_en, core.count_word),
+               Use("backward", backward.own_en, backward.own_word),
+               Use("forward", resume, register(m, forward.stored_address, name="resume_word", stages=3)),
+               first=first, ahead=False)
+    ports.count("count.write.forward", store.write_en)
     m.d.comb += [
-        store.read_en.eq(resume | backward.own_en | core.count_en),
-        store.read_address.eq(first + Mux(core.count_en, core.count_word, Mux(
-            backward.own_en, backward.own_word, register(m, forward.stored_address, name="resume_word", stages=3)))),
         store.write_en.eq(valid & word_last),
         store.write_address.eq(first + word),
         store.write.eq(write.as_value()),
@@ -62,4 +65,3 @@ def keep_counts(m, core, forward, backward):
             target.eq(times(place, unit.lanes) + lane == core.label),
             backward.own[lane].eq(Mux(taught, read.recent[lane] - Mux(target, steps, 0), 0)),
         ]
-    return store

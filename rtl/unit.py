@@ -6,13 +6,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.counters import unit_counters
 from ..golden.schedule import product_latency
 from ..golden.units import clog2
 from .arithmetic import copies, multiply, register, times
-from .backward import BackwardPath, request_layout, window_layout
+from .backward import BackwardPath, request_layout
 from .bus import any_of, joined, node_signature
-from .counting import count_unit
 from .dot import DotPath
 from .dropout import Dropout
 from .error_memory import error_memory
@@ -21,8 +19,8 @@ from .gradient import AccumulatePath
 from .lfsr import LaneLfsr
 from .nodes import Access, counter_node, lfsr_node
 from .pipeline import Pipeline, running
+from .ports import Ports, Use
 from .spike_counts import keep_counts
-from .store import Store
 from .taps import lookup
 from .update import UpdatePath
 from .weight_memory import weight_memory
@@ -38,7 +36,6 @@ class _Learning(NamedTuple):
     value_en: object
     error_en: object
     value_address: object
-    slot: object
 
 
 class UnitCore(wiring.Component):
@@ -100,7 +97,6 @@ class UnitCore(wiring.Component):
         if self.stochastic != bool(seeds):
             raise ValueError(f"seeds must be given for weights with stochastic rounding only, not {seeds!r}")
         self.count_bits = config.time.steps.bit_length()
-        self.names = unit_counters(config, unit) if config.hardware.counters else []
         members = {
             "start_forward":  In(1), "done_forward":  Out(1),
             "base":           In(range(max(2, depth))),
@@ -149,6 +145,7 @@ class UnitCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, unit, lanes = self.config, self.unit, self.unit.lanes
+        ports = Ports(m, config, unit)
         # The frame value is unsigned: one bit more to multiply it as a signed number.
         m.submodules.forward = forward = ForwardPath(
             config, unit, depth=self.depth, term_width=unit.weight_width + unit.input_bits)
@@ -163,25 +160,22 @@ class UnitCore(wiring.Component):
         m.d.comb += self.spikes.eq(forward.out_spikes if dropped is None else forward.out_spikes & ~dropped)
         if unit.input_dropout:
             m.d.comb += forward.train.eq(self.train)
-        self._potentials(m, forward)
-        asked = self._asked(m) if unit.serves else None
-        backward = self._backward(m, forward, dropped) if unit.learns else None
-        learning = self._learning(m) if unit.stored else None
+        self._potentials(m, ports, forward)
+        asked = self._asked(m, ports) if unit.serves else None
+        backward = self._backward(m, ports, forward, dropped) if unit.learns else None
+        learning = self._learning(m, ports) if unit.stored else None
 
         # Which pass runs: whose addresses the shared ports take, and which cycles are counted.
         busy = {name: running(m, start, done, name=f"in_{name}") for name, start, done in (
             ("forward", self.start_forward, self.done_forward),
             *([("backward", self.start_backward, self.done_backward)] if unit.learns else []),
             *([("update", self.start_update, self.done_update)] if unit.stored else []))}
-        m.d.comb += [self.input_en.eq(forward.fetch), self.input_address.eq(forward.address)]
-        if learning is not None:
-            reader = learning.reader
-            m.d.comb += reader.bits.eq(self.input_bits)
-            with m.If(busy["update"]):
-                m.d.comb += [self.input_en.eq(reader.fetch), self.input_address.eq(reader.address)]
-
-        errors, error = error_memory(m, self, backward, learning, asked, busy) if unit.learns else (None, None)
-        weight, weight_node = weight_memory(m, self, forward, learning, asked, busy)
+        for name, runs in busy.items():
+            ports.count(f"cycles.{name}", getattr(self, f"start_{name}") | runs)
+        ports.count("adds.forward", self._active(forward.event, forward.full))
+        self._inputs(m, ports, forward, learning, busy)
+        error = error_memory(m, self, ports, backward, learning, asked, busy) if unit.learns else None
+        weight, weight_node = weight_memory(m, self, ports, forward, learning, asked, busy)
         products = self._products(m, forward, learning, asked, busy, weight, error)
         for lane in range(lanes):
             m.d.comb += forward.terms[lane].eq(products[lane] if unit.static else weight.later[lane])
@@ -198,12 +192,30 @@ class UnitCore(wiring.Component):
             ]
             m.d.comb += [dot.products[lane].eq(products[lane]) for lane in range(lanes)]
 
-        counts = keep_counts(m, self, forward, backward) if self.above is None else None
-        bank = None
-        if self.names:
-            bank = count_unit(m, self, forward, backward, learning, errors, counts, asked, busy)
-        self._registers(m, learning, weight_node, bank)
+        if self.above is None:
+            keep_counts(m, self, ports, forward, backward)
+        self._registers(m, learning, weight_node, ports.bank(self.counter_clear))
         return m
+
+    def _active(self, enable, full):
+        """Lanes that compute something in this cycle."""
+        return Mux(enable, Mux(full, self.unit.lanes, self.unit.last_lanes), 0)
+
+    def _inputs(self, m, ports, forward, learning, busy):
+        """Who reads the memories of the input: the forward pass, and the update."""
+        updates, values = [], []
+        if learning is not None:
+            reader = learning.reader
+            m.d.comb += reader.bits.eq(self.input_bits)
+            updates = [Use("update", reader.fetch, reader.address, busy["update"])]
+            values = [Use("update", learning.value_en, learning.value_address, busy["update"])]
+        en, address = ports.choose("input", *updates, Use("forward", forward.fetch, forward.address))
+        m.d.comb += [self.input_en.eq(en), self.input_address.eq(address)]
+        ports.count("input.write.forward", self.input_written)
+        if self.unit.static:
+            en, address = ports.choose("value", *values, Use("forward", forward.event, forward.position))
+            m.d.comb += [self.value_en.eq(en), self.value_address.eq(address)]
+            ports.count("value.write.forward", self.value_written)
 
     def _registers(self, m, learning, weight_node, bank):
         """What the register bus hears: of weights, LFSRs and counters, whichever there are."""
@@ -222,7 +234,7 @@ class UnitCore(wiring.Component):
             self.bus.answer.eq(joined([answer for _, answer in nodes])),
         ]
 
-    def _asked(self, m):
+    def _asked(self, m, ports):
         """Requests of the unit below, and a cycle behind them what they read."""
         unit, request = self.unit, self.request
         address = times(request.word, unit.error_frames) + (self.offset + request.step)
@@ -230,20 +242,17 @@ class UnitCore(wiring.Component):
             valid=request.valid, first=request.first, full=request.full, row=request.row,
             weight_address=(request.weight_base + request.row)[:len(request.weight_base)],
             error_address=address[:clog2(max(2, unit.words * unit.error_frames))])
+        ports.count("adds.backward", asked[1].valid if unit.pool else self._active(asked[1].valid, asked[1].full))
         return asked
 
-    def _potentials(self, m, forward):
-        unit = self.unit
-        m.submodules.potential_store = potentials = Store(
-            width=unit.lanes * unit.potential_width, depth=unit.batch * unit.words,
-            style=self.config.hardware.memory.potential)
+    def _potentials(self, m, ports, forward):
+        unit, potentials = self.unit, ports.store("potential")
         first = times(self.sample, unit.words) if unit.batch > 1 else 0
         begins = copies(m, self.first_interval, unit.lanes, name="begins")
         read = data.View(forward.stored.shape(), potentials.read)
+        ports.read("potential", potentials, Use("forward", forward.stored_en, forward.stored_address), first=first)
+        ports.count("potential.write.forward", forward.keep_en)
         m.d.comb += [
-            potentials.read_en.eq(register(m, forward.stored_en, name="potential_read_en")),
-            potentials.read_address.eq(register(
-                m, (first + forward.stored_address)[:len(potentials.read_address)], name="potential_read_address")),
             *(forward.stored[lane].eq(Mux(begins[lane], 0, read[lane])) for lane in range(unit.lanes)),
             # A step takes two cycles at least, so that a potential stands for another one.
             potentials.write_en.eq(register(m, forward.keep_en, name="potential_write_en")),
@@ -261,12 +270,13 @@ class UnitCore(wiring.Component):
         ]
         return dropout.dropped
 
-    def _backward(self, m, forward, dropped):
+    def _backward(self, m, ports, forward, dropped):
         """The backward pass and the windows that it reads."""
         config, unit = self.config, self.unit
         m.submodules.backward = backward = BackwardPath(config, unit, self.above)
-        m.submodules.window_store = windows = Store(
-            width=window_layout(config, unit).size, depth=unit.words * unit.steps, style=config.hardware.memory.history)
+        windows = ports.store("window")
+        ports.read("window", windows, Use("backward", backward.fetch, backward.address), ahead=False)
+        ports.count("window.write.forward", windows.write_en)
         # Written a cycle after it stands: the way to the memory is long.
         window_write = Signal.like(windows.write_address)
         written = register(m, forward.out_valid & self.train, name="window_written")
@@ -281,25 +291,26 @@ class UnitCore(wiring.Component):
             backward.offset.eq(self.offset), backward.slice_first.eq(self.slice_first),
             windows.write_en.eq(written), windows.write_address.eq(window_write),
             windows.write.eq(register(m, window, name="window", reset=False)),
-            windows.read_en.eq(backward.fetch), windows.read_address.eq(backward.address),
             backward.window.eq(windows.read),
         ]
         if self.above is not None:
             m.d.comb += [self.ask.eq(backward.request), backward.delta.eq(self.answer)]
         return backward
 
-    def _learning(self, m):
+    def _learning(self, m, ports):
         """The update path, and before it the gradient memory where there is one."""
         config, unit = self.config, self.unit
         term_width = unit.history_width + unit.input_bits
         m.submodules.update = update = UpdatePath(config, unit, depth=self.depth, term_width=term_width)
         m.d.comb += update.decays.eq(self.decays)
+        ports.count("skips.update", update.skip)
         if not unit.accumulates:
             m.d.comb += [
                 update.start.eq(self.start_update), self.done_update.eq(update.done), update.base.eq(self.update_base),
                 self.ready.eq(1),
             ]
-            return _Learning(update, update, update.row_en, update.error_en, update.position, update.slot)
+            ports.count("adds.update", self._active(update.slot, update.full))
+            return _Learning(update, update, update.row_en, update.error_en, update.position)
         m.submodules.accumulate = accumulate = AccumulatePath(unit, depth=self.depth, term_width=term_width)
         m.d.sync += update.start.eq(accumulate.done & self.apply)
         m.d.comb += [
@@ -308,18 +319,16 @@ class UnitCore(wiring.Component):
             accumulate.apply_en.eq(update.gradient_en), accumulate.apply_address.eq(update.gradient_address),
             update.gradient.eq(accumulate.apply),
         ]
-        return _Learning(update, accumulate, accumulate.error_en, accumulate.error_en, accumulate.position,
-                         accumulate.error_en)
+        ports.count("adds.update", self._active(accumulate.error_en, accumulate.full))
+        ports.count("gradient.read.update", accumulate.reads)
+        ports.count("gradient.write.update", accumulate.writes)
+        return _Learning(update, accumulate, accumulate.error_en, accumulate.error_en, accumulate.position)
 
     def _products(self, m, forward, learning, asked, busy, weight, error):
         """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
         unit, products = self.unit, []
         if unit.static:
             value_q = register(m, self.value, name="value_q", stages=3, reset=False)
-            m.d.comb += [self.value_en.eq(forward.event), self.value_address.eq(forward.position)]
-            if learning is not None:
-                with m.If(busy["update"]):
-                    m.d.comb += [self.value_en.eq(learning.value_en), self.value_address.eq(learning.value_address)]
         if unit.serves and unit.pool:
             row = asked[3 + product_latency(unit)].row
             lane_q = lookup(m, row, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")

@@ -11,8 +11,8 @@ from .arithmetic import copies, register, select
 from .bus import any_of
 from .nodes import Access
 from .pipeline import Pipeline
+from .ports import Use
 from .random_weights import RandomWeights
-from .store import Store
 
 __all__ = ["Read", "weight_memory"]
 
@@ -31,11 +31,12 @@ class Read(NamedTuple):
         return cls(now, [register(m, value, name=f"{name}_{lane}", reset=False) for lane, value in enumerate(now)])
 
 
-def weight_memory(m, core, forward, learning, asked, busy):
+def weight_memory(m, core, ports, forward, learning, asked, busy):
     """Add the weights of a `UnitCore` to its module `m`: stored, computed, or the constant of a pooling.
 
     Parameters
     ----------
+    ports : Ports
     forward, learning, asked
         Whose addresses they are read at; None where the unit has none.
     busy : dict of str to Signal
@@ -53,7 +54,7 @@ def weight_memory(m, core, forward, learning, asked, busy):
         return Read(None, [Const(unit.pool_weight, signed(unit.weight_width))] * unit.lanes), None
     if unit.random:
         return _computed(m, core, forward, asked), None
-    return _stored(m, core, forward, learning.update, asked, busy)
+    return _stored(m, core, ports, forward, learning.update, asked, busy)
 
 
 class _Port:
@@ -93,61 +94,53 @@ class _Port:
         return select(m, [*values, *[Const(0, values[0].shape())] * missing], lane, name=name)
 
 
-def _stored(m, core, forward, update, asked, busy):
+def _stored(m, core, ports, forward, update, asked, busy):
     """The weight memory: read by forward, update, the unit below, and the port; written by update and port."""
     unit, lanes, port = core.unit, core.unit.lanes, _Port(m, core)
-    m.submodules.weight_store = weights = Store(
-        width=lanes * unit.weight_width, depth=unit.weight_depth, granule=unit.weight_width,
-        style=core.config.hardware.memory.weight, contents=f"{unit.path}.weight")
+    weights = ports.store("weight", initial=True)
     # The block RAMs are spread over the chip: what is chosen for them is in registers before it goes there. Whose turn
     # it is stands in registers too, long before the first write, and the port has it while no pass runs.
     updates = copies(m, busy["update"], lanes, name="updates")
-    read_address, write_address, write = (Signal.like(own, name=f"weight_{own.name}", reset_less=True) for own in (
-        weights.read_address, weights.write_address, weights.write))
+    write_address, write = (Signal.like(own, name=f"weight_{own.name}", reset_less=True) for own in (
+        weights.write_address, weights.write))
     m.d.sync += [
         write_address.eq(Mux(busy["update"], update.write_address, port.address)),
         *(write.word_select(lane, unit.weight_width).eq(
             Mux(updates[lane], update.write[lane].as_unsigned(), port.data[:unit.weight_width]))
           for lane in range(lanes)),
-        read_address.eq(port.address),
     ]
-    with m.If(busy["update"]):
-        m.d.sync += read_address.eq(update.weight_address)
-    with m.Elif(busy["forward"]):
-        m.d.sync += read_address.eq(forward.weight_address)
-    if unit.serves:
-        with m.Elif(asked[1].valid):
-            m.d.sync += read_address.eq(asked[1].weight_address)
+    ports.read("weight", weights, Use("update", update.weight_en, update.weight_address, busy["update"]),
+               Use("forward", forward.event, forward.weight_address, busy["forward"]),
+               *([Use("backward", asked[1].valid, asked[1].weight_address)] if unit.serves else []),
+               Use("", port.read["weight"], port.address))
+    ports.count("weight.write.update", update.write_en)
     m.d.comb += [
-        weights.read_en.eq(register(m, forward.event | update.weight_en | port.read["weight"] | (
-            asked[1].valid if unit.serves else 0), name="weight_read_en")),
         weights.write_en.eq(
             register(m, update.write_en, name="update_writes").replicate(lanes)
             | register(m, port.enables("weight", lanes), name="port_writes")),
-        weights.read_address.eq(read_address), weights.write_address.eq(write_address), weights.write.eq(write),
+        weights.write_address.eq(write_address), weights.write.eq(write),
     ]
     found = Read.of(m, weights, unit.weight_width, lanes, name="weight")
     # Address, memory, its output register, the choice of a lane in two cycles.
     valid, answer = port.after[4].valid, port.choose(m, found.later, port.after[3].lane, name="port_weight")
     if unit.velocity_width:
         chosen = core.bus.select[[region.kind for region in core.regions].index("velocity")]
-        velocity_valid, velocity = _velocities(m, core, update, port)
+        velocity_valid, velocity = _velocities(m, core, ports, update, port)
         valid, answer = Mux(chosen, velocity_valid, valid), Mux(chosen, velocity, answer)
     found_answer = Signal(signed(32), name="port_answer")
     m.d.sync += found_answer.eq(Mux(valid, answer, 0))
     return found, (register(m, valid, name="port_ack"), found_answer.as_unsigned())
 
 
-def _velocities(m, core, update, port):
+def _velocities(m, core, ports, update, port):
     """The velocity memory: read and written by the update and by the port. Returns what the port hears, and when."""
     unit, width = core.unit, core.unit.velocity_width
-    m.submodules.velocity_store = store = Store(
-        width=unit.lanes * width, depth=unit.weight_depth, granule=width, style=core.config.hardware.memory.weight,
-        contents=f"{unit.path}.velocity")
+    store = ports.store("velocity", initial=True)
+    ports.read("velocity", store, Use("", port.read["velocity"], port.address),
+               Use("update", update.velocity_en, update.velocity_address), ahead=False)
+    ports.count("velocity.write.update", update.velocity_write_en)
     read = register(m, store.read, name="velocity_q", reset=False)
     m.d.comb += [
-        store.read_en.eq(update.velocity_en | port.read["velocity"]),
-        store.read_address.eq(Mux(port.read["velocity"], port.address, update.velocity_address)),
         update.velocities.as_value().eq(read),
         store.write_en.eq(Mux(update.velocity_write_en, ~0, port.enables("velocity", unit.lanes))),
         store.write_address.eq(Mux(update.velocity_write_en, update.velocity_write_address, port.address)),

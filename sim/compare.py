@@ -12,6 +12,7 @@ import torch
 
 from ..golden.linear import written_words
 from ..golden.model import visited_rows
+from ..golden.states import saved_kinds
 
 __all__ = ["Difference", "compare_counters", "compare_results", "compare_state", "compare_trace"]
 
@@ -64,8 +65,8 @@ def compare_counters(arrays, expected):
 def compare_state(config, arrays, state):
     """A state read from the core against the golden one: every weight, LFSR and learning-rate register."""
     for place, unit in enumerate(config.units):
-        for what, matrices in (("weight", state.weights), ("velocity", state.velocities)):
-            want, have = matrices[place].numpy(), arrays[f"{what}_{place}"]
+        for what in saved_kinds(config, "matrix"):
+            want, have = state[what][place].numpy(), arrays[f"{what}_{place}"]
             if want.shape != have.shape:
                 return Difference(what=f"shape of {what}", unit=unit.path, expected=want.shape, actual=have.shape)
             wrong = np.argwhere(want != have)
@@ -73,9 +74,10 @@ def compare_state(config, arrays, state):
                 row, neuron = (int(i) for i in wrong[0])
                 return Difference(what=f"{what} (and {len(wrong) - 1} others)", unit=unit.path, row=row, neuron=neuron,
                                   expected=int(want[row, neuron]), actual=int(have[row, neuron]))
-        for what, key, states in (("LFSR state", "lfsr", state.lfsr), ("dropout state", "dropout", state.dropout)):
-            if (lanes := arrays[f"{key}_{place}"].tolist()) != list(states[place]):
-                return Difference(what=what, unit=unit.path, expected=list(states[place]), actual=lanes)
+        for what in saved_kinds(config, "lanes"):
+            want, have = list(state[what][place]), arrays[f"{what}_{place}"].tolist()
+            if want != have:
+                return Difference(what=f"{what} state", unit=unit.path, expected=want, actual=have)
     for field in ("shift", "since_decay"):
         if int(arrays[field]) != getattr(state, field):
             return Difference(what=f"learning-rate state {field}", expected=getattr(state, field),

@@ -62,15 +62,16 @@ def _state(config, random, style, where="all", last=False):
         found = _near(config, random, shape, width) if style == "near" else _extreme(random, shape, width, style)
         return torch.from_numpy(found.astype(np.int64))
 
-    weights = [extreme(matrix, unit.weight_width) if where == "all" or (where == "above" and unit.index) else matrix
-               for unit, matrix in zip(config.units, state.weights)]
-    velocities = [extreme(matrix, max(1, unit.velocity_width)) for unit, matrix in zip(config.units, state.velocities)]
+    chosen = [where == "all" or (where == "above" and unit.index > 0) for unit in config.units]
+    weights = [extreme(matrix, unit.weight_width) if own else matrix
+               for own, unit, matrix in zip(chosen, config.units, state["weight"])]
+    velocities = [extreme(matrix, max(1, unit.velocity_width))
+                  for unit, matrix in zip(config.units, state["velocity"])]
+    lfsr = [[0xFFFF if (place + lane) % 2 else 1 for lane in range(len(own))]
+            for place, own in enumerate(state["lfsr"])]
     update = config.update
-    return state._replace(
-        weights=weights, velocities=velocities,
-        lfsr=[[0xFFFF if (place + lane) % 2 else 1 for lane in range(len(own))]
-              for place, own in enumerate(state.lfsr)],
-        shift=update.shift + (update.decay_limit if last else 0),
+    return state.replace(
+        weight=weights, velocity=velocities, lfsr=lfsr, shift=update.shift + (update.decay_limit if last else 0),
         since_decay=max(0, update.decay_samples - update.batch) if update.decay_samples else 0)
 
 

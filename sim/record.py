@@ -78,7 +78,7 @@ def record(config, frame, label, *, curve, after, before=None, checked=None, fac
     trace = Golden(config, after).run(torch.as_tensor(np.asarray(frame)), int(label), train=True)
     pictures = Pictures(config=config, curve=curve, trace=trace, label=int(label),
                         before=[weights.numpy() for weights in (before or initial_state(config)).weights],
-                        after=[weights.numpy() for weights in after.weights])
+                        after=[weights.numpy() for weights in after["weight"]])
     return report, pictures
 
 

@@ -9,7 +9,8 @@ bits. What is read combinationally is distributed whatever its depth, and in reg
 from typing import NamedTuple
 
 from ..golden.config import ConfigError
-from ..golden.memories import Memory, memories
+from ..golden.memories import memories
+from ..golden.states import Memory
 
 __all__ = ["Placed", "place_memories", "primitives"]
 

@@ -262,7 +262,7 @@ def expected(config, trace, before):
 def check(config, train, seed=0):
     golden = Golden(config)
     for number, frame in enumerate(frames(config, 2, seed)):
-        before = [weights.clone() for weights in golden.state.weights]
+        before = [weights.clone() for weights in golden.state["weight"]]
         trace = golden.run(frame, number % config.network.classes, train=train, record=True)
         passes, counters = passes_and_counters(config, trace)
         wanted, counted = expected(config, trace, before)
@@ -307,7 +307,7 @@ def test_by_hand():
     config = small(time={"steps": 1, "interval": 1}, input={"size": 5, "fraction": 0},
                    layers=[{"neurons": 2, "lanes": 1}], network={"classes": 3}, classifier={"lanes": 2})
     golden = Golden(config)
-    golden.state.weights[0][:] = torch.tensor([[0, 0], [6, -6], [0, 0], [6, -6], [0, 0]])
+    golden.state["weight"][0][:] = torch.tensor([[0, 0], [6, -6], [0, 0], [6, -6], [0, 0]])
     passes, counters = passes_and_counters(config, golden.run(torch.tensor([0, 1, 0, 1, 0]), 0, train=True))
     # Forward: two words with two events; the classifier has none, twice two. Backward: the first neuron (12 of 32, in
     # the window) asks for two words, the other costs two empty operations. Update: two rows, two words, in which

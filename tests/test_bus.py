@@ -124,7 +124,7 @@ def test_pauses_change_nothing(pauses):
     session.check()
     unit = CONFIG.units[2]
     assert unit.path == "block1.layer0"
-    wanted = session.prediction.model.state.weights[2]
+    wanted = session.prediction.model.state["weight"][2]
     for row in range(unit.fan_in):
         for channel in range(unit.channels):
             place = REGISTERS.weight(unit, row, channel) - region.base

@@ -119,18 +119,19 @@ def test_state_of_arrays():
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"weights": [START.state.weights[0].T, START.state.weights[1]]},
+    ({"weight": [START.state["weight"][0].T, START.state["weight"][1]]},
      "weight_0 must have the shape (9, 6), not (6, 9)"),
-    ({"weights": [own.float() for own in START.state.weights]}, "weight_0 must be a torch.Tensor of int64, not "
+    ({"weight": [own.float() for own in START.state["weight"]]}, "weight_0 must be a torch.Tensor of int64, not "
                                                                  "torch.float32"),
-    ({"weights": [own.numpy() for own in START.state.weights]}, "weight_0 must be a torch.Tensor of int64, not int64"),
-    ({"weights": START.state.weights[:1]},
-     "must have weights, velocities, lfsr and dropout of 2 units, not of 1, 2, 2"),
-    ({"lfsr": [[1, 2, 3, 0], START.state.lfsr[1]]}, "lfsr_0 must hold values 1 to 65535, not 0"),
-    ({"lfsr": [[1, 2, 3, 0.5], START.state.lfsr[1]]}, "lfsr_0 must hold integers, not float64"),
+    ({"weight": [own.numpy() for own in START.state["weight"]]},
+     "weight_0 must be a torch.Tensor of int64, not int64"),
+    ({"weight": START.state["weight"][:1]},
+     "must have weight of 2 units, not of 1"),
+    ({"lfsr": [[1, 2, 3, 0], START.state["lfsr"][1]]}, "lfsr_0 must hold values 1 to 65535, not 0"),
+    ({"lfsr": [[1, 2, 3, 0.5], START.state["lfsr"][1]]}, "lfsr_0 must hold integers, not float64"),
     ({"shift": 4.5}, "shift must hold integers, not float64"),
     ({"since_decay": 8}, "since_decay must hold values 0 to 7, not 8"),
 ])
 def test_state_of_a_model(change, message):
     with pytest.raises(InputError, match=f"^state:? {re.escape(message)}"):
-        Golden(CONFIG, START.state._replace(**change))
+        Golden(CONFIG, START.state.replace(**change))

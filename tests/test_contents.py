@@ -45,8 +45,8 @@ def trained(config, samples=4):
 @pytest.fixture(scope="module")
 def state():
     found, first = trained(CONFIG), initial_state(CONFIG)
-    assert found.shift != first.shift and found.since_decay and found.lfsr != first.lfsr
-    assert found.dropout != first.dropout and any(velocities.any() for velocities in found.velocities)
+    assert found.shift != first.shift and found.since_decay and found["lfsr"] != first["lfsr"]
+    assert found["dropout"] != first["dropout"] and any(velocities.any() for velocities in found["velocity"])
     return found
 
 
@@ -59,8 +59,8 @@ def written(state, tmp_path_factory):
 def test_words_of_memories(state):
     found = contents(CONFIG, state)
     for place, unit in enumerate(CONFIG.units):
-        for kind, matrix, width in (("weight", state.weights[place], unit.weight_width),
-                                    ("velocity", state.velocities[place], unit.velocity_width)):
+        for kind, matrix, width in (("weight", state["weight"][place], unit.weight_width),
+                                    ("velocity", state["velocity"][place], unit.velocity_width)):
             pitch, values = 1 << (unit.lanes - 1).bit_length(), to_memory(unit, matrix.numpy())
             words = [int(word, 16) for word in found.texts[found.files[f"{unit.path}.{kind}"]].split()]
             lanes = [(word >> width * lane & (1 << width) - 1) for word in words for lane in range(unit.lanes)]
@@ -152,7 +152,8 @@ def test_sidecar(state, written):
     meanings = {region["name"]: region["meaning"] for region in found["registers"] if region["array"]}
     assert len(meanings) == len(files)
     assert all(meaning == f"each {name.rpartition('.')[2]}; {FILLED}" for name, meaning in meanings.items())
-    assert registers["block0.layer0.lfsr"] == state.lfsr[0] and registers["block0.layer0.dropout"] == state.dropout[0]
+    for kind in ("lfsr", "dropout"):
+        assert registers[f"block0.layer0.{kind}"] == state[kind][0]
 
 
 def test_without_contents_weights_are_to_be_written():

@@ -51,7 +51,7 @@ POOLED = small(
                          ids=lambda value: getattr(value, "name", value))
 def test_images_and_events(config, pause, models, tmp_path):
     state = initial_state(config)
-    state = state._replace(dropout=[lanes[::-1] for lanes in state.dropout])  # other ones than after reset
+    state = state.replace(dropout=[lanes[::-1] for lanes in state["dropout"]])  # other ones than after reset
     assert len(list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, state=state,
                                cycle_level=True, seed=1, sample_pause=pause, result_pause=pause))) == 3
 

@@ -146,10 +146,14 @@ def test_only_lane_operations_add_more_than_one(config):
     ("block0.classifier.input.read.update", "history"),
     ("block0.layer0.value.read.update", "input"),
     ("block0.layer0.error.read.update", "error"),
-    ("block0.layer1.gradient.write.update", "gradient"),
     ("block1.classifier.count.read.report", "classifier count"),
     ("block0.layer0.adds.forward", None),
     ("block0.cycles.forward", None),
 ])
 def test_category(name, expected):
     assert category(small(), name) == expected
+
+
+def test_category_of_a_gradient():
+    unit = next(unit for unit in SPATIAL.units if unit.accumulates)
+    assert category(SPATIAL, f"{unit.path}.gradient.write.update") == "gradient"

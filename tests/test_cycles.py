@@ -97,7 +97,7 @@ def test_by_hand():
     config = small(time={"steps": 1, "interval": 1}, input={"size": 5, "fraction": 0},
                    layers=[{"neurons": 2, "lanes": 1}], network={"classes": 3}, classifier={"lanes": 2})
     golden = Golden(config)
-    golden.state.weights[0][:] = torch.tensor([[0, 0], [6, -6], [0, 0], [6, -6], [0, 0]])
+    golden.state["weight"][0][:] = torch.tensor([[0, 0], [6, -6], [0, 0], [6, -6], [0, 0]])
     found = Workload([[golden.run(torch.tensor([0, 1, 0, 1, 0]), 0, train=True)]]).cycles(config)
     layer, classifier = config.units
     forward, backward = forward_cycles(layer, 4), backward_cycles(layer, classifier, 4)

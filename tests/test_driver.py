@@ -30,7 +30,7 @@ def test_equals_cocotb(config, models, tmp_path):
     The two begin a run in different cycles; from then on, all of them are the same.
     """
     state = initial_state(config)
-    state = state._replace(dropout=[lanes[::-1] for lanes in state.dropout])  # other ones than after reset
+    state = state.replace(dropout=[lanes[::-1] for lanes in state["dropout"]])  # other ones than after reset
     run = {"root": models, "state": state, "seed": 1}
     fast = cosimulate(config, stimulus(config, 2), folder=tmp_path / "fast", driver="compiled", **run)
     slow = cosimulate(config, stimulus(config, 2), folder=tmp_path / "slow", cycle_level=True, **run)

@@ -50,7 +50,7 @@ def test_masks_by_hand():
                                         states[lane] & 15 < unit.dropout
                                 states[lane] = leap(states[lane])
             assert [own.tolist() for own in seen] == dropped
-    assert golden.state.dropout == list(lanes.values())
+    assert golden.state["dropout"] == list(lanes.values())
 
 
 @pytest.mark.parametrize("dropout", [1, 7, 15])
@@ -65,8 +65,8 @@ def test_share(dropout):
 def test_seeds_differ_from_those_of_rounding():
     config = small(layers=[{"neurons": 5, "lanes": 2, "dropout": 1}] * 2, update={"rounding": "stochastic"})
     state = initial_state(config)
-    assert [len(lanes) for lanes in state.dropout] == [2, 0, 2, 0]
-    every = [seed for own in (state.lfsr, state.dropout) for lanes in own for seed in lanes]
+    assert [len(lanes) for lanes in state["dropout"]] == [2, 0, 2, 0]
+    every = [seed for own in (state["lfsr"], state["dropout"]) for lanes in own for seed in lanes]
     assert len(set(every)) == len(every)
 
 
@@ -96,7 +96,7 @@ def test_inference_by_hand():
                            "reset_error": False}, initial={"gain": 4.0},
                    numbers={"potential": {"width": 20, "fraction": 5}})
     trace = Golden(config).run(frames(config, 1)[0])
-    weights, before = initial_state(config).weights, None
+    weights, before = initial_state(config)["weight"], None
     for place in (1, 2):  # the classifier of the block, and the next block, see the same spikes
         seen, before = trace.units[place], 0
         assert bool(seen.inputs.any())
@@ -111,10 +111,10 @@ def test_inference_by_hand():
 def test_inference_does_not_ask_the_registers(config, seed):
     golden, batch = Golden(config), frames(config, 3)
     before = golden.infer(batch)
-    for lanes in golden.state.dropout:
+    for lanes in golden.state["dropout"]:
         lanes[:] = [seed] * len(lanes)
     assert torch.equal(golden.infer(batch), before)
-    assert all(lanes == [seed] * len(lanes) for lanes in golden.state.dropout)
+    assert all(lanes == [seed] * len(lanes) for lanes in golden.state["dropout"])
 
 
 def test_a_dropped_spike_asks_for_no_error_and_keeps_that_of_its_reset():
@@ -125,8 +125,8 @@ def test_a_dropped_spike_asks_for_no_error_and_keeps_that_of_its_reset():
         neuron={"leak": {"form": "multiply", "multiplier": 1, "shift": 0}, "threshold": 1.0, "reset_amount": 0.5},
         surrogate={"shape": "rectangle", "width": 4.0})
     golden = Golden(config)
-    golden.state.weights[0][:] = 48
-    golden.state.weights[1][:] = 64
+    golden.state["weight"][0][:] = 48
+    golden.state["weight"][1][:] = 64
     layer, classifier = golden.run(torch.tensor([1]), 2, train=True).units
     assert layer.codes.flatten().tolist() == [1] * 4
     assert layer.dropped.flatten().tolist().count(True) in (1, 2, 3)
@@ -143,7 +143,7 @@ def test_states_survive_a_checkpoint():
     golden = Golden(IMAGES)
     golden.run_batch(frames(IMAGES, 3), [0, 1, 2], train=True)
     again = state_from(state_arrays(golden.state), IMAGES)
-    assert again.dropout == golden.state.dropout != initial_state(IMAGES).dropout
+    assert again["dropout"] == golden.state["dropout"] != initial_state(IMAGES)["dropout"]
 
 
 def test_memories_and_registers(tmp_path):

@@ -97,10 +97,10 @@ def test_npz(state):
         assert str(arrays["configuration"]) == CONFIG.text
         assert arrays["decays"] == state.shift - CONFIG.update.shift and arrays["since_decay"] == state.since_decay
         for place, unit in enumerate(CONFIG.units):
-            assert np.array_equal(arrays[f"{unit.path}.weight"], state.weights[place].numpy())
-            assert np.array_equal(arrays[f"{unit.path}.velocity"], state.velocities[place].numpy())
-            assert arrays[f"{unit.path}.lfsr"].tolist() == state.lfsr[place]
-        assert arrays["block0.layer0.dropout"].tolist() == state.dropout[0]
+            assert np.array_equal(arrays[f"{unit.path}.weight"], state["weight"][place].numpy())
+            assert np.array_equal(arrays[f"{unit.path}.velocity"], state["velocity"][place].numpy())
+            assert arrays[f"{unit.path}.lfsr"].tolist() == state["lfsr"][place]
+        assert arrays["block0.layer0.dropout"].tolist() == state["dropout"][0]
     assert name == "filled_state.npz"
 
 

@@ -140,7 +140,7 @@ def run_over_the_line(config, samples, labels):
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         assert np.array_equal(found[name], value), name
-    for before, after in zip(initial_state(config).weights, prediction.model.state.weights):
+    for before, after in zip(initial_state(config)["weight"], prediction.model.state["weight"]):
         assert not before.equal(after), "nothing was learned"
     assert host.fields("status") == {"idle": 1, "held": 0, "starved": 1, "result_waits": 0, "error": 0}
     assert not any(host.fields("violations").values())
@@ -179,7 +179,7 @@ def test_train_frames(tmp_path):
 
     save_checkpoint(tmp_path / "trained.npz", Checkpoint(config, state_from(host.state(), config)))
     state = load_checkpoint(tmp_path / "trained.npz").state
-    assert all(map(torch.equal, state.weights, prediction.model.state.weights))
+    assert all(map(torch.equal, state["weight"], prediction.model.state["weight"]))
 
     host.reset()
     for sample in samples[:2]:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeloom.golden.checkpoint import state_arrays
 from spikeloom.golden.errors import InputError
 from spikeloom.golden.lfsr import leap
 from spikeloom.golden.model import Golden, initial_state
@@ -20,8 +21,8 @@ NETWORKS = dropping(PLAIN)
 
 
 def same(a, b):
-    return (all(torch.equal(x, y) for x, y in zip(a.weights, b.weights, strict=True)) and a.lfsr == b.lfsr
-            and a.dropout == b.dropout and (a.shift, a.since_decay) == (b.shift, b.since_decay))
+    one, other = state_arrays(a), state_arrays(b)
+    return one.keys() == other.keys() and all(np.array_equal(value, other[name]) for name, value in one.items())
 
 
 def train(config, samples=3, state=None, seed=0):
@@ -74,7 +75,7 @@ def test_everything_stored_stays_in_its_range(config):
                 assert -(1 << width - 1) <= int(values.min()) and int(values.max()) < 1 << width - 1
             assert int(seen.codes.min()) >= 0 and int(seen.codes.max()) < 1 << config.code_bits
             assert len(seen.weights) == config.intervals // config.time.update_period
-    for unit, seen, weights in zip(config.units, traces[-1].units, golden.state.weights):
+    for unit, seen, weights in zip(config.units, traces[-1].units, golden.state["weight"]):
         assert torch.equal(seen.weights[-1], weights)
         assert weights.shape == (0 if unit.pool else unit.fan_in, unit.channels)
 
@@ -83,7 +84,7 @@ def test_weights_saturate():
     # A rate that moves a weight by more than its range: they stop at both ends.
     config = small(numbers={"weight": {"width": 5, "fraction": 2}}, update={"shift": 0, "multiplier": 255})
     golden, _ = train(config, samples=6)
-    every = torch.cat([w.flatten() for w in golden.state.weights])
+    every = torch.cat([w.flatten() for w in golden.state["weight"]])
     assert (int(every.min()), int(every.max())) == (-16, 15)
 
 
@@ -92,13 +93,13 @@ def test_no_block_hears_of_a_later_one(config):
     # Change every weight of the last block: nothing below it notices.
     state = initial_state(config)
     last = config.blocks[-1].index
-    for unit, weights in zip(config.units, state.weights):
+    for unit, weights in zip(config.units, state["weight"]):
         if unit.block == last:
             weights.copy_(-1 - weights)
     (one, first), (other, second) = train(config), train(config, state=state)
     for place, unit in enumerate(config.units):
         if unit.block != last:
-            assert torch.equal(one.state.weights[place], other.state.weights[place])
+            assert torch.equal(one.state["weight"][place], other.state["weight"][place])
             assert all(torch.equal(a.units[place].spikes, b.units[place].spikes) for a, b in zip(first, second))
             assert not unit.learns or all(
                 torch.equal(a.units[place].errors, b.units[place].errors) for a, b in zip(first, second))
@@ -109,8 +110,8 @@ def test_the_classifier_is_what_trains_a_block():
     config, results = small(initial={"gain": 2.0}, update={"shift": 1}), []
     for sign in (1, -1):
         state = initial_state(config)
-        state.weights[1].mul_(sign)
-        results.append(train(config, samples=8, state=state)[0].state.weights[0])
+        state["weight"][1].mul_(sign)
+        results.append(train(config, samples=8, state=state)[0].state["weight"][0])
     assert not torch.equal(*results)
 
 
@@ -119,7 +120,7 @@ def test_one_step_per_interval_has_no_temporal_term(config):
     """With k = 1, every error follows from its own step alone."""
     config = config.replace(time={"interval": 1, "update_period": 1}, hardware={"error_steps": None})
     golden = Golden(config)
-    start = [w.tolist() for w in golden.state.weights]
+    start = [w.tolist() for w in golden.state["weight"]]
     trace = golden.run(frames(config, 1)[0], 0, train=True, record=True)
     top = 1 << config.numbers.error.width - 1
 
@@ -146,8 +147,8 @@ def test_every_update_by_hand(config):
     """Equation (7) and its rounding, weight by weight, random words in the order of the core's walk."""
     golden = Golden(config)
     for place, frame in enumerate(frames(config, 2)):
-        weights = [w.tolist() for w in golden.state.weights]
-        words = [list(states) for states in golden.state.lfsr]
+        weights = [w.tolist() for w in golden.state["weight"]]
+        words = [list(states) for states in golden.state["lfsr"]]
         shift = golden.state.shift
         trace = golden.run(frame, place % config.network.classes, train=True, record=True)
         for period in range(config.intervals // config.time.update_period):
@@ -155,7 +156,7 @@ def test_every_update_by_hand(config):
             for unit, seen, own, random in zip(config.units, trace.units, weights, words):
                 update_unit(config, unit, seen, weights=own, random=random, shift=shift, steps=steps)
                 assert seen.weights[period].tolist() == own
-        assert [list(states) for states in golden.state.lfsr] == words
+        assert [list(states) for states in golden.state["lfsr"]] == words
 
 
 def pairs(unit, row):
@@ -222,13 +223,13 @@ def test_the_state_given_is_copied():
 def test_initial_weights(gain, fraction, width):
     config = small(initial={"gain": gain, "seed": 5}, numbers={"weight": {"width": width, "fraction": fraction}})
     top = 1 << width - 1
-    for unit, weights in zip(config.units, initial_state(config).weights):
+    for unit, weights in zip(config.units, initial_state(config)["weight"]):
         limit = round(gain / math.sqrt(unit.n_in) * 2**fraction)
         assert weights.shape == (unit.n_in, unit.n_out)
         assert max(-limit, -top) <= int(weights.min()) < 0 < int(weights.max()) <= min(limit, top - 1)
     assert same(initial_state(config), initial_state(config))
     other = initial_state(config.replace(initial={"seed": 6}))
-    assert not torch.equal(initial_state(config).weights[0], other.weights[0])
+    assert not torch.equal(initial_state(config)["weight"][0], other["weight"][0])
 
 
 # What is not as the documentation says
@@ -264,7 +265,7 @@ def test_wrong_samples(frames, labels, message):
     for call in calls:
         with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
             call()
-    assert all(map(torch.equal, golden.state.weights, before.weights))
+    assert all(map(torch.equal, golden.state["weight"], before["weight"]))
 
 
 @pytest.mark.parametrize("frames, message", [

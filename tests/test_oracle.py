@@ -36,13 +36,13 @@ def lively(config, seed):
     """Start from small weights, more of them excitatory: spikes reach the last block, and windows stay open."""
     source, state = torch.Generator().manual_seed(seed), initial_state(config)
     quarter = 2**config.numbers.weight.fraction // 4
-    return state._replace(weights=[quarter * torch.randint(-2, 4, w.shape, generator=source) for w in state.weights])
+    return state.replace(weight=[quarter * torch.randint(-2, 4, w.shape, generator=source) for w in state["weight"]])
 
 
 def check_exact(config, samples=3, seed=7):
     """Golden model and oracle train side by side, each with its own weights; every value of every step is compared."""
     golden, numbers = Golden(config, lively(config, seed)), config.numbers
-    oracle = Oracle(config, golden.state.weights)
+    oracle = Oracle(config, golden.state["weight"])
     weight_unit = 2.0**-numbers.weight.fraction
 
     def learn():
@@ -59,7 +59,7 @@ def check_exact(config, samples=3, seed=7):
     moved, spread, lost = ([0] * len(config.units) for _ in range(3))
     for place, frame in enumerate(frames(config, samples, seed)):
         label = place % config.network.classes
-        before = [w.clone() for w in golden.state.weights]
+        before = [w.clone() for w in golden.state["weight"]]
         trace = golden.run(frame, label, train=True)
         potentials, spikes, errors = (
             [value if value is None else value[:, 0] for value in values]
@@ -68,9 +68,9 @@ def check_exact(config, samples=3, seed=7):
         for unit, seen in enumerate(trace.units):
             assert integers(potentials[unit], numbers.potential.fraction) == seen.potentials.tolist()
             assert integers(spikes[unit], 0) == seen.spikes.long().tolist()
-            assert integers(oracle.weights[unit], numbers.weight.fraction) == golden.state.weights[unit].tolist()
+            assert integers(oracle.weights[unit], numbers.weight.fraction) == golden.state["weight"][unit].tolist()
             lost[unit] += int((seen.spikes & ~seen.sent).sum())
-            moved[unit] += int((golden.state.weights[unit] != before[unit]).sum())
+            moved[unit] += int((golden.state["weight"][unit] != before[unit]).sum())
             assert (errors[unit] is None) == (seen.errors is None)
             if seen.errors is not None:
                 assert integers(errors[unit], numbers.error.fraction) == seen.errors.tolist()
@@ -183,12 +183,12 @@ def test_an_update_period_sums_intervals():
         "numbers": {"weight": {"width": 24, "fraction": 2}, "potential": {"width": 28, "fraction": 12},
                     "error": {"width": 20, "fraction": 8}}})
     golden = Golden(config, lively(config, 5))
-    before = [w.clone() for w in golden.state.weights]
+    before = [w.clone() for w in golden.state["weight"]]
     frame = frames(config, 1, seed=2)[0]
     oracle = Oracle(config, before)
     oracle.run(frame.unsqueeze(0), [1])
     golden.run(frame, 1, train=True)
-    for summed, start, end in zip(oracle.weights, before, golden.state.weights):
+    for summed, start, end in zip(oracle.weights, before, golden.state["weight"]):
         assert integers(summed.grad, 8) == (start - end).tolist()
         assert bool((start != end).any())
 
@@ -217,7 +217,7 @@ def relative_error(bits, block_length, net):
                  "error": {"width": bits + 8, "fraction": bits}},
         update={"shift": 24}, initial={"gain": 2.0, "seed": 3})
     golden = Golden(config)
-    oracle = Oracle(config, golden.state.weights)
+    oracle = Oracle(config, golden.state["weight"])
     difference = length = 0.0
     for label, frame in enumerate(frames(config, 4, seed=1)):
         trace = golden.run(frame, label, train=True)

@@ -61,7 +61,7 @@ def lively(config, seed):
     """Start from small weights, more of them excitatory: spikes reach the last block, and windows stay open."""
     source, state = torch.Generator().manual_seed(seed), initial_state(config)
     step = int(config.neuron.threshold * 2**config.numbers.weight.fraction) // 4
-    return state._replace(weights=[step * torch.randint(-2, 4, w.shape, generator=source) for w in state.weights])
+    return state.replace(weight=[step * torch.randint(-2, 4, w.shape, generator=source) for w in state["weight"]])
 
 
 class Pair:
@@ -71,7 +71,7 @@ class Pair:
         self.config, self.golden = config, Golden(config, state)
         weights = [torch.from_numpy(random_weights(
             unit, lane_keys(config.classifier.seed, place, unit.lanes), config.initial.gain)) if unit.random else own
-            for place, (unit, own) in enumerate(zip(config.units, self.golden.state.weights))]
+            for place, (unit, own) in enumerate(zip(config.units, self.golden.state["weight"]))]
         self.oracle = Oracle(config, weights)
         numbers, update = config.numbers, config.update
         rate = update.multiplier * 2.0**(numbers.error.fraction - numbers.weight.fraction - update.shift)
@@ -107,7 +107,7 @@ def check_exact(config, count, seed=7):
     pair, numbers = Pair(config, lively(config, seed)), config.numbers
     moved, alive = [0] * len(config.units), [0] * len(config.units)
     for samples, labels in batches(config, count, seed):
-        before = [weights.clone() for weights in pair.golden.state.weights]
+        before = [weights.clone() for weights in pair.golden.state["weight"]]
         traces = pair.golden.run_batch(samples, labels, train=True, record=True)
         potentials, spikes, errors, updates = pair.train(samples, labels)
         for place, unit in enumerate(config.units):
@@ -125,8 +125,8 @@ def check_exact(config, count, seed=7):
                 weights.tolist() for weights in seen[0].weights]
             if config.update.momentum:
                 fraction = numbers.error.fraction + (config.input.fraction if unit.static else 0)
-                assert integers(pair.velocity(place), fraction) == pair.golden.state.velocities[place].tolist()
-            moved[place] += int((pair.golden.state.weights[place] != before[place]).sum())
+                assert integers(pair.velocity(place), fraction) == pair.golden.state["velocity"][place].tolist()
+            moved[place] += int((pair.golden.state["weight"][place] != before[place]).sum())
     # Every layer with weights has learned, and whatever has errors had some to compare.
     assert [count > 0 for count in moved] == [unit.stored for unit in config.units], moved
     assert [count > 0 for count in alive] == [unit.learns for unit in config.units], alive
@@ -216,8 +216,8 @@ def relative_errors(bits, changes):
         if unit.stored:
             weights, start = pair.oracle.weights[place].detach(), before[place]
             fraction = config.numbers.error.fraction + (config.input.fraction if unit.static else 0)
-            found = [pair.golden.state.weights[place].double() / 2**config.numbers.weight.fraction - start,
-                     pair.golden.state.velocities[place].double() / 2**fraction]
+            found = [pair.golden.state["weight"][place].double() / 2**config.numbers.weight.fraction - start,
+                     pair.golden.state["velocity"][place].double() / 2**fraction]
             true = [weights - start, pair.velocity(place)]
             difference += torch.stack([((a - b) ** 2).sum() for a, b in zip(found, true)])
             length += torch.stack([(b**2).sum() for b in true])

@@ -165,8 +165,8 @@ def test_scaled_down_cosimulation(name, block_length, models, tmp_path):
     """Every bit and every cycle; spikes and errors reach everything."""
     config = scaled(name, block_length)
     *_, last = cosimulate(config, stimulus(config, 1, samples=1), root=models, folder=tmp_path, cycle_level=True)
-    start = initial_state(config).weights
-    for unit, old, new in zip(config.units, start, last.prediction.model.state.weights):
+    start = initial_state(config)["weight"]
+    for unit, old, new in zip(config.units, start, last.prediction.model.state["weight"]):
         assert last.prediction.counters[f"{unit.path}.adds.forward"] > 0, unit.path
         assert not unit.stored or not torch.equal(old, new), unit.path
 
@@ -187,13 +187,13 @@ def _sample(config):
 def test_full_size_in_the_golden_model(name):
     """Spikes reach every layer, errors every weight matrix, and every cycle is predicted."""
     config = presets.find(name)
-    prediction, start = Prediction(config), initial_state(config).weights
+    prediction, start = Prediction(config), initial_state(config)["weight"]
     for _ in range(config.update.batch):
         prediction.sample(_sample(config), 1, True)
     for place, unit in enumerate(config.units):
         assert prediction.counters[f"{unit.path}.adds.forward"] > 0, unit.path
         if unit.stored:
-            assert not torch.equal(prediction.model.state.weights[place], start[place]), unit.path
+            assert not torch.equal(prediction.model.state["weight"][place], start[place]), unit.path
     # A result waits for all passes forward, and for nothing that no block counts.
     counters, end = prediction.counters, prediction.results[-1]["cycle of the result"]
     forward = [counters[f"{block.name}.cycles.forward"] for block in config.blocks]

@@ -38,7 +38,7 @@ def matrices(reference, tensors):
 def lively(config):
     """A start from small weights, more of them excitatory: spikes reach the last block, and windows stay open."""
     source, state = torch.Generator().manual_seed(7), initial_state(config)
-    return state._replace(weights=[torch.randint(-2, 4, w.shape, generator=source) for w in state.weights])
+    return state.replace(weight=[torch.randint(-2, 4, w.shape, generator=source) for w in state["weight"]])
 
 
 def check_exact(**changes):
@@ -50,14 +50,14 @@ def check_exact(**changes):
     if config.input.kind == "events":
         batch = batch.reshape(4, 1, -1) * torch.tensor([1, 0, 1, 1]).reshape(-1, 1)
     before = [own.clone() for own in matrices(reference, reference.weights)]
-    assert [(own * 2**weight).tolist() for own in before] == [w.tolist() for w in golden.state.weights if len(w)]
+    assert [(own * 2**weight).tolist() for own in before] == [w.tolist() for w in golden.state["weight"] if len(w)]
     assert reference.infer(batch).tolist() == golden.infer(batch).tolist()
     labels = [0, 1, 2, 0]
     assert reference.train_batch(batch, labels).tolist() == golden.train_batch(batch, labels).tolist()
     after, velocities = matrices(reference, reference.weights), matrices(reference, reference.velocities)
     stored = [unit for unit in config.units if unit.stored]
     for unit, start, end, own, exact in zip(stored, before, after, velocities,
-                                            (own for own in golden.state.velocities if len(own))):
+                                            (own for own in golden.state["velocity"] if len(own))):
         # In units of the last error bit, of a frame's also of its last bit.
         fraction = error + (config.input.fraction if unit.static else 0)
         assert (own * 2.0**fraction).tolist() == exact.tolist()
@@ -66,7 +66,7 @@ def check_exact(**changes):
         step = config.update.multiplier * own * 2.0 ** (error - shift)
         assert torch.equal((start - end) * 2**weight, step)
         unrounded = (start * 2**weight - (step + 0.5).floor()).tolist()
-        assert unrounded == golden.state.weights[config.units.index(unit)].tolist()
+        assert unrounded == golden.state["weight"][config.units.index(unit)].tolist()
 
 
 @pytest.mark.parametrize("net", [{}, IMAGES], ids=["dense", "images"])
@@ -108,7 +108,7 @@ def distance(bits):
         reference.train_batch(batch, [0, 1, 2, 1])
     assert (reference.shift, reference.since_decay) == (golden.state.shift, golden.state.since_decay) == (8, 0)
     ends = [own * 2**bits for own in matrices(reference, reference.weights)]
-    own, begin = ([weights for weights in state.weights if len(weights)] for state in (golden.state, start))
+    own, begin = ([weights for weights in state["weight"] if len(weights)] for state in (golden.state, start))
     apart, way = (math.sqrt(sum(float(((a - b).double()**2).sum()) for a, b in zip(*pair)))
                   for pair in ((ends, own), (own, begin)))
     return apart / way

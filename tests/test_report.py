@@ -54,12 +54,12 @@ class Page(HTMLParser):
 
 def picture(config, *, train=True, label=3):
     golden = Golden(config)
-    before = [w.numpy().copy() for w in golden.state.weights]
+    before = [w.numpy().copy() for w in golden.state["weight"]]
     random = torch.Generator().manual_seed(5)
     frame = torch.randint(0, 1 << config.input.bits, (config.input.size,), generator=random)
     trace = golden.run(frame, label, train=train)
     curve = [(0, 0.105, "rtl test"), (100, 0.41, "rtl running"), (200, 0.62, "rtl running"), (200, 0.734, "rtl test")]
-    return Pictures(config, curve, trace, label, before, [w.numpy().copy() for w in golden.state.weights])
+    return Pictures(config, curve, trace, label, before, [w.numpy().copy() for w in golden.state["weight"]])
 
 
 def numbers(config, **changes):

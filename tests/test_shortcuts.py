@@ -20,8 +20,8 @@ def extreme(config, seed):
     """A start from the largest weights of either sign, so that sums, potentials and errors reach their ends."""
     source, state = torch.Generator().manual_seed(seed), initial_state(config)
     top = 1 << config.numbers.weight.width - 1
-    return state._replace(weights=[
-        torch.where(torch.rand(w.shape, generator=source) < 0.7, top - 1, -top) for w in state.weights])
+    return state.replace(weight=[
+        torch.where(torch.rand(w.shape, generator=source) < 0.7, top - 1, -top) for w in state["weight"]])
 
 
 def same(a, b):
@@ -131,4 +131,4 @@ def test_a_batch_without_traces():
     traces = traced.run_batch(batch, [0, 1, 2], train=True)
     assert bare.train_batch(batch, [0, 1, 2]).tolist() == [trace.counts.tolist() for trace in traces]
     same(traced, bare)
-    assert not torch.equal(traced.state.weights[0], initial_state(config).weights[0])
+    assert not torch.equal(traced.state["weight"][0], initial_state(config)["weight"][0])
