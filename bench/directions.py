@@ -33,7 +33,8 @@ def compare(config, data, samples, root, say):
     batch = Batch(data.train_frames[order], data.train_labels[order], True)
     start = time.perf_counter()
     checked, = cosimulate(config, [batch], root=root)
-    latency, cycles = checked.rows[:, 3].mean(), int(checked.rows[-1, 5] - checked.rows[0, 4])
+    latency, cycles = checked.results["cycles"].mean(), int(
+        checked.results["taken"][-1] - checked.results["arrived"][0])
     say(f"first {samples} samples in the RTL: weights, counters and cycles equal; {cycles:,} cycles, {latency:,.0f} "
         f"from begin to result of a sample, its batch included ({time.perf_counter() - start:.0f} s with the build)")
 

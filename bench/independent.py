@@ -49,7 +49,7 @@ def _state(golden, own):
 
 
 def compare(config, batches, *, document=None, own=None):
-    """Run `batches` (as of `sim.sweep.stimulus`) in both models.
+    """Run `batches` (as of `sim.draw.stimulus`) in both models.
 
     Parameters
     ----------

@@ -43,10 +43,10 @@ def simulated(config, model, folder, samples=300):
     def run():
         with Driver(config, model, folder) as simulation:
             simulation.load(state_arrays(initial_state(config)))
-            rows = simulation.wait_for(simulation.run(
-                data.train_frames[:samples], data.train_labels[:samples], np.ones(samples)))["rows"]
+            results = simulation.wait_for(simulation.run(
+                data.train_frames[:samples], data.train_labels[:samples], np.ones(samples)))["results"]
             simulation.finish()
-        return int(rows[-1, 5])
+        return int(results["taken"][-1])
 
     seconds, cycles = min(_cpu(run) for _ in range(3))
     return cycles / seconds

@@ -118,7 +118,7 @@ class Reference:
         if any(unit.dropout for unit in config.units):
             raise ValueError("the reference has no dropout")
         self.config, self.device, self.dtype = config, device, dtype
-        start = (state or initial_state(config)).weights
+        start = (state or initial_state(config))["weight"]
         self.weights = [self._weights(*own) for own in zip(range(len(start)), config.units, start)]
         self.velocities = [0.0] * len(self.weights)
         self.shift, self.since_decay = config.update.shift, 0

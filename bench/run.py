@@ -69,7 +69,7 @@ def rtl_training(config, data, folder, driver, samples=1437):
         results = simulation.run(data.train_frames[:samples], data.train_labels[:samples], np.ones(samples))
         seconds, arrays = _timed(lambda: simulation.wait_for(results))
         simulation.finish()
-    cycles = int(arrays["rows"][-1, 5] - arrays["rows"][0, 4])
+    cycles = int(arrays["results"]["taken"][-1] - arrays["results"]["arrived"][0])
     return build_seconds, cycles / seconds, cycles / samples
 
 

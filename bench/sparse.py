@@ -77,7 +77,7 @@ def main():
             checked, = cosimulate(
                 config, [Batch(frames, labels, train)], root=args.build_dir,
                 tick=lambda done, base=base: bar.update(task, completed=base + done))
-            prediction, cycles = checked.prediction, checked.rows[:, 3] / STEPS
+            prediction, cycles = checked.prediction, checked.results["cycles"] / STEPS
             spikes = prediction.counters["block0.classifier.weight.read.forward"] / args.samples
             table.add_row(*cells, f"{spikes:,.0f}", f"{cycles[train].mean():.1f}", f"{cycles[~train].mean():.1f}",
                           "none")

@@ -61,21 +61,21 @@ def simulation_tables(config, checked, batch):
     """What a co-simulation showed: spikes, accuracy, cycles, traffic, lane utilisation."""
     console = Console()
     counters = {key[8:]: int(value) for key, value in checked.arrays.items() if key.startswith("counter:")}
-    rows, total = checked.rows, len(batch.labels)
+    results, total = checked.results, len(batch.labels)
     table = Table(title=f"{config.name}: {total} samples, {'training' if batch.train else 'inference'}",
                   show_header=False)
     table.add_column()
     table.add_column(justify="right")
     right = checked.correct(batch.labels)
     table.add_row("right predictions", f"{right} ({right / total:.2%})")
-    table.add_row("output spikes", f"{int(rows[:, 6:].sum())}")
+    table.add_row("output spikes", f"{int(results['counts'].sum())}")
     table.add_row("latency of a sample, mean, cycles", f"{checked.latency:.1f}")
-    between = throughput(config, rows)
+    between = throughput(config, results)
     if between:
         table.add_row("cycles per sample, from one result to the next", f"{between:.1f}")
     if config.input.kind == "frame":
-        first = int(rows[0, 4]) - config.input.size + 1  # without pauses, the cycle of the first value
-        table.add_row("cycles, first value to last result", f"{int(rows[-1, 5]) - first + 1}")
+        first = int(results["arrived"][0]) - config.input.size + 1  # without pauses, the cycle of the first value
+        table.add_row("cycles, first value to last result", f"{int(results['taken'][-1]) - first + 1}")
     console.print(table)
     if not counters:
         return

@@ -1,6 +1,6 @@
 """What the spikes of a sample cost: operations of every pass, and every counter that is not a cycle.
 
-Closed forms over bit counts; the RTL's walks (`rtl.scan`, `rtl.update`) are their twins.
+Closed forms over bit counts; the RTL's walks (`rtl.scan`, `rtl.taps`, `rtl.gradient`, `rtl.update`) are their twins.
 """
 
 from functools import cache

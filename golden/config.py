@@ -58,12 +58,44 @@ def _identifier(name):
 
 
 class Config(Section):
-    """A whole core. Frozen; build one with `load` or `parse`.
+    """A whole core.
+
+    Attributes
+    ----------
+    name : str
+        Of the core, its module and its files: small letters, digits and single underscores between them, beginning
+        with a letter. No keyword of Verilog, SystemVerilog or VHDL, no name of a port; does not end with ``_bench``.
+    time : Time
+        Steps of a sample, and how they are cut.
+    input : Input
+        What a sample is.
+    layers : list of Layer
+        The layers from the input on, a table for each.
+    network : Network
+        Classes, and blocks of layers.
+    classifier : Classifier
+        Local classifiers, one at the end of every block.
+    neuron : Neuron
+        Leak, threshold and reset of all neurons.
+    surrogate : Rectangle | Triangle | Table
+        What stands for the derivative of a spike, by its distance from the threshold.
+    numbers : Numbers
+        Formats of weights, potentials and errors.
+    update : Update
+        Learning rate, batches, momentum and rounding.
+    initial : Initial
+        Weights to begin with.
+    hardware : Hardware
+        Buffers, memories, counters and the reset.
 
     Raises
     ------
     ConfigError
         From `load` and `parse`: one error that names field, rule and value.
+
+    Notes
+    -----
+    Frozen; build one with `load` or `parse`.
     """
 
     name: Annotated[str, Field(max_length=32), AfterValidator(_identifier)]

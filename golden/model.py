@@ -71,7 +71,7 @@ class UnitTrace(NamedTuple):
     potentials, spikes, codes : torch.Tensor
         (T, n_out).
     errors : torch.Tensor or None
-        (T, n_out) potential errors; None without training, and where nothing below learns.
+        (T, n_out) potential errors; None without training, and where the unit computes none (`Unit.learns`).
     dropped : torch.Tensor or None
         (T, n_out) which neurons are dropped, bool; None without training or dropout. `spikes` are those before.
     moved : list of torch.Tensor

@@ -61,7 +61,8 @@ class Time(Section):
     interval : int
         Steps of one truncation interval, ``k``; no error crosses its border. Divides `steps`.
     update_period : int
-        Intervals whose gradients are summed before the weights change. 1 is Algorithm 1 of the paper.
+        Intervals whose gradients are summed before the weights change. 1 is Algorithm 1 of the paper. Divides the
+        intervals of a sample.
     """
 
     steps: Annotated[int, Field(ge=1, le=4096)]
@@ -86,11 +87,13 @@ class Input(Section):
     kind : str
         ``frame``, or ``events``: binary values in every step (Guo et al., III.C).
     shape : list of int
-        Height, width and channels of a frame; values are in the order (y, x, channel).
+        Height, width and channels of a frame, or polarities of events; values are in the order (y, x, channel).
     size : int
         Values of one sample; for a frame without height and width, given instead of `shape`.
-    bits, fraction : int
-        Bits of a value, and how many of them are behind the binary point; 1 and 0 for events.
+    bits : int
+        Bits of a value. 1 for events, which need not say so.
+    fraction : int
+        How many of them are behind the binary point. 0 for events.
     bin_microseconds : int
         Time window of one step of recorded events.
     """
@@ -130,14 +133,23 @@ class Input(Section):
 
 
 class Dense(Section):
-    """Every neuron sees every neuron below; `lanes` of them are computed in every cycle.
+    """Every neuron sees every neuron below.
 
-    `gradient` says where weight gradients come from: a ``history`` of errors and spikes over the update period, or a
-    ``memory`` of sums, to which every interval adds; ``auto`` takes what needs fewer bits. With momentum or batches it
-    is always a memory.
-
-    In training, `dropout` sixteenths of the spikes do not leave the layer, drawn anew for every neuron and step; in
-    inference all of them do, and count `dropout` sixteenths less in the layers that they reach.
+    Attributes
+    ----------
+    kind : str
+        Kind of layer; a dense one need not say so.
+    neurons : int
+        Neurons of the layer.
+    lanes : int
+        Neurons that are computed in every cycle, at most `neurons`.
+    gradient : str
+        Where weight gradients come from: a ``history`` of errors and spikes over the update period, or a ``memory`` of
+        sums, to which every interval adds; ``auto`` takes what needs fewer bits. With momentum or batches it is always
+        a memory.
+    dropout : int
+        Sixteenths of the spikes that do not leave the layer in training, drawn anew for every neuron and step. In
+        inference all of them do, and count so many sixteenths less in the layers that they reach.
     """
 
     kind: Literal["dense"] = "dense"
@@ -154,11 +166,28 @@ class Dense(Section):
 
 
 class Conv(Section):
-    """Convolution with a square kernel; `lanes` output channels are computed in every cycle.
+    """Convolution with a square kernel.
 
     No neuron below is left out: the stride is at most the kernel, and the last window ends at or beyond the border.
     Gradients of shared weights are always summed in a memory. Where one window without padding is all of the input, no
-    weight is shared, and the layer is built as a dense one. `dropout` as in `Dense`.
+    weight is shared, and the layer is built as a dense one.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of layer.
+    channels : int
+        Output channels.
+    kernel : int
+        Height and width of a window; at most those of the input with its padding.
+    stride : int
+        Pixels from one window to the next, at most `kernel`.
+    padding : int
+        Rows and columns of zeros on each side of the input, fewer than `kernel`.
+    lanes : int
+        Output channels that are computed in every cycle, at most `channels`.
+    dropout : int
+        As in `Dense`.
     """
 
     kind: Literal["conv"]
@@ -181,7 +210,17 @@ class Conv(Section):
 
 
 class AvgPool(Section):
-    """Average over windows of `size` by `size`, with LIF neurons behind it; on the lanes of the layer below."""
+    """Average over windows of `size` by `size`, with LIF neurons behind it; on the lanes of the layer below.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of layer.
+    size : int
+        Height and width of a window, at most those of the input.
+    stride : int
+        Pixels from one window to the next, at most `size`, which is the default. The last window ends at the border.
+    """
 
     kind: Literal["avg_pool"]
     size: Annotated[int, Field(ge=2, le=16)]
@@ -207,8 +246,14 @@ Layer = Annotated[
 class Network(Section):
     """How layers form blocks: every `block_length` layers (``n``), or explicit `block_ends`; give one of the two.
 
-    `block_length` counts layers with weights; pooling belongs to the one below it. `block_ends` counts all layers
-    from 1 and ends with the last one.
+    Attributes
+    ----------
+    classes : int
+        Classes of the samples: neurons of every classifier.
+    block_length : int
+        Layers with weights in a block, ``n``; pooling belongs to the one below it. The last block has what is left.
+    block_ends : list of int
+        Last layer of every block. All layers count, from 1; the list rises and ends with the last one.
     """
 
     classes: Annotated[int, Field(ge=2, le=1024)]
@@ -225,7 +270,7 @@ class Classifier(Section):
         ``trainable`` like a layer, or ``random``: its weights are computed from `seed` whenever they are needed, and
         never change. Their range is the power of two next to that of `Initial`.
     lanes : int
-        Classes computed per cycle.
+        Classes computed per cycle, at most `network.classes`.
     gradient : str
         As in `Dense`.
     seed : int
@@ -239,7 +284,17 @@ class Classifier(Section):
 
 
 class Multiply(Section):
-    """Leak factor ``multiplier / 2**shift``; the product is floored."""
+    """Leak factor ``multiplier / 2**shift``; the product is floored.
+
+    Attributes
+    ----------
+    form : str
+        Form of the leak.
+    multiplier : int
+        At most ``2**shift``.
+    shift : int
+        Binary logarithm of the divisor.
+    """
 
     form: Literal["multiply"]
     multiplier: Annotated[int, Field(ge=0)]
@@ -253,7 +308,15 @@ class Multiply(Section):
 
 
 class ShiftLeak(Section):
-    """Leak factor ``1 - 2**-shift``, as ``u - floor(u / 2**shift)``: no multiplier."""
+    """Leak factor ``1 - 2**-shift``, as ``u - floor(u / 2**shift)``: no multiplier.
+
+    Attributes
+    ----------
+    form : str
+        Form of the leak.
+    shift : int
+        Binary logarithm of the divisor.
+    """
 
     form: Literal["shift"]
     shift: Annotated[int, Field(ge=1, le=16)]
@@ -266,15 +329,18 @@ class Neuron(Section):
     ----------
     leak : Multiply | ShiftLeak
         The leak ``tau``, of potentials and of errors alike.
-    threshold, reset_amount : float
-        ``u_th`` and ``theta``.
+    threshold : float
+        ``u_th``, above 0.
+    reset_amount : float
+        ``theta``, above 0 where the reset subtracts it; else it counts for nothing.
     reset : str
         ``subtract`` after the leak (equation 1), ``subtract-before-leak``, to ``zero``, or ``none``.
     compare : str
-        ``>=`` or ``>``.
+        A neuron fires where its potential is ``>=`` the threshold, or only where it is ``>``.
     reset_error : bool
-        Whether the error also flows through the reset (the ``-theta`` term of equation 4). With
-        ``reset = "zero"`` it would need the potential, which the history does not keep.
+        Whether the error also flows through the reset (the ``-theta`` term of equation 4). Has to be false with
+        ``reset = "zero"``, where it would need the potential, which the history does not keep, and with
+        ``reset = "none"``.
     """
 
     leak: Annotated[Multiply | ShiftLeak, Field(discriminator="form")]
@@ -292,14 +358,32 @@ class Neuron(Section):
 
 
 class Rectangle(Section):
-    """Equation (6): ``1/a`` where ``|u - u_th| < a/2``; ``a`` is a power of two."""
+    """Equation (6): ``1/a`` where ``|u - u_th| < a/2``.
+
+    Attributes
+    ----------
+    shape : str
+        Shape of the surrogate.
+    width : float
+        ``a``, a power of two: at least 2 units of the last potential bit, at most 4096.
+    """
 
     shape: Literal["rectangle"]
     width: float
 
 
 class Triangle(Section):
-    """``max(0, 1 - |u - u_th| / a) / a`` in `bins` equal steps, each with the value of its middle."""
+    """``max(0, 1 - |u - u_th| / a) / a`` in `bins` equal steps, each with the value of its middle.
+
+    Attributes
+    ----------
+    shape : str
+        Shape of the surrogate.
+    width : float
+        ``a``, a power of two: at least `bins` units of the last potential bit, at most 4096.
+    bins : int
+        Steps from the threshold to ``a``, on either side of it.
+    """
 
     shape: Literal["triangle"]
     width: float
@@ -307,7 +391,19 @@ class Triangle(Section):
 
 
 class Table(Section):
-    """``values[i] / 2**shift`` where ``|u - u_th|`` is in bin ``i``; bins are `bin` wide, zero beyond."""
+    """``values[i] / 2**shift`` where ``|u - u_th|`` is in bin ``i``; bins are `bin` wide, zero beyond.
+
+    Attributes
+    ----------
+    shape : str
+        Shape of the surrogate.
+    bin : float
+        Width of a bin, a power of two: at least 1 unit of the last potential bit, at most 4096.
+    values : list of int
+        One for each bin, from the threshold on; at least one above 0.
+    shift : int
+        Binary logarithm of the divisor; a negative one multiplies.
+    """
 
     shape: Literal["table"]
     bin: float
@@ -322,14 +418,32 @@ class Table(Section):
 
 
 class Format(Section):
-    """Two's complement number of `width` bits, `fraction` of them behind the binary point."""
+    """Two's complement number of `width` bits, `fraction` of them behind the binary point.
+
+    Attributes
+    ----------
+    width : int
+        Bits of the number, with its sign.
+    fraction : int
+        Bits behind the binary point, fewer than `width`.
+    """
 
     width: Bits
     fraction: Annotated[int, Field(ge=0, le=24)]
 
 
 class Numbers(Section):
-    """Formats of what is stored; everything stored saturates."""
+    """Formats of what is stored; everything stored saturates.
+
+    Attributes
+    ----------
+    weight : Format
+        Of weights.
+    potential : Format
+        Of membrane potentials.
+    error : Format
+        Of errors. Those of a classifier reach ``k``, and have to fit.
+    """
 
     weight: Format
     potential: Format
@@ -339,7 +453,14 @@ class Numbers(Section):
 class Momentum(Section):
     """``V = multiplier / 2**shift * V + gradient``, to the nearest integer; the weights then follow ``V``.
 
-    A velocity has `width` bits, in units of the gradient, and saturates.
+    Attributes
+    ----------
+    multiplier : int
+        Below ``2**shift``.
+    shift : int
+        Binary logarithm of the divisor.
+    width : int
+        Bits of a velocity, in units of the gradient; it saturates.
     """
 
     multiplier: Annotated[int, Field(ge=1)]
@@ -357,14 +478,31 @@ class Update(Section):
     """``W -= round(multiplier * gradient / 2**shift)`` once per update period, gradient as in equation (7).
 
     The gradient is an integer in units of the last error bit; the factor ``2 / (N_c k^2)`` of the loss belongs to
-    the rate. Every `decay_samples` trained samples the shift grows by one, `decay_limit` times at most. With
-    `momentum`, the velocity stands for the gradient.
+    the rate.
 
     Gradients are summed over a `batch` of samples: the core computes an interval of one after the other, keeps the
     potentials of all, and moves the weights once (Algorithm 1). The samples of a batch train together or not at all;
     the mode of the first counts.
 
-    `seed` is that of all LFSRs, of stochastic rounding and of dropout.
+    Attributes
+    ----------
+    multiplier : int
+        Of the learning rate, ``multiplier / 2**shift``.
+    shift : int
+        Binary logarithm of the divisor, at the start. With stochastic rounding, it, `decay_limit` and `input.fraction`
+        are at most 16 together.
+    decay_samples : int
+        Trained samples after which the shift grows by one, again and again; 0: never. A multiple of `batch`.
+    decay_limit : int
+        How often the shift grows at most.
+    batch : int
+        Samples whose gradients are summed for one update.
+    momentum : Momentum
+        With it, the velocity stands for the gradient.
+    rounding : str
+        To the ``nearest``, or ``stochastic``: up with a probability equal to the part that is cut off.
+    seed : int
+        Of all LFSRs, of stochastic rounding and of dropout.
     """
 
     multiplier: Annotated[int, Field(ge=1, le=255)] = 1
@@ -378,14 +516,36 @@ class Update(Section):
 
 
 class Initial(Section):
-    """Seeded initial weights, uniform in ``+-gain / sqrt(fan_in)``."""
+    """Seeded initial weights, uniform in ``+-gain / sqrt(fan_in)``.
+
+    Attributes
+    ----------
+    gain : float
+        Factor of the range. In deep networks, 1 may let the spikes die out on their way up.
+    seed : int
+        Of the random weights.
+    """
 
     gain: Annotated[float, Field(gt=0, le=64)] = 1.0
     seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Memory(Section):
-    """Where each memory lives on chip: `auto` leaves the choice to synthesis (``ram_style`` in the Verilog)."""
+    """Where each memory lives on chip: `auto` leaves the choice to synthesis (``ram_style`` in the Verilog).
+
+    Attributes
+    ----------
+    weight : str
+        Of weights, and of velocities.
+    potential : str
+        Of potentials between two intervals.
+    history : str
+        Of spikes between layers and between blocks, and of what the way back needs of each neuron and step.
+    error : str
+        Of errors.
+    input : str
+        Of frames or events, in front of the first block.
+    """
 
     weight: Literal["auto", "block", "distributed"] = "auto"
     potential: Literal["auto", "block", "distributed"] = "auto"

@@ -1,4 +1,4 @@
-"""What a unit keeps: every memory and every register of its lanes, declared once, with who uses it in which phase.
+"""What a unit keeps: every memory, and every register of a lane that outlasts a sample, declared once with its users.
 
 Names of counters, memory map, register map, arrays of a checkpoint, loading, saving and comparison are derived from
 here. Importing this module does not import torch.
@@ -70,7 +70,8 @@ class State:
     memory : Memory
         Where it lies; None if it is in registers. Its category says what it counts as in reports.
     accesses : tuple of str
-        Who uses its words, ``operation.phase``: a counter each.
+        Who uses its words, ``operation.phase``: a counter each. Phases are those of `unit_phases`; ``report`` is the
+        reading of the result.
     saved : str
         What a checkpoint holds of it, and a host reads and writes: ``matrix`` of (fan_in, channels), in memory as the
         weights are; ``lanes``, a register each; empty if it does not outlast a sample.

@@ -2,8 +2,9 @@
 
 A *unit* is one engine: a convolution, a dense layer, a pooling or a classifier. Neurons are stored channel-last; an
 output *word* is `lanes` consecutive channels of one pixel, each computed by its lane. The weight word of channel word
-``group`` and fan-in row ``row`` lies at ``group * fan_rows + row``. A dense layer is a convolution whose input is one
-pixel. Everything here is a plain integer, shared by golden model, schedule and RTL; where inputs lie is in `geometry`.
+``group`` and row ``row`` of the memory (`Unit.fan_address`) lies at ``group * fan_rows + row``. A dense layer is a
+convolution whose input is one pixel. Everything here is a plain integer, shared by golden model, schedule and RTL;
+where inputs lie is in `geometry`.
 """
 
 from dataclasses import dataclass, replace

@@ -19,7 +19,29 @@ __all__ = ["Difference", "compare_counters", "compare_results", "compare_state",
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Where RTL and golden model part; fields that do not apply are None."""
+    """Where RTL and golden model part; fields that do not apply are None.
+
+    Attributes
+    ----------
+    what : str
+        What differs, in words.
+    expected, actual : object
+        What the golden model says, and the core.
+    sample : int
+        Of the whole run in a trace, of the batch in results.
+    step : int
+        Of the interval in a forward pass, of the update period (or slice) in a backward pass, of the sample in cycles.
+    block : int
+        In cycles of passes only.
+    unit : str
+        Path of the unit.
+    neuron : int
+        Output, or column of a weight matrix.
+    row : int
+        Of the weight memory (`Unit.fan_address`) in a trace, of the weight matrix in a state.
+    cycle : int
+        In which the core was wrong.
+    """
 
     what: str
     expected: object
@@ -39,16 +61,18 @@ class Difference:
                f"expected {self.expected}, actual {self.actual}"
 
 
-def compare_results(rows, expected):
-    """Results of the core as the bench gives them, against those of a `Prediction`."""
-    if len(rows) != len(expected):
-        return Difference(what="number of results", expected=len(expected), actual=len(rows))
-    for sample, (row, want) in enumerate(zip(rows, expected)):
-        prediction, label, train, cycles, arrived, taken, *counts = (int(value) for value in row)
-        have = {"prediction": prediction, "spike counts": counts, "label": label, "train": train,
-                "cycle count": cycles, "cycle of arrival": arrived, "cycle of the result": taken}
-        for what, actual in have.items():
-            if actual != want[what]:
+#: What messages call the fields of a result.
+_RESULT = {"prediction": "prediction", "counts": "spike counts", "label": "label", "train": "train",
+           "cycles": "cycle count", "arrived": "cycle of arrival", "taken": "cycle of the result"}
+
+
+def compare_results(results, expected):
+    """Results of the core (of `sim.ports.result_type`), against those of a `Prediction`."""
+    if len(results) != len(expected):
+        return Difference(what="number of results", expected=len(expected), actual=len(results))
+    for sample, (own, want) in enumerate(zip(results, expected)):
+        for field, what in _RESULT.items():
+            if (actual := own[field].tolist()) != want[what]:
                 return Difference(what=what, sample=sample, expected=want[what], actual=actual)
     return None
 
@@ -219,7 +243,7 @@ def compare_trace(config, lines, samples, phases):
     ----------
     config : Config
     lines : iterable of str
-        As `bench.sv` writes them.
+        As `bench.sv.jinja` has them written.
     samples : list of SampleTrace
         Recorded with the weights after each update.
     phases : list of Phase

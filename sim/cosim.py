@@ -40,13 +40,13 @@ class Batch(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """A batch that agreed in every bit: rows of the bench, the state read from the core, the prediction so far.
+    """A batch that agreed in every bit: its results, the state read from the core, the prediction so far.
 
-    `latency` is the mean of all samples so far, from a sample's first cycle to its result. `folder` is where the run
-    works; it is gone when the run has ended, but for one with a waveform.
+    `results` are of `sim.ports.result_type`. `latency` is the mean of all samples so far, from a sample's first cycle to
+    its result. `folder` is where the run works; it is gone when the run has ended, but for one with a waveform.
     """
 
-    rows: np.ndarray
+    results: np.ndarray
     arrays: dict
     prediction: Prediction
     latency: float
@@ -54,7 +54,7 @@ class Checked(NamedTuple):
 
     def correct(self, labels):
         """How many predictions of the core were right."""
-        return int((self.rows[:len(labels), 0] == labels).sum())
+        return int((self.results["prediction"][:len(labels)] == labels).sum())
 
 
 def cosimulate(config, batches, *, root, folder=None, state=None, cycle_level=False, seed=0, waves=False,
@@ -174,26 +174,26 @@ class _Check:
         config, prediction, batch = self.config, self.prediction, given.batch
         arrays = given.state(self.show)
         prediction.results.clear()  # of the batch before: a training has many
-        rows, arrivals = given.results["rows"], given.results["arrivals"]
+        results, arrivals = given.results["results"], given.results["arrivals"]
         events = config.input.kind == "events"
-        for place, (frame, label, train, row) in enumerate(zip(batch.frames, batch.labels, given.trains, rows)):
+        for place, (frame, label, train, own) in enumerate(zip(batch.frames, batch.labels, given.trains, results)):
             # The bench decides when a batch begins and when it pauses; everything else is the core's own.
             prediction.sample(frame, label, train,
                               arrival=None if place and not self.sample_pause else
-                              arrivals[place].tolist() if events else int(row[4]),
-                              accepted=int(row[5]) if self.result_pause else None)
+                              arrivals[place].tolist() if events else int(own["arrived"]),
+                              accepted=int(own["taken"]) if self.result_pause else None)
             self.done += 1
             self.show()
         if prediction.keep:  # first, because it says most
             end = following.results["arrivals"][0, 0] if following else None
             with (self.simulation.folder / "trace.txt").open() as lines:
                 _agree(compare_trace(config, _until(lines, end), prediction.traces, prediction.schedule.phases))
-        _agree(compare_results(rows, prediction.results))
+        _agree(compare_results(results, prediction.results))
         _agree(compare_state(config, arrays, prediction.model.state))
         if config.hardware.counters:
             _agree(compare_counters(arrays, prediction.counters))
-        self.latency += int(rows[:, 3].sum())
-        return Checked(rows, arrays, prediction, self.latency / self.done, self.simulation.folder)
+        self.latency += int(results["cycles"].sum())
+        return Checked(results, arrays, prediction, self.latency / self.done, self.simulation.folder)
 
 
 def _until(lines, end):

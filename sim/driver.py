@@ -22,7 +22,7 @@ from ..golden.files import write_atomically
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .build import SimulationError, random_power_up
-from .ports import arrivals, patience, result_row
+from .ports import arrivals, patience, result, result_type
 from .run import Simulation
 
 __all__ = ["Driver"]
@@ -119,11 +119,11 @@ class Driver(Simulation):
         intervals = self.config.intervals if self.config.input.kind == "events" else 1
         self._check(path, words, samples * (width + 2 * intervals))
         arrived = arrivals(self.config, words[samples * width:].view("<u8").astype(np.int64))
-        rows = []
+        results = []
         for row, last in zip(words[:samples * width].reshape(samples, width), arrived[:, -1]):
             taken = int.from_bytes(row[:2].tobytes(), "little")
-            rows.append(result_row(self._results, int.from_bytes(row[2:].tobytes(), "little"), int(last), taken))
-        return {"rows": np.array(rows, dtype=np.int64), "arrivals": arrived}
+            results.append(result(self._results, int.from_bytes(row[2:].tobytes(), "little"), int(last), taken))
+        return {"results": np.array(results, dtype=result_type(self.config)), "arrivals": arrived}
 
     def _check(self, path, words, count):
         if len(words) != count:

@@ -1,9 +1,11 @@
-"""What a core says of its samples, as arrays: the cycles of their arrival, results as rows; how long to wait for them.
+"""What a core says of its samples, as arrays: the cycles of their arrival, their results; how long to wait for them.
 
 Both ways to run a Verilated core, `sim.testbench` and `sim.driver`, use these.
 """
 
-__all__ = ["arrivals", "patience", "result_row"]
+import numpy as np
+
+__all__ = ["arrivals", "patience", "result", "result_type"]
 
 
 def arrivals(config, cycles):
@@ -14,17 +16,26 @@ def arrivals(config, cycles):
     return cycles.reshape(-1, config.intervals, batch).swapaxes(1, 2).reshape(-1, config.intervals)
 
 
-def result_row(layout, payload, arrived, taken):
-    """One result as a list: prediction, label, train, cycles, arrived, taken, counts.
+def result_type(config):
+    """A result of a core, as a NumPy type.
 
-    `layout` is the `result_layout`, `payload` an integer; the cycles are those of the sample's last item and of the
-    result.
+    Fields
+    ------
+    prediction, label, train, cycles : as on the stream of results
+    arrived, taken : cycles in which the last item of its sample was taken, and in which it was
+    counts : of the classes
     """
+    names = ("prediction", "label", "train", "cycles", "arrived", "taken")
+    return np.dtype([*((name, np.int64) for name in names), ("counts", np.int64, (config.network.classes,))])
+
+
+def result(layout, payload, arrived, taken):
+    """One result, as a tuple in the order of `result_type`; `layout` is the `result_layout`, `payload` an integer."""
     fields = {name: payload >> field.offset & ((1 << field.width) - 1) for name, field in layout}
     classes = layout["counts"].shape.length
     bits = layout["counts"].width // classes
-    return [*(fields[name] for name in ("prediction", "label", "train", "cycles")), arrived, taken,
-            *(fields["counts"] >> bits * place & ((1 << bits) - 1) for place in range(classes))]
+    counts = [fields["counts"] >> bits * place & ((1 << bits) - 1) for place in range(classes)]
+    return (*(fields[name] for name in ("prediction", "label", "train", "cycles")), arrived, taken, counts)
 
 
 def patience(config, pause=0):

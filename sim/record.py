@@ -68,16 +68,17 @@ def record(config, frame, label, *, curve, after, before=None, checked=None, fac
     if checked:
         counters = {key[8:]: int(value) for key, value in checked.arrays.items() if key.startswith("counter:")}
         report |= {
-            "cycles": int(checked.rows[-1, 5]), "latency_cycles": checked.latency,
-            "cycles_per_sample": throughput(config, checked.rows), "counters": counters,
-            "cycles_per_sample_in": "training" if checked.rows[-1, 2] else "inference",  # a training ends with the test
+            "cycles": int(checked.results["taken"][-1]), "latency_cycles": checked.latency,
+            "cycles_per_sample": throughput(config, checked.results), "counters": counters,
+            # A training ends with the test.
+            "cycles_per_sample_in": "training" if checked.results["train"][-1] else "inference",
             "cycles_by_block": cycles(config, counters), "traffic": traffic(config, counters),
             "utilisation": utilisation(config, counters)}
     report |= {"memories": [memory._asdict() | {"bits": memory.bits} for memory in memories(config)], **facts,
                "versions": {name: version(name) for name in PACKAGES}}
     trace = Golden(config, after).run(torch.as_tensor(np.asarray(frame)), int(label), train=True)
     pictures = Pictures(config=config, curve=curve, trace=trace, label=int(label),
-                        before=[weights.numpy() for weights in (before or initial_state(config)).weights],
+                        before=[weights.numpy() for weights in (before or initial_state(config))["weight"]],
                         after=[weights.numpy() for weights in after["weight"]])
     return report, pictures
 

@@ -8,7 +8,7 @@ __all__ = ["WAITS", "cycles", "throughput", "traffic", "utilisation"]
 WAITS = "Waits for input contain the time before the first sample, in which the weights are loaded"
 
 
-def throughput(config, rows):
+def throughput(config, results):
     """Cycles per sample of a run: the mean from one result to the next, of whole batches; None for a single one.
 
     The latency of a sample, from its first cycle of computation to its result, is another number: a core has several
@@ -17,12 +17,12 @@ def throughput(config, rows):
     Parameters
     ----------
     config : Config
-    rows : numpy.ndarray
-        Of the bench, see `sim.testbench`.
+    results : numpy.ndarray
+        Of `sim.ports.result_type`.
     """
     batch = config.update.batch
-    taken = rows[batch - 1::batch, 5]
-    return float(taken[-1] - taken[0]) / (len(rows) - batch) if len(taken) > 1 else None
+    taken = results["taken"][batch - 1::batch]
+    return float(taken[-1] - taken[0]) / (len(results) - batch) if len(taken) > 1 else None
 
 
 def cycles(config, counters):

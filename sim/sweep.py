@@ -64,7 +64,7 @@ def check(seed, *, root, folder=None, extreme=False):
     for checked in cosimulate(config, batches, root=root, folder=folder, cycle_level=True, seed=seed,
                               sample_pause=pause, result_pause=pause):
         last = checked
-    return f"{line} pause={pause}: {int(last.rows[-1, 5])} cycles, no difference"
+    return f"{line} pause={pause}: {int(last.results['taken'][-1])} cycles, no difference"
 
 
 def check_text(seed, *, folder, extreme=False):

@@ -30,7 +30,7 @@ from ..golden.units import clog2
 from ..rtl.registers import MAGIC, RegisterMap
 from ..rtl.result import result_layout
 from .build import ARRIVALS, BOX, ITEMS, queue_length
-from .ports import patience, result_row
+from .ports import patience, result, result_type
 
 
 class _Frames:
@@ -166,39 +166,39 @@ class Testbench:
 
         Returns
         -------
-        rows : numpy.ndarray
-            Per sample: prediction, label, train, cycles, arrived, taken, counts.
+        results : numpy.ndarray
+            Per sample, of `result_type`.
         arrivals : numpy.ndarray
             Per sample, the cycle in which its last value was taken; with events, the last item of each interval.
         """
         kind = _Events if self.config.input.kind == "events" else _Frames
         dut, source = self.dut, kind(self, frames, labels, trains)
-        rows, arrivals, total, first = [], [], len(frames), self.results_since_reset
-        while len(rows) < total:
-            source.offer(len(rows))
+        results, arrivals, total, first = [], [], len(frames), self.results_since_reset
+        while len(results) < total:
+            source.offer(len(results))
             dut.offered.value = self.offered
             # Woken long before the queue is empty, so that the core never waits for Python.
-            target = source.target(len(rows))
+            target = source.target(len(results))
             dut.wake_at.value = first + target
             dut.wake_armed.value = 1
             pause = max(port.value.to_unsigned() for port in (dut.sample_pause, dut.result_pause))
-            limit = (target - len(rows) + self.config.update.batch) * patience(self.config, pause)
+            limit = (target - len(results) + self.config.update.batch) * patience(self.config, pause)
             try:
                 await with_timeout(dut.wake.value_change, 10 * limit, "ns")
             except SimTimeoutError:
                 raise RuntimeError(f"the core stands still: {dut.finished.value.to_unsigned()} results, and no other "
                                    f"within {limit} cycles") from None
-            while len(rows) < target:
-                arrivals.append(source.arrivals(len(rows)))
-                rows.append(self._row((first + len(rows)) % self.queue, arrivals[-1][-1]))
-            self.progress.write_text(str(self.results + len(rows)))
+            while len(results) < target:
+                arrivals.append(source.arrivals(len(results)))
+                results.append(self._result((first + len(results)) % self.queue, arrivals[-1][-1]))
+            self.progress.write_text(str(self.results + len(results)))
         self.results += total
         self.results_since_reset += total
-        return np.array(rows, dtype=np.int64), np.array(arrivals, dtype=np.int64)
+        return np.array(results, dtype=result_type(self.config)), np.array(arrivals, dtype=np.int64)
 
-    def _row(self, place, arrived):
+    def _result(self, place, arrived):
         word, bits = self.dut.outcome[place].value.to_unsigned(), self.layout.size
-        return result_row(self.layout, word & ((1 << bits) - 1), arrived, word >> bits)
+        return result(self.layout, word & ((1 << bits) - 1), arrived, word >> bits)
 
     async def load(self, arrays):
         """Write a whole state (`golden.checkpoint.state_arrays`)."""
@@ -232,8 +232,8 @@ async def script(dut):
             case "run":
                 with np.load(step["in"]) as arrays:
                     dut.sample_pause.value, dut.result_pause.value = step["sample_pause"], step["result_pause"]
-                    rows, arrivals = await bench.run(arrays["frames"], arrays["labels"], arrays["trains"])
-                save_arrays(step["out"], {"rows": rows, "arrivals": arrivals})
+                    results, arrivals = await bench.run(arrays["frames"], arrays["labels"], arrays["trains"])
+                save_arrays(step["out"], {"results": results, "arrivals": arrivals})
             case "read":
                 save_arrays(step["out"], await bench.state())
             case "reset":

@@ -108,7 +108,7 @@ def test_saved_state_continues_with_identical_bits(name, models, tmp_path):
     kinds = ["weight", *(["velocity", "lfsr"] if config.update.momentum else [])]
     for key in [f"{kind}_{place}" for kind in kinds for place in stored]:
         assert (changed[key] != first.arrays[key]).any() and (first.arrays[key] != through.arrays[key]).any(), key
-    assert np.array_equal(resumed.rows[:, 6:], through.rows[len(halves[0].labels):, 6:])
+    assert np.array_equal(resumed.results["counts"], through.results["counts"][len(halves[0].labels):])
 
 
 @pytest.mark.parametrize("name, cycles", [
@@ -128,12 +128,12 @@ def test_reset_in_mid_run(name, cycles, models, tmp_path):
     with simulation:
         results, arrays = map(simulation.wait_for, names)
         simulation.finish()
-    rows, arrivals = results["rows"], results["arrivals"]
+    found, arrivals = results["results"], results["arrivals"]
     prediction = Prediction(config)
-    for frame, label, row, arrival in zip(batch.frames, batch.labels, rows, arrivals.tolist()):
+    for frame, label, own, arrival in zip(batch.frames, batch.labels, found, arrivals.tolist()):
         arrival = arrival if config.input.kind == "events" else arrival[0]
-        prediction.sample(frame, label, True, arrival=arrival, accepted=int(row[5]))
-    assert compare_results(rows, prediction.results) is None
+        prediction.sample(frame, label, True, arrival=arrival, accepted=int(own["taken"]))
+    assert compare_results(found, prediction.results) is None
     assert compare_state(config, arrays, prediction.model.state) is None
     assert compare_counters(arrays, prediction.counters) is None
 
@@ -146,11 +146,11 @@ def test_source_that_never_waits(models, tmp_path):
     prediction = Prediction(config)
     for place, (frame, label) in enumerate(zip(batch.frames, batch.labels)):
         # When the bench begins is its own affair; from then on the core alone decides.
-        prediction.sample(frame, label, True, arrival=int(checked.rows[0, 4]) if place == 0 else None)
-    assert compare_results(checked.rows, prediction.results) is None
+        prediction.sample(frame, label, True, arrival=int(checked.results["arrived"][0]) if place == 0 else None)
+    assert compare_results(checked.results, prediction.results) is None
     assert compare_counters(checked.arrays, prediction.counters) is None
     # Back to back: while a slot is free, the next sample follows the one before without a pause.
-    assert checked.rows[1, 4] - checked.rows[0, 4] == config.input.size
+    assert checked.results["arrived"][1] - checked.results["arrived"][0] == config.input.size
 
 
 @pytest.mark.long

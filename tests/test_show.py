@@ -9,6 +9,7 @@ import pytest
 from spikeloom.cli.show import simulation_tables
 from spikeloom.golden.counters import block_counters, unit_counters
 from spikeloom.sim.cosim import Checked
+from spikeloom.sim.ports import result_type
 from spikeloom.sim.summary import WAITS
 from strategies import small
 
@@ -20,8 +21,7 @@ def shown(capsys, monkeypatch):
     config = small()
     names = [name for block in config.blocks for name in [
         *block_counters(block), *(name for unit in block.units for name in unit_counters(config, unit))]]
-    rows = np.zeros((1, 6 + config.network.classes), int)
-    checked = Checked(rows, {f"counter:{name}": 0 for name in names}, None, 0.0, Path())
+    checked = Checked(np.zeros(1, result_type(config)), {f"counter:{name}": 0 for name in names}, None, 0.0, Path())
     simulation_tables(config, checked, SimpleNamespace(labels=np.zeros(1, int), train=True))
     return capsys.readouterr().out.splitlines()
 
