@@ -42,8 +42,8 @@ class Batch(NamedTuple):
 class Checked(NamedTuple):
     """A batch that agreed in every bit: its results, the state read from the core, the prediction so far.
 
-    `results` are of `sim.ports.result_type`. `latency` is the mean of all samples so far, from a sample's first cycle to
-    its result. `folder` is where the run works; it is gone when the run has ended, but for one with a waveform.
+    `results` are of `sim.ports.result_type`. `latency` is the mean of all samples so far, from a sample's first cycle
+    to its result. `folder` is where the run works; it is gone when the run has ended, but for one with a waveform.
     """
 
     results: np.ndarray
