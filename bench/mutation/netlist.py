@@ -42,7 +42,10 @@ write_verilog -noattr -norename mutated.v
 
 
 class Mutant(NamedTuple):
-    """One fault: `mode` at `bit` of `port` of a cell of `instance`; the signal there, its bit, lines of the source."""
+    """One fault: `mode` at `bit` of `port` of a cell of `instance`; the signal there, its bit, lines of the source.
+
+    Where the signal has no name, it is that which the cell drives.
+    """
 
     number: int
     mode: str
@@ -74,10 +77,33 @@ class Netlist(NamedTuple):
         return (self.folder / "mutated.v").read_text() + self.memories
 
 
-def _mutant(line):
+def _driven(text):
+    """Cell -> the first signal with a name that it drives, through other cells if need be: what tells where it is."""
+    cells, drives, reads = re.findall(r"^  cell \S+ (\S+)\n(.*?)^  end$", text, re.MULTILINE | re.DOTALL), {}, {}
+    for cell, body in cells:
+        signals = {port: re.findall(r"[\\$][^\s{}]+", value)
+                   for port, value in re.findall(r"^    connect \\(\w+) (.*)$", body, re.MULTILINE)}
+        drives[cell] = [name for port in ("Y", "Q") for name in signals.get(port, ())]
+        for port, names in signals.items():
+            if port not in ("Y", "Q", "CLK"):
+                for name in names:
+                    reads.setdefault(name, []).append(cell)
+
+    def of(cell, hops):
+        for name in drives[cell]:
+            if name.startswith("\\"):
+                return name[1:]
+        later = [other for name in drives[cell] for other in reads.get(name, ())] if hops else []
+        return next((found for other in later if (found := of(other, hops - 1))), "")
+
+    return {cell: of(cell, 3) for cell in drives}
+
+
+def _mutant(line, driven):
     words = line.split()
     options = dict(zip(words[1:], words[2:]))
     path = options["-cell"].replace("\\", "").removeprefix("$flatten").split("$")
+    options.setdefault("-wire", driven.get(options["-cell"], ""))
     wire = re.sub(r"\$\d+$", "$", options.get("-wire", "").replace("\\", ""))
     kind = next((part.partition(".cc:")[0] for part in path[1:] if part not in ("", "auto")), "instance")
     return Mutant(
@@ -101,5 +127,6 @@ def mutate(config, count, seed, *, root):
     folder, _ = run_once(root, "yosys", arguments=["-Q", "-T", "-q", "-s", "run.ys"],
                          files={"core.v": text, "run.ys": script})
     lines = (folder / "mutants.ys").read_text().splitlines()
+    driven = _driven((folder / "plain.il").read_text())
     memories = "".join(re.findall(rf"^module {config.name}_memory.*?^endmodule\n", text, re.DOTALL | re.MULTILINE))
-    return Netlist(folder, memories, [_mutant(line) for line in lines if line.startswith("mutate")], bits)
+    return Netlist(folder, memories, [_mutant(line, driven) for line in lines if line.startswith("mutate")], bits)
