@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 from .linear import columns, written_words
-from .schedule import ROW_DEPTH, Passes
+from .schedule import ROW_DEPTH, SCAN_MINIMUM, Passes
 
 __all__ = ["batch_passes_and_counters", "interval_items", "passes_and_counters", "unit_passes_and_counters"]
 
@@ -267,7 +267,7 @@ class _Walk:
         elif unit.slices > 1:
             self.counters["error.read.backward"] = words * self.intervals * (unit.slices - 1)
         if above is None:
-            return [(2 * words * unit.slice_steps,) * unit.slices] * self.intervals
+            return [(unit.neuron_cycles * words * unit.slice_steps,) * unit.slices] * self.intervals
         taps = _taps(above)
         inside = (self.seen.codes != 0) * taps
         if unit.dropout:
@@ -281,7 +281,7 @@ class _Walk:
                          "adds.backward": asked * (1 if above.pool else above.channels)}
         if above.stored:
             self.requests["weight.read.backward"] = asked * repeat
-        operations = (channels.sum(2) * repeat).clamp(min=2).sum(1)
+        operations = (channels.sum(2) * repeat).clamp(min=unit.neuron_cycles).sum(1)
         parts = operations.reshape(self.intervals, unit.slices, unit.slice_steps).sum(2)
         return [tuple(own) for own in parts.tolist()]
 
@@ -311,7 +311,7 @@ class _Walk:
         self.counters["gradient.read.update"] += asked
         self.counters["gradient.write.update"] += asked
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * self.intervals
-        return self._per_slice(operations.clamp(min=1).sum(1).clamp(min=2))
+        return self._per_slice(operations.clamp(min=1).sum(1).clamp(min=SCAN_MINIMUM))
 
     def _update_counters(self, operations):
         unit = self.unit

@@ -16,6 +16,7 @@ __all__ = [
     "QUEUE_LATENCY",
     "ROW_DEPTH",
     "SCAN_DEPTH",
+    "SCAN_MINIMUM",
     "UPDATE_DEPTH",
     "Passes",
     "Phase",
@@ -38,6 +39,8 @@ __all__ = [
 
 #: Cycles from the start of a scan of bitmaps to its first operation: read, memory, register.
 SCAN_DEPTH = 3
+#: Operations of a step of a scan at least.
+SCAN_MINIMUM = 2
 #: Cycles of a group of input rows in an update beside its reads: the last word arrives, its rows are known, one to see
 #: that none is left.
 GROUP_CYCLES = 3
@@ -84,10 +87,10 @@ def backward_depth(unit, above):
 def forward_cycles(unit, operations):
     """Forward pass of one interval: three cycles until the first operation, and what follows the last sum.
 
-    The neurons have decayed before it is complete, and need two cycles more; behind the sum of a frame, they take all
-    their steps.
+    The neurons have decayed before it is complete, and need the cycles of a step more; after the sum of a frame, they
+    take all their steps.
     """
-    return SCAN_DEPTH + operations + forward_depth(unit) + (1 + unit.step_minimum if unit.static else 2)
+    return SCAN_DEPTH + operations + forward_depth(unit) + unit.step_minimum + unit.static
 
 
 def backward_cycles(unit, above, operations):

@@ -274,9 +274,14 @@ class Unit:
         return 1 if self.static else self.update_steps if self.gradient == "history" else self.slice_steps
 
     @property
+    def neuron_cycles(self):
+        """Cycles of a step of a neuron at least, forward (decay, integrate) and backward (carry, finish)."""
+        return 2
+
+    @property
     def step_minimum(self):
-        """Cycles that neurons need per sum: two for a step, and all ``k`` steps with the sum of a frame."""
-        return 2 * self.steps if self.static else 2
+        """Cycles that neurons need per sum: those of a step, and of all ``k`` steps with the sum of a frame."""
+        return self.neuron_cycles * (self.steps if self.static else 1)
 
     # Widths
 

@@ -88,8 +88,8 @@ class BackwardPath(wiring.Component):
         depth = unit.words * unit.steps
         self.delta_width = config.numbers.error.width
         self.scan = EventScan(
-            words=unit.words, steps=unit.slice_steps, width=lanes, depth=depth, mute=above is None, backward=True,
-            skip=unit.steps - unit.slice_steps, beside=self.window_layout)
+            words=unit.words, steps=unit.slice_steps, width=lanes, depth=depth, minimum=unit.neuron_cycles,
+            mute=above is None, backward=True, skip=unit.steps - unit.slice_steps, beside=self.window_layout)
         members = {
             "start":            In(1),
             "offset":           In(range(max(2, unit.history_steps))),

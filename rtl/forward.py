@@ -288,7 +288,7 @@ class ForwardPath(wiring.Component):
         What all lanes hear comes from a register: `ahead` is a stage before `act`. A word has as many operations as its
         neurons have cycles, so that they have always come to rest when the next one begins.
         """
-        cycles = 2 * self.unit.steps
+        cycles = self.unit.step_minimum
         count, next_count = Signal(range(cycles)), Signal(range(cycles))
         word, full, final, valid = Signal.like(self.out_word), Signal(), Signal(), Signal()
         step = Signal.like(self.out_step)

@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.schedule import SCAN_MINIMUM
+
 __all__ = ["EventScan", "few", "first_set"]
 
 
@@ -115,12 +117,12 @@ class EventScan(wiring.Component):
     """
 
     def __init__(self, *, words, steps, width, depth, rows=1, groups=1, group_pitch=1, row_pitch=0, step_pitch=None,
-                 minimum=2, whole=False, mute=False, backward=False, skip=0, tag=1, beside=1):
+                 minimum=SCAN_MINIMUM, whole=False, mute=False, backward=False, skip=0, tag=1, beside=1):
         for name, value in (("words", words), ("steps", steps), ("rows", rows), ("groups", groups), ("width", width)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, not {value!r}")
-        if minimum < 2:
-            raise ValueError(f"minimum must be at least 2, not {minimum!r}")
+        if minimum < SCAN_MINIMUM:
+            raise ValueError(f"minimum must be at least {SCAN_MINIMUM}, not {minimum!r}")
         if backward and (rows, groups) != (1, 1):
             raise ValueError(f"rows and groups must be 1 in a backward scan, not {rows!r} and {groups!r}")
         self.words, self.steps, self.rows, self.groups, self.width = words, steps, rows, groups, width
