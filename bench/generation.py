@@ -11,12 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.extreme import draw_extreme
 from spikeloom.gen import presets
 from spikeloom.gen.estimate import PER_LANE, PER_UNIT, generation_seconds
 from spikeloom.gen.generate import generate_text
-from spikeloom.sim.extreme import draw_extreme
 
-#: Presets, and seeds of `sim.extreme` (12 and 8 have many units).
+#: Presets, and seeds of `bench.extreme` (12 and 8 have many units).
 CORES = ["mini", "tiny", "digits", "gestures", "lenet1", "lenet2", "4", "12", "8"]
 
 
@@ -27,7 +27,7 @@ def _cpu():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cores", nargs="*", default=CORES, help="presets, or seeds of sim.extreme")
+    parser.add_argument("cores", nargs="*", default=CORES, help="presets, or seeds of bench.extreme")
     args = parser.parse_args()
     table, rows = Table(title="CPU seconds to generate"), []
     for name in ("core", "units", "lanes", "lines of Verilog", "measured", "estimate"):

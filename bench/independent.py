@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from bench.draw import draw, stimulus
+from bench.extreme import draw_extreme
+from bench.sweep import LONG
 from spikeloom.gen import presets
 from spikeloom.golden.model import Golden
-from spikeloom.sim.draw import draw, stimulus
-from spikeloom.sim.extreme import draw_extreme
-from spikeloom.sim.sweep import LONG
 from tests.independent import Independent
 
 __all__ = ["compare", "kinds", "plain"]
@@ -49,7 +49,7 @@ def _state(golden, own):
 
 
 def compare(config, batches, *, document=None, own=None):
-    """Run `batches` (as of `sim.draw.stimulus`) in both models.
+    """Run `batches` (as of `bench.draw.stimulus`) in both models.
 
     Parameters
     ----------

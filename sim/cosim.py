@@ -82,7 +82,7 @@ def cosimulate(config, batches, *, root, folder=None, state=None, cycle_level=Fa
     sample_pause, result_pause : int
         Of 256 cycles, how many the bench pauses at either end of the core, at random.
     text : str, optional
-        Verilog of the core, if it is not to be generated (`sim.faults` gives wrong ones).
+        Verilog of the core, if it is not to be generated (`bench.faults` gives wrong ones).
     tick : callable, optional
         Called with the number of samples that both have computed.
     driver : str

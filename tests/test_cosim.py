@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from bench.draw import stimulus
+from bench.sweep import check
 from spikeloom.gen import presets
 from spikeloom.golden.checkpoint import state_arrays, state_from
 from spikeloom.golden.data import Dataset, load_dataset
@@ -12,16 +14,14 @@ from spikeloom.golden.training import train
 from spikeloom.sim.build import build
 from spikeloom.sim.compare import compare_counters, compare_results, compare_state
 from spikeloom.sim.cosim import Batch, cosimulate
-from spikeloom.sim.draw import stimulus
 from spikeloom.sim.run import Simulation
-from spikeloom.sim.sweep import check
 from spikeloom.sim.training import train_rtl
 from strategies import small
 
 
 @pytest.mark.parametrize("seed", [5, 10, 11, 20, 27, 523])
 def test_drawn(seed, models, tmp_path):
-    """A few of the configurations that `python -m spikeloom.sim.sweep` draws, pauses included."""
+    """A few of the configurations that `python -m bench.sweep` draws, pauses included."""
     assert check(seed, root=models, folder=tmp_path).endswith("no difference")
 
 

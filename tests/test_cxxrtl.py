@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from installed import needs
 
+from bench.sweep import stimulus
 from spikeloom.gen.generate import generate_text
 from spikeloom.sim import build, cosim
 from spikeloom.sim.cosim import Mismatch, cosimulate
-from spikeloom.sim.sweep import stimulus
 from spikeloom.synth.tools import run_once
 from strategies import small
 from test_cosim import EVENTS, IMAGES

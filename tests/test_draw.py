@@ -2,8 +2,8 @@
 
 import torch
 
+from bench.draw import draw, moved, stimulus
 from spikeloom.golden.model import initial_state
-from spikeloom.sim.draw import draw, moved, stimulus
 from strategies import small
 from tests.independent import Independent
 

@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from bench.draw import stimulus
+from bench.faults import FAULTS, dense, find
 from spikeloom.gen import presets, process
 from spikeloom.golden.checkpoint import state_arrays, state_from
 from spikeloom.golden.data import Dataset, load_dataset
@@ -15,9 +17,7 @@ from spikeloom.golden.training import train
 from spikeloom.rtl.registers import RegisterMap, request_layout
 from spikeloom.sim.build import SimulationError, build_driver
 from spikeloom.sim.cosim import Batch, cosimulate
-from spikeloom.sim.draw import stimulus
 from spikeloom.sim.driver import Driver
-from spikeloom.sim.faults import FAULTS, dense, find
 from spikeloom.sim.training import train_rtl
 from test_cosim import EVENTS, IMAGES
 

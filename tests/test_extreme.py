@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
+from bench.draw import stimulus
+from bench.extreme import EXTREMES, draw_extreme
 from bench.independent import compare, plain
+from bench.sweep import check, check_text
 from spikeloom.sim.cosim import cosimulate
-from spikeloom.sim.draw import stimulus
-from spikeloom.sim.extreme import EXTREMES, draw_extreme
-from spikeloom.sim.sweep import check, check_text
 from strategies import small
 
 #: Steps of all samples, times neurons, that loops over integers are asked for here.

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from bench.draw import stimulus
+from bench.faults import FAULTS, find
 from spikeloom.sim.cosim import cosimulate
-from spikeloom.sim.draw import stimulus
-from spikeloom.sim.faults import FAULTS, find
 
 
 @pytest.mark.parametrize("fault", [

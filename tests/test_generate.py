@@ -15,6 +15,7 @@ from amaranth.back.rtlil import convert
 from amaranth.hdl import Fragment, Module
 from amaranth.lib import stream, wiring
 
+from bench.draw import draw
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate, generate_text
 from spikeloom.gen.platform import MemoryPlatform
@@ -30,7 +31,6 @@ from spikeloom.rtl.core import Core
 from spikeloom.rtl.counters import CounterBank
 from spikeloom.rtl.host import HostedCore
 from spikeloom.rtl.store import Store
-from spikeloom.sim.draw import draw
 from strategies import small
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.draw import draw, stimulus
 from bench.independent import compare, kinds, plain
 from spikeloom.gen import presets
 from spikeloom.gen.generate import sidecar
 from spikeloom.golden.config import parse
 from spikeloom.rtl.core import Core
-from spikeloom.sim.draw import draw, stimulus
 from strategies import BASE, configs, dropping, spatial_configs
 from tests import independent
 from tests.independent import Independent

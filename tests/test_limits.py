@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.limits import limit_runs
 from bench.mutation import run as mutation
 from spikeloom.golden.checkpoint import state_arrays
 from spikeloom.golden.checks import check_state
@@ -12,7 +13,6 @@ from spikeloom.golden.config import load
 from spikeloom.golden.errors import InputError
 from spikeloom.golden.model import Golden
 from spikeloom.sim.cosim import cosimulate
-from spikeloom.sim.limits import limit_runs
 from strategies import small
 
 MIXED = load(Path(mutation.__file__).with_name("mixed.toml"))

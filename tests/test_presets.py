@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.draw import stimulus
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate
 from spikeloom.gen.text import instances
@@ -22,7 +23,6 @@ from spikeloom.golden.model import initial_state
 from spikeloom.golden.prediction import Prediction
 from spikeloom.golden.training import train
 from spikeloom.sim.cosim import Batch, cosimulate
-from spikeloom.sim.draw import stimulus
 
 #: Height and channels (neurons) behind every layer, and what is fixed of time: T and, of recordings, the window in us.
 STRUCTURES = {

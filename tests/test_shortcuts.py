@@ -8,11 +8,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from bench.draw import draw
 from spikeloom.golden import arithmetic, linear, neuron
 from spikeloom.golden.checkpoint import state_arrays
 from spikeloom.golden.config import ConfigError
 from spikeloom.golden.model import Golden, initial_state
-from spikeloom.sim.draw import draw
 from strategies import configs, frames, small, spatial_configs
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.draw import draw
 from spikeloom.gen import presets
 from spikeloom.gen.state import state_from_words, state_reads, state_writes
 from spikeloom.golden import states
@@ -14,7 +15,6 @@ from spikeloom.golden.model import initial_state
 from spikeloom.golden.states import Memory, State, Values, saved_kinds, unit_phases, unit_states
 from spikeloom.rtl.registers import RegisterMap
 from spikeloom.sim.compare import compare_state
-from spikeloom.sim.draw import draw
 from strategies import small
 
 CONFIGS = [small(), presets.find("tiny"), presets.find("lenet1"), *map(draw, range(8))]

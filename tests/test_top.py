@@ -9,10 +9,10 @@ import subprocess
 import pytest
 from test_text import icarus
 
+from bench.sweep import stimulus
 from spikeloom.gen.generate import generate, generate_text
 from spikeloom.gen.platform import MemoryPlatform
 from spikeloom.sim.cosim import Mismatch, cosimulate
-from spikeloom.sim.sweep import stimulus
 from strategies import small
 
 KINDS = [{"reset": reset, "reset_active": active, "clock_enable": enable} for reset, active, enable in

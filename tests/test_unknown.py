@@ -5,9 +5,9 @@ import re
 import pytest
 from test_text import icarus
 
+from bench.draw import draw
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate_text
-from spikeloom.sim.draw import draw
 from spikeloom.sim.unknown import unknown
 from strategies import small
 

@@ -7,10 +7,10 @@ from amaranth.hdl import Fragment, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from bench.draw import draw
 from spikeloom.gen import presets
 from spikeloom.rtl.core import Core
 from spikeloom.rtl.host import HostedCore
-from spikeloom.sim.draw import draw
 
 #: Inputs that not every configuration needs; where they are not driven, the part does without them.
 OPTIONAL = {

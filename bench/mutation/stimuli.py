@@ -2,14 +2,14 @@
 
 import numpy as np
 
+from bench.draw import stimulus
+from bench.limits import limit_runs
 from spikeloom.gen.samples import items
 from spikeloom.gen.state import state_reads, state_writes
 from spikeloom.golden.checkpoint import state_arrays
 from spikeloom.golden.model import initial_state
 from spikeloom.rtl.events import input_layout
 from spikeloom.rtl.registers import RegisterMap, request_layout
-from spikeloom.sim.draw import stimulus
-from spikeloom.sim.limits import limit_runs
 
 __all__ = ["Plan", "write_plan"]
 

@@ -9,10 +9,10 @@ import random
 import numpy as np
 import torch
 
-from ..golden.config import ConfigError, parse
-from ..golden.model import Golden, initial_state
-from ..golden.units import clog2
-from .cosim import Batch
+from spikeloom.golden.config import ConfigError, parse
+from spikeloom.golden.model import Golden, initial_state
+from spikeloom.golden.units import clog2
+from spikeloom.sim.cosim import Batch
 
 __all__ = ["draw", "moved", "stimulus"]
 

@@ -5,7 +5,7 @@ An extreme changes a small network. What breaks a rule of the configuration is d
 
 import random
 
-from ..golden.config import ConfigError, parse
+from spikeloom.golden.config import ConfigError, parse
 
 __all__ = ["EXTREMES", "draw_extreme"]
 

@@ -1,4 +1,4 @@
-"""Cycle-level co-simulation of randomly drawn configurations: ``python -m spikeloom.sim.sweep --seed S --count N``.
+"""Cycle-level co-simulation of randomly drawn configurations: ``python -m bench.sweep --seed S --count N``.
 
 ``--extreme`` draws them at the limits of what is valid; ``--generate`` writes their Verilog, and simulates nothing.
 """
@@ -11,8 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from ..gen.generate import generate
-from .cosim import cosimulate
+from spikeloom.gen.generate import generate
+from spikeloom.sim.cosim import cosimulate
+
 from .draw import draw, stimulus
 from .extreme import draw_extreme
 
@@ -102,7 +103,7 @@ def main():
         except Exception as error:  # a generator that gives up is a finding like a difference
             flags = " --extreme" * args.extreme + " --generate" * args.generate
             return False, (f"seed {seed}: {type(error).__name__}: {error}; again with: "
-                           f"python -m spikeloom.sim.sweep --seed {seed} --count 1{flags}")
+                           f"python -m bench.sweep --seed {seed} --count 1{flags}")
 
     with Progress(console=Console(stderr=True)) as bar, ThreadPoolExecutor(args.jobs) as pool:
         task = bar.add_task("configurations", total=args.count)

@@ -1,7 +1,7 @@
 """Proof that the comparison can fail: wrong cores, each of which must be caught and located.
 
 Every fault is put into the RTL: into its generation, or into what is loaded. The golden model stays as it is.
-``python -m spikeloom.sim.faults`` runs them all.
+``python -m bench.faults`` runs them all.
 """
 
 import argparse
@@ -16,25 +16,26 @@ from unittest import mock
 from amaranth.hdl import Const, Mux
 from rich.console import Console
 
-from ..gen.generate import generate_text
-from ..golden import checkpoint
-from ..golden.config import parse
-from ..golden.files import own_folder
-from ..golden.geometry import Bitmap, Span
-from ..golden.random_weights import lane_keys
-from ..golden.units import Unit
-from ..rtl import arithmetic, pipeline
-from ..rtl.arithmetic import register
-from ..rtl.counters import CounterBank
-from ..rtl.error import ErrorUnit
-from ..rtl.events import EventBuffer
-from ..rtl.gradient import AccumulatePath
-from ..rtl.taps import TapWalk, lookup
-from ..rtl.unit import UnitCore
-from ..rtl.update import UpdatePath
-from .build import SimulationError
-from .compare import Difference
-from .cosim import Mismatch, cosimulate
+from spikeloom.gen.generate import generate_text
+from spikeloom.golden import checkpoint
+from spikeloom.golden.config import parse
+from spikeloom.golden.files import own_folder
+from spikeloom.golden.geometry import Bitmap, Span
+from spikeloom.golden.random_weights import lane_keys
+from spikeloom.golden.units import Unit
+from spikeloom.rtl import arithmetic, pipeline
+from spikeloom.rtl.arithmetic import register
+from spikeloom.rtl.counters import CounterBank
+from spikeloom.rtl.error import ErrorUnit
+from spikeloom.rtl.events import EventBuffer
+from spikeloom.rtl.gradient import AccumulatePath
+from spikeloom.rtl.taps import TapWalk, lookup
+from spikeloom.rtl.unit import UnitCore
+from spikeloom.rtl.update import UpdatePath
+from spikeloom.sim.build import SimulationError
+from spikeloom.sim.compare import Difference
+from spikeloom.sim.cosim import Mismatch, cosimulate
+
 from .draw import stimulus
 
 __all__ = ["EVENTS", "FAULTS", "Fault", "dense", "find", "images"]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..golden.model import State, initial_state
-from .cosim import Batch
+from spikeloom.golden.model import State, initial_state
+from spikeloom.sim.cosim import Batch
 
 __all__ = ["Run", "limit_runs"]
 
