@@ -219,9 +219,9 @@ def _padding_read(unit, windows):
 
 
 def _shared_potentials(right):
-    def wrong(core, m, forward):
+    def wrong(core, m, ports, forward):
         with mock.patch.object(core, "sample", Const(0)):
-            right(core, m, forward)
+            right(core, m, ports, forward)
     return wrong
 
 
