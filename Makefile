@@ -52,4 +52,4 @@ bench: setup
 	$(BIN)/python -m bench.run
 
 clean:
-	rm -rf build $(VENV) src/*.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf build $(VENV) *.egg-info src/*.egg-info .pytest_cache .hypothesis .ruff_cache

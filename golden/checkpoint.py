@@ -82,7 +82,7 @@ def state_arrays(state):
     arrays = {"shift": np.asarray(state.shift), "since_decay": np.asarray(state.since_decay)}
     for name, every in state.kept.items():
         # Of no lanes NumPy would make an array of floats.
-        arrays |= {f"{name}_{place}": np.zeros(0, np.int64) if isinstance(own, list) and not own else np.asarray(own)
+        arrays |= {f"{name}_{place}": np.asarray(own) if len(own) or hasattr(own, "dtype") else np.zeros(0, np.int64)
                    for place, own in enumerate(every)}
     return arrays
 

@@ -83,10 +83,16 @@ def check_folder(folder):
 def _acquire(folder, wait):
     """Handle of the locked folder, made if it is missing."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        # An empty folder looks abandoned to others, who remove it: while it is found there, or before it is opened.
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            if os.path.lexists(error.filename):  # something else is in the way, and stays there
+                raise
+            continue
         try:
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:  # an empty folder looks abandoned to others, who remove it
+        except FileNotFoundError:
             continue
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -125,6 +125,9 @@ def visited_rows(unit, inputs):
 
 def _checked(config, state):
     """`state`, if it is one of `config`."""
+    kinds = (*saved_kinds(config, "matrix"), *saved_kinds(config, "lanes"))
+    if set(state.kept) != set(kinds):
+        raise InputError(f"state must keep {', '.join(kinds)}, not {', '.join(map(str, state.kept)) or 'nothing'}")
     for name in saved_kinds(config, "matrix"):
         for place, matrix in enumerate(state[name]):
             if not isinstance(matrix, torch.Tensor) or matrix.dtype != torch.int64:

@@ -32,7 +32,7 @@ class Difference:
     step : int
         Of the interval in a forward pass, of the update period (or slice) in a backward pass, of the sample in cycles.
     block : int
-        In cycles of passes only.
+        In a trace only.
     unit : str
         Path of the unit.
     neuron : int

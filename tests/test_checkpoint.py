@@ -135,3 +135,16 @@ def test_state_of_arrays():
 def test_state_of_a_model(change, message):
     with pytest.raises(InputError, match=f"^state:? {re.escape(message)}"):
         Golden(CONFIG, START.state.replace(**change))
+
+
+@pytest.mark.parametrize("kinds", [["weight"], ["weight", "velocity", "lfsr", "dropout", "spare"], []])
+def test_state_of_other_kinds(kinds):
+    state = START.state._replace(kept={kind: START.state.kept.get(kind, [[], []]) for kind in kinds})
+    with pytest.raises(InputError, match="^state must keep weight, velocity, lfsr, dropout, not "
+                                         f"{', '.join(kinds) or 'nothing'}$"):
+        Golden(CONFIG, state)
+
+
+def test_lanes_as_tuples():
+    kept = START.state.kept | {kind: [tuple(own) for own in START.state[kind]] for kind in ("lfsr", "dropout")}
+    assert Golden(CONFIG, START.state._replace(kept=kept)).state["lfsr"] == START.state["lfsr"]

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -78,6 +79,33 @@ def test_a_folder_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatc
     monkeypatch.setattr(os, "open", late)
     with locked(tmp_path / "own"):
         assert opened == [tmp_path / "own"] * 2 and (tmp_path / "own").is_dir()
+
+
+def test_a_folder_removed_while_it_is_found_to_be_there(tmp_path, monkeypatch):
+    asked, real = [], pathlib.Path.is_dir
+
+    def late(path):
+        if path == tmp_path / "own" and not asked:
+            path.rmdir()
+        asked.append(path)
+        return real(path)
+
+    (tmp_path / "own").mkdir()
+    monkeypatch.setattr(pathlib.Path, "is_dir", late)
+    with locked(tmp_path / "own"):
+        assert asked == [tmp_path / "own"] and (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize("place", ["own", "own/below"])
+def test_what_is_in_the_way_stays_there(tmp_path, place):
+    """A file, and a link to nothing: an error at once, no endless wait."""
+    (tmp_path / "own").symlink_to(tmp_path / "nothing")
+    with pytest.raises(FileExistsError), locked(tmp_path / place):
+        pass
+    (tmp_path / "own").unlink()
+    (tmp_path / "own").touch()
+    with pytest.raises((FileExistsError, NotADirectoryError)), locked(tmp_path / place):
+        pass
 
 
 def test_many_own_folders_at_the_same_time(tmp_path):
