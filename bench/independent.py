@@ -107,7 +107,7 @@ def kinds(config):
         "updates after several intervals": config.time.update_period > 1,
         "k = 1": config.time.interval == 1,
         "k = T": config.time.interval == config.time.steps,
-        "error through the reset": bool(config.reset_gain),
+        "error through the reset": config.neuron.reset_error,
     }
     return [name for name, used in uses.items() if used] + [
         f"leak: {neuron.leak.form}", f"reset: {neuron.reset}", f"surrogate: {config.surrogate.shape}"]

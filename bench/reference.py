@@ -30,15 +30,14 @@ def learning_rate(config, shift):
     return math.ldexp(config.update.multiplier, numbers.error.fraction - numbers.weight.fraction - shift)
 
 
-def _leak(config):
-    leak = config.neuron.leak
+def _leak(leak):
     return leak.multiplier / 2**leak.shift if leak.form == "multiply" else 1 - 2.0**-leak.shift
 
 
-def _slope(u, config):
+def _slope(u, threshold, surrogate):
     """Equation (6): constant in bins of the distance to the threshold."""
-    codes, bin_width = config.surrogate_codes, math.ldexp(1, config.bin_shift - config.numbers.potential.fraction)
-    distance, scale = (u - config.neuron.threshold).abs_(), 2.0**-config.gain_shift
+    codes, bin_width = surrogate.codes, surrogate.bin_width
+    distance, scale = (u - threshold).abs_(), 2.0**-surrogate.gain_shift
     if len(codes) == 1:
         return (distance < bin_width).to(u.dtype).mul_(codes[0] * scale)
     values = torch.tensor([*codes, 0], dtype=u.dtype, device=u.device) * scale
@@ -49,13 +48,16 @@ class _Lif(torch.autograd.Function):
     """Neurons over one interval, equations (1) and (2); backward, equations (4) to (6)."""
 
     @staticmethod
-    def forward(ctx, current, u, fired, config):
-        """Spikes (k, ...) and the last potential, from currents (k or 1, ...) and the step before."""
-        neuron, leak, theta = config.neuron, _leak(config), config.neuron.reset_amount
-        potentials = current.new_empty(config.time.interval, *current.shape[1:])
+    def forward(ctx, current, u, fired, steps, neuron, surrogate):
+        """Spikes (k, ...) and the last potential, from currents (k or 1, ...) and the step before.
+
+        `steps` is k; `neuron` and `surrogate` are the tables of the layer.
+        """
+        leak, theta = _leak(neuron.leak), neuron.reset_amount
+        potentials = current.new_empty(steps, *current.shape[1:])
         spikes = torch.empty_like(potentials)
         u, fired = (value.expand_as(potentials[0]) for value in (u, fired))
-        for t in range(config.time.interval):
+        for t in range(steps):
             own = potentials[t]
             if neuron.reset == "subtract-before-leak":
                 torch.sub(u, fired, alpha=theta, out=own).mul_(leak)
@@ -67,15 +69,15 @@ class _Lif(torch.autograd.Function):
                     own.mul_(1 - fired)
             u = own.add_(current[t if len(current) > 1 else 0])
             fired = (torch.gt if neuron.compare == ">" else torch.ge)(u, neuron.threshold, out=spikes[t])
-        ctx.config, ctx.same = config, len(current) == 1
-        ctx.save_for_backward(_slope(potentials, config), spikes)
+        ctx.neuron, ctx.same = neuron, len(current) == 1
+        ctx.save_for_backward(_slope(potentials, neuron.threshold, surrogate), spikes)
         ctx.mark_non_differentiable(u)
         return spikes, u
 
     @staticmethod
     def backward(ctx, delta, _):
         slopes, spikes = ctx.saved_tensors
-        neuron, leak = ctx.config.neuron, _leak(ctx.config)
+        neuron, leak = ctx.neuron, _leak(ctx.neuron.leak)
         through = 0.0
         if neuron.reset_error and neuron.reset.startswith("subtract"):
             through = neuron.reset_amount * (leak if neuron.reset == "subtract-before-leak" else 1)
@@ -85,7 +87,7 @@ class _Lif(torch.autograd.Function):
             errors[t].add_(after * (1 - spikes[t]) if neuron.reset == "zero" else after, alpha=leak)
             if through:
                 errors[t].addcmul_(slopes[t], after, value=-through)
-        return errors.sum(0, keepdim=True) if ctx.same and len(errors) > 1 else errors, None, None, None
+        return errors.sum(0, keepdim=True) if ctx.same and len(errors) > 1 else errors, *[None] * 5
 
 
 class Reference:
@@ -162,7 +164,8 @@ class Reference:
             unit = self.config.units[place]
             if unit.bottom:
                 below = below.detach()
-            spikes, u = _Lif.apply(self._current(place, below), *state[place], self.config)
+            spikes, u = _Lif.apply(self._current(place, below), *state[place], self.config.time.interval,
+                                   *self.config.tables_of(self.config.owners[place]))
             state[place] = u, spikes[-1].detach()
             if unit.classifier:
                 counts.append(spikes.sum(0).flatten(1))

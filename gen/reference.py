@@ -13,11 +13,12 @@ import textwrap
 from types import NoneType, UnionType
 from typing import Annotated, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import AfterValidator, Discriminator, Strict, Tag
+from pydantic import AfterValidator, Strict
 from pydantic.fields import FieldInfo
 
 from ..golden.config import Config
-from ..golden.sections import Section
+from ..golden.parts import PartOf, sections_in
+from ..golden.section import Later, Section
 
 __all__ = ["configuration_reference"]
 
@@ -25,7 +26,7 @@ WIDTH = 120
 #: Bounds of a field that are written down.
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 #: What else may be said of a field: it chooses between sections, or is a rule that is told where the key is explained.
-SILENT = (AfterValidator, Discriminator, Strict, Tag)
+SILENT = (AfterValidator, PartOf, Strict)
 
 BEGINNING = (
     "Every section and key of a configuration, which is a TOML file. This page is generated from the code: `python -m "
@@ -63,8 +64,11 @@ def configuration_reference(config=Config) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _parts(section, title, paths, level):
-    """The part of a section that lies at `paths`, and those of the sections in it."""
+def _parts(section, title, paths, level, explained=None):
+    """The part of a section that lies at `paths`, and those of the sections in it.
+
+    What a whole configuration holds, too, is `explained` there: heads of sections.
+    """
     text, meanings = _documented(section)
     found = {}
     for name, field in section.model_fields.items():
@@ -73,13 +77,17 @@ def _parts(section, title, paths, level):
             found.setdefault((inside, many), []).append(name)
     links, below = {}, []
     for (inside, many), names in found.items():
+        if explained and inside in explained:
+            links |= {name: f"like {explained[inside]}" for name in names}
+            continue
         places = {name: [f"{path}.{name}".lstrip(".") for path in paths] for name in names}
         heads = {name: [f"`[[{place}]]`" if many else f"`[{place}]`" for place in places[name]] for name in names}
         own = ", ".join(head for name in names for head in heads[name])
         links |= {name: f"[{', '.join(heads[name])}](#{_anchor(own)})" for name in names}
         own_paths = [place for name in names for place in places[name]]
+        within = explained or {other: f"[`[{heads[0]}]`](#{heads[0]})" for (other, _), heads in found.items()}
         if len(inside) == 1:
-            below += _parts(inside[0], own, own_paths, level + 1)
+            below += _parts(inside[0], own, own_paths, level + 1, within)
             continue
         key, values = _choice(inside)
         titles = {value: f"{own} with `{key} = {_literal(value)}`" for value in values}
@@ -87,7 +95,7 @@ def _parts(section, title, paths, level):
         said = dict.fromkeys(meanings[name] for name in names)
         below.append(Part(level + 1, own, "\n\n".join([*said, f"`{key}` says which it is: {choices}."]), None, {}))
         for one, value in zip(inside, values):
-            below += _parts(one, titles[value], own_paths, level + 2)
+            below += _parts(one, titles[value], own_paths, level + 2, within)
     return [Part(level, title, text, section, links), *below]
 
 
@@ -137,7 +145,7 @@ def _sections(field):
     if many:
         types, _ = _plain(*get_args(types[0]))
     inside = all(isinstance(own, type) and issubclass(own, Section) for own in types)
-    return (tuple(types), many) if inside else ((), False)
+    return (tuple(sections_in(field, own=True)), many) if inside else ((), False)
 
 
 def _choice(sections):
@@ -196,7 +204,7 @@ def _bounds(notes, where):
     bounds = {}
     for note in notes:
         own = {name: getattr(note, name) for name in BOUNDS if getattr(note, name, None) is not None}
-        _demand(own or isinstance(note, SILENT), f"no words for a rule of {where}: {note}")
+        _demand(own or note is Later or isinstance(note, SILENT), f"no words for a rule of {where}: {note}")
         bounds |= own
     return bounds
 

@@ -8,10 +8,10 @@ from functools import cache
 
 import torch
 
-from .sections import DROPOUT_BITS
+from .parts.dropout import DROPOUT_BITS
 
-__all__ = ["constant", "exact_matmul", "float_type", "saturate", "shift_floor", "shift_kept", "shift_nearest",
-           "shift_stochastic"]
+__all__ = ["constant", "entry", "exact_matmul", "float_type", "less", "saturate", "shift_floor", "shift_kept",
+           "shift_nearest", "shift_stochastic", "where"]
 
 
 @cache
@@ -24,6 +24,23 @@ def saturate(x, width, *, out=None):
     """Clamp to `width`-bit two's complement, into `out` if given."""
     top = (1 << (width - 1)) - 1
     return torch.clamp(x, -top - 1, top, out=out)
+
+
+def less(x, condition, amount):
+    """`x`, less `amount` where the condition holds."""
+    return torch.add(x, condition, alpha=-amount)
+
+
+def where(condition, x, y):
+    """`x` where the condition holds, else `y`; of the type of that which is a tensor."""
+    return torch.where(condition, x, y)
+
+
+def entry(values, index):
+    """The entry of a tuple at each `index` from 0 on, of its type; 0 beyond the last."""
+    if values == (1,):
+        return (index == 0).to(index.dtype)
+    return torch.tensor([*values, 0], dtype=index.dtype)[index.clamp(max=len(values))]
 
 
 def shift_floor(x, shift):

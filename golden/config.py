@@ -6,7 +6,6 @@ the units (layers and classifiers) with every derived size and width. Importing 
 
 import hashlib
 import json
-import math
 import re
 import tomllib
 from functools import cached_property
@@ -17,25 +16,11 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from .errors import InputError
 from .keywords import KEYWORDS, TAKEN
 from .messages import first_error, huge_number, unknown_field
+from .parts import LayerTable, NeuronTable, SurrogateTable
 from .reading import read_file
-from .sections import (
-    Classifier,
-    Hardware,
-    Initial,
-    Input,
-    Layer,
-    Network,
-    Neuron,
-    Numbers,
-    Rectangle,
-    Section,
-    Table,
-    Time,
-    Triangle,
-    Update,
-    reject,
-)
-from .units import HISTORY_LIMIT, Block, Unit, build_blocks, output_shape
+from .section import Section, reject
+from .sections import Classifier, Hardware, Initial, Input, Network, Numbers, Time, Update
+from .units import HISTORY_LIMIT, Block, Unit, build_blocks
 
 __all__ = ["TEXT_LIMIT", "Config", "ConfigError", "load", "parse"]
 
@@ -75,10 +60,10 @@ class Config(Section):
         Classes, and blocks of layers.
     classifier : Classifier
         Local classifiers, one at the end of every block.
-    neuron : Neuron
-        Leak, threshold and reset of all neurons.
+    neuron : Lif
+        The neurons of all layers and classifiers that have no table ``neuron`` of their own.
     surrogate : Rectangle | Triangle | Table
-        What stands for the derivative of a spike, by its distance from the threshold.
+        What stands for the derivative of a spike, by its distance from the threshold; in the same way.
     numbers : Numbers
         Formats of weights, potentials and errors.
     update : Update
@@ -101,11 +86,11 @@ class Config(Section):
     name: Annotated[str, Field(max_length=32), AfterValidator(_identifier)]
     time: Time
     input: Input
-    layers: Annotated[list[Layer], Field(min_length=1, max_length=64)]
+    layers: Annotated[list[LayerTable], Field(min_length=1, max_length=64)]
     network: Network
     classifier: Classifier
-    neuron: Neuron
-    surrogate: Annotated[Rectangle | Triangle | Table, Field(discriminator="shape")]
+    neuron: NeuronTable
+    surrogate: SurrogateTable
     numbers: Numbers
     update: Update
     initial: Initial = Initial()
@@ -120,8 +105,7 @@ class Config(Section):
         if self.name.endswith("_bench"):  # whose files would take the place of each other
             reject("name", "must not end with _bench, as the bench of another core does", self.name)
         self._check_blocks()
-        self._check_neuron()
-        self._check_surrogate()
+        self._check_neurons()
         self._check_widths()
         return self
 
@@ -131,7 +115,7 @@ class Config(Section):
         if (net.block_length is None) == (net.block_ends is None):
             reject("network", "must have exactly one of block_length and block_ends",
                     {"block_length": net.block_length, "block_ends": net.block_ends})
-        weighted = sum(layer.kind != "avg_pool" for layer in self.layers)
+        weighted = sum(layer.weighted for layer in self.layers)
         if weighted == 0:
             reject("layers", "must hold a layer with weights", [layer.kind for layer in self.layers])
         if net.block_length is not None and net.block_length > weighted:
@@ -146,45 +130,16 @@ class Config(Section):
         """No layer may have outputs that vanish, or inputs that nobody reads."""
         shape = self.input.shape
         for place, layer in enumerate(self.layers):
-            field = f"layers.{place}"
-            if layer.kind != "dense":
-                name = "kernel" if layer.kind == "conv" else "size"
-                kernel, padding = getattr(layer, name), getattr(layer, "padding", 0)
-                for length in shape[:2]:
-                    if kernel > length + 2 * padding:
-                        reject(f"{field}.{name}", f"must be at most the {length} inputs"
-                               + (f" and {2 * padding} of padding" if padding else "") + " in height and width, or "
-                               "nothing is left of the layer", kernel)
-                    stride = layer.stride or kernel
-                    end = (length + 2 * padding - kernel) // stride * stride - padding + kernel
-                    if end < length:
-                        reject(f"{field}.stride", f"must reach all {length} inputs: with {name} {kernel} and padding "
-                               f"{padding} the last {length - end} would be cut off", stride)
-            shape = output_shape(layer, shape)
+            layer.check(shape, f"layers.{place}")
+            shape = layer.shape_out(shape)
 
-    def _check_neuron(self):
-        fraction = self.numbers.potential.fraction
-        top = (1 << (self.numbers.potential.width - 1)) - 1
-        fields = ["threshold"] + (["reset_amount"] if self.neuron.reset.startswith("subtract") else [])
-        for field in fields:
-            value = getattr(self.neuron, field)
-            # Compared before it is scaled: the largest floats would overflow.
-            if not math.ldexp(1, -fraction) <= value <= math.ldexp(top, -fraction) or \
-                    not math.ldexp(value, fraction).is_integer():
-                reject(f"neuron.{field}", f"must be a multiple of 2**-{fraction} in 2**-{fraction} .. "
-                        f"{math.ldexp(top, -fraction)} (numbers.potential)", value)
-        if not math.isfinite(self.neuron.reset_amount):
-            reject("neuron.reset_amount", "must be a number", self.neuron.reset_amount)
-
-    def _check_surrogate(self):
-        low = -self.numbers.potential.fraction
-        field, bins = ("bin", 1) if self.surrogate.shape == "table" else \
-            ("width", 2 if self.surrogate.shape == "rectangle" else self.surrogate.bins)
-        value = getattr(self.surrogate, field)
-        mantissa, _ = math.frexp(value) if math.isfinite(value) else (0, 0)
-        smallest = math.ldexp(bins, low)
-        if mantissa != 0.5 or not smallest <= value <= 4096:
-            reject(f"surrogate.{field}", f"must be a power of two in {smallest} .. 4096", value)
+    def _check_neurons(self):
+        owners = [("", self), *((f"layers.{place}.", layer) for place, layer in enumerate(self.layers)),
+                  ("classifier.", self.classifier)]
+        for path, owner in owners:
+            for name in ("neuron", "surrogate"):
+                if (own := getattr(owner, name)) is not None:
+                    own.check(self.numbers, path + name)
 
     def _check_widths(self):
         for name in ("weight", "potential", "error"):
@@ -270,75 +225,25 @@ class Config(Section):
         """Steps between two weight updates: the depth of error and spike histories."""
         return self.time.interval * self.time.update_period
 
-    def potential_units(self, value):
-        """A real voltage as an integer in units of the last potential bit."""
-        return int(math.ldexp(value, self.numbers.potential.fraction))
-
     @cached_property
-    def threshold(self):
-        """``u_th`` in units of the last potential bit."""
-        return self.potential_units(self.neuron.threshold)
+    def owners(self):
+        """The section of each of `units`: its layer, or the classifier."""
+        layers = iter(self.layers)
+        return tuple(self.classifier if unit.classifier else next(layers) for unit in self.units)
 
-    @cached_property
-    def reset_amount(self):
-        """``theta`` in units of the last potential bit; 0 where nothing is subtracted."""
-        return self.potential_units(self.neuron.reset_amount) if self.neuron.reset.startswith("subtract") else 0
+    def tables_of(self, owner):
+        """The tables ``neuron`` and ``surrogate`` that count for a layer, or for the classifier."""
+        return owner.neuron or self.neuron, owner.surrogate or self.surrogate
 
-    @cached_property
-    def reset_gain(self):
-        """Factor of the error through the reset, in units of the last potential bit (equation 4)."""
-        if not self.neuron.reset_error:
-            return 0
-        if self.neuron.reset == "subtract":
-            return self.reset_amount
-        leak = self.neuron.leak
-        if leak.form == "shift":
-            return self.reset_amount - (self.reset_amount >> leak.shift)
-        return self.reset_amount * leak.multiplier >> leak.shift
+    def neuron_of(self, owner):
+        """Numbers of the neurons of a layer, or of the classifiers: a section of this configuration."""
+        neuron, surrogate = self.tables_of(owner)
+        return neuron.numbers(surrogate, self.numbers)
 
     @cached_property
     def neuron_width(self):
-        """Bits that hold every sum and product of one neuron's potential, and of its error (equations 1, 4 and 5)."""
-        potential, error, leak = self.numbers.potential.width, self.numbers.error.width, self.neuron.leak
-        left = leak.multiplier.bit_length() if leak.form == "multiply" else 1
-        current = max(max(unit.sum_width, unit.current_width) for block in build_blocks(self) for unit in block.units)
-        through = error + self.reset_gain.bit_length()
-        passed = max(error, through - self.numbers.potential.fraction) + 1
-        return max(potential + 1 + left, max(potential + 1, current) + 1, error + left, through,
-                   passed + self.code_bits + max(0, -self.gain_shift) + 1)
-
-    @cached_property
-    def surrogate_codes(self):
-        """Integer surrogate values by bin of ``|u - u_th|``."""
-        surrogate = self.surrogate
-        if surrogate.shape == "rectangle":
-            return (1,)
-        if surrogate.shape == "triangle":
-            return tuple(2 * (surrogate.bins - i) - 1 for i in range(surrogate.bins))
-        return tuple(surrogate.values)
-
-    @cached_property
-    def code_bits(self):
-        """Bits of one surrogate code in the history: 1 for the rectangle."""
-        return max(self.surrogate_codes).bit_length()
-
-    @cached_property
-    def bin_shift(self):
-        """log2 of the bin width in units of the last potential bit."""
-        surrogate = self.surrogate
-        width = {"rectangle": lambda: surrogate.width / 2,
-                 "triangle": lambda: surrogate.width / surrogate.bins,
-                 "table": lambda: surrogate.bin}[surrogate.shape]()
-        return int(math.log2(width)) + self.numbers.potential.fraction
-
-    @cached_property
-    def gain_shift(self):
-        """The surrogate is ``code / 2**gain_shift``; negative where it exceeds its code."""
-        surrogate = self.surrogate
-        if surrogate.shape == "table":
-            return surrogate.shift
-        scale = 1 if surrogate.shape == "rectangle" else 2 * surrogate.bins
-        return int(math.log2(surrogate.width * scale))
+        """Bits that hold every sum and product of a neuron's potential, and of its error, in all units."""
+        return max(unit.neuron.exact_width(max(unit.sum_width, unit.current_width)) for unit in self.units)
 
     @cached_property
     def text(self):
@@ -351,8 +256,8 @@ class Config(Section):
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
     def replace(self, **sections):
-        """A validated copy; each keyword is a section, as a dict of the fields that change (a surrogate of
-        another shape: all of them; of `input`, one of shape and size), or a whole value.
+        """A validated copy; each keyword is a section, as a dict of the fields that change (a part of another kind:
+        all of them; of `input`, one of shape and size), or a whole value.
 
         Raises
         ------
@@ -365,8 +270,8 @@ class Config(Section):
             merge = isinstance(value, dict) and isinstance(old, dict)
             if merge and key == "input" and value.keys() & {"shape", "size"}:
                 old = {name: kept for name, kept in old.items() if name not in ("shape", "size")}
-            elif merge and key == "surrogate":
-                merge = value.get("shape") in (None, old["shape"])
+            elif merge:  # another part has other fields
+                merge = all(value.get(name, old.get(name)) == old.get(name) for name in ("kind", "shape"))
             data[key] = {**old, **value} if merge else value
         return parse(data)
 

@@ -5,7 +5,7 @@ lanes leap once for every output word and step, in the order of the forward pass
 """
 
 from .lfsr import Lfsr, lane_seeds
-from .sections import DROPOUT_BITS
+from .parts.dropout import DROPOUT_BITS
 
 __all__ = ["draw_dropped", "dropout_seeds"]
 

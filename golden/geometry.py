@@ -7,7 +7,25 @@ a part of one pixel where they are wide; no word belongs to two image rows.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Bitmap", "Span", "spans", "transposed"]
+__all__ = ["WHOLE", "Bitmap", "Span", "Window", "spans", "transposed", "window_counts"]
+
+
+class Window(NamedTuple):
+    """How the neurons of a layer see its inputs: `kind` is ``dense``, ``conv`` or ``avg_pool``."""
+
+    kind: str
+    kernel: int
+    stride: int
+    padding: int
+
+
+#: Every neuron sees all inputs.
+WHOLE = Window("dense", 0, 1, 0)
+
+
+def window_counts(shape, kernel, stride, padding):
+    """Windows down and across inputs of `shape`."""
+    return tuple((length + 2 * padding - kernel) // stride + 1 for length in shape[:2])
 
 
 class Span(NamedTuple):

@@ -4,7 +4,7 @@ import difflib
 import reprlib
 from typing import Literal, get_args, get_origin
 
-from .sections import Section
+from .parts import sections_in
 
 __all__ = ["first_error", "huge_number", "shown", "unknown_field"]
 
@@ -27,13 +27,6 @@ class _Short(reprlib.Repr):
 
 
 shown = _Short().repr
-
-
-def _sections(annotation):
-    """The sections that a field may hold, by its type."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return [annotation]
-    return [section for own in get_args(annotation) for section in _sections(own)]
 
 
 def _suits(section, table):
@@ -65,7 +58,7 @@ def _unknown(data, sections, path):
             close = difflib.get_close_matches(str(key)[:80], own.model_fields, 1)
             meant = f" (did you mean {close[0]}?)" if close else ""
             return f"{'.'.join((*path, str(key)))} is not a known field{meant}, its value was {shown(value)}"
-    found = (_unknown(value, _sections(own.model_fields[key].annotation), (*path, key)) for key, value in data.items())
+    found = (_unknown(value, sections_in(own.model_fields[key]), (*path, key)) for key, value in data.items())
     return next(filter(None, found), None)
 
 
@@ -75,14 +68,6 @@ def huge_number(data, path=()):
         return f"{'.'.join(path)} must be an integer of at most 64 bits, not {shown(data)}"
     inside = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list | tuple) else ()
     return next(filter(None, (huge_number(value, (*path, str(key))) for key, value in inside)), None)
-
-
-def _path(location):
-    """Field name of a pydantic location, without the tag that it puts after a union of tables."""
-    parts = [str(part) for part in location]
-    unions = [name for name in ("leak", "surrogate") if name in parts]
-    tags = {2} if parts[:1] == ["layers"] else {1 + parts.index(name) for name in unions}
-    return [part for place, part in enumerate(parts) if place not in tags]
 
 
 def _tag(sections):
@@ -97,8 +82,8 @@ def _table(parts, section):
     """What the table at a path must hold, in words."""
     sections = [section]
     for part in parts:
-        found = [own.model_fields[part].annotation for own in sections if part in own.model_fields]
-        sections = _sections(found[0]) if found else sections  # a number is the place in a list
+        found = [own.model_fields[part] for own in sections if part in own.model_fields]
+        sections = sections_in(found[0]) if found else sections  # a number is the place in a list
     if len(sections) > 1:
         return " with {} {}".format(*_tag(sections))
     needed = [name for name, field in sections[0].model_fields.items() if field.is_required()]
@@ -108,7 +93,7 @@ def _table(parts, section):
 def first_error(error, section):
     """The first error of a `ValidationError` of a section: field, rule and value."""
     first = error.errors(include_url=False)[0]
-    parts = _path(first["loc"])
+    parts = [str(part) for part in first["loc"]]
     field = ".".join(parts) or "configuration"
     if first["type"] == "rule":
         context = first["ctx"]
@@ -116,10 +101,7 @@ def first_error(error, section):
         if "." not in own and parts and own != parts[-1]:
             own = ".".join([*parts, own])
         return f"{own} {context['rule']}, not {shown(context['value'])}"
-    if first["type"] == "union_tag_invalid":
-        name = {"_kind()": "kind"}.get(first["ctx"]["discriminator"], first["ctx"]["discriminator"].strip("'"))
-        return f"{field}.{name} must be one of {first['ctx']['expected_tags']}, not {shown(first['ctx']['tag'])}"
-    if first["type"] in ("model_type", "model_attributes_type", "union_tag_not_found"):
+    if first["type"] in ("model_type", "model_attributes_type"):
         return f"{field} must be a table{_table(parts, section)}, not {shown(first['input'])}"
     if first["type"] == "list_type":
         return f"{field} must be a list, not {shown(first['input'])}"

@@ -262,7 +262,7 @@ class Golden:
                 delta = (delta << config.numbers.error.fraction).unsqueeze(0).to(self._integer)
             elif dropped is not None:
                 delta.masked_fill_(dropped, 0)
-            errors[unit.index] = neuron.error_steps(delta, codes, fired, config)
+            errors[unit.index] = neuron.error_steps(delta, codes, fired, unit.neuron)
             if not unit.bottom and block.units[unit.index - 1].learns:
                 delta = self._spike_error(unit, first + unit.index, errors[unit.index])
         return errors
@@ -329,15 +329,16 @@ class Golden:
                 own[label] = config.time.interval
         if samples == 1:  # an axis less is faster
             frames, target, taught = frames.squeeze(-2), target[0], taught[0]
-        u = [torch.zeros(*target.shape[:-1], unit.n_out, dtype=self._integer) for unit in units]
+        u = [torch.full((*target.shape[:-1], unit.n_out), unit.neuron.start, dtype=self._integer) for unit in units]
         counts = torch.zeros_like(target)
         traces = [([], [], [], [], [], [], []) for _ in units]  # the fields of `UnitTrace` behind its inputs
         for interval in range(config.intervals):
             below, history = self._input(frames, interval), []
             for place, unit in enumerate(units):
-                potentials = neuron.lif_steps(u[place], self._current(unit, place, below, train=train), config)
+                current = self._current(unit, place, below, train=train)
+                potentials = neuron.potential_steps(u[place], current, unit.neuron, unit.steps)
                 u[place] = potentials[-1]
-                fired, codes = neuron.spikes(potentials, config), neuron.surrogate(potentials, config)
+                fired, codes = neuron.fired(potentials, unit.neuron), neuron.codes(potentials, unit.neuron)
                 dropped = self._drop(unit, place, samples) if train else None
                 history.append((codes, fired, dropped))
                 for kept, value in zip(traces[place], (potentials, fired, codes)):
@@ -427,7 +428,8 @@ class Golden:
         config, last = self.config, len(self.config.units) - 1
         # The other blocks' classifiers only teach.
         wanted = [(place, unit) for place, unit in enumerate(config.units) if not unit.classifier or place == last]
-        u = {place: torch.zeros(len(frames), unit.n_out, dtype=self._integer) for place, unit in wanted}
+        u = {place: torch.full((len(frames), unit.n_out), unit.neuron.start, dtype=self._integer)
+             for place, unit in wanted}
         counts = torch.zeros(len(frames), config.network.classes, dtype=torch.int64)
         if config.units[0].static:
             frames = frames.to(torch.int64)
@@ -438,7 +440,7 @@ class Golden:
             below = None if config.units[0].static else self._input(frames, interval)
             for place, unit in wanted:
                 current = static if unit.static else self._current(unit, place, below, train=False)
-                potentials = neuron.lif_steps(u[place], current, config)
-                u[place], below = potentials[-1], neuron.spikes(potentials, config)
+                potentials = neuron.potential_steps(u[place], current, unit.neuron, unit.steps)
+                u[place], below = potentials[-1], neuron.fired(potentials, unit.neuron)
             counts += below.sum(0)
         return counts

@@ -1,54 +1,16 @@
-"""Sections of a configuration: what a person writes, and the rules that one section keeps on its own."""
+"""Sections of a configuration that are no parts: what a person writes, and the rules that one keeps on its own."""
 
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
-__all__ = [
-    "DROPOUT_BITS",
-    "AvgPool",
-    "Classifier",
-    "Conv",
-    "Dense",
-    "Hardware",
-    "Initial",
-    "Input",
-    "Layer",
-    "Network",
-    "Neuron",
-    "Numbers",
-    "Rectangle",
-    "Section",
-    "Table",
-    "Time",
-    "Triangle",
-    "Update",
-    "reject",
-]
+from .parts import NeuronTable, SurrogateTable
+from .section import Bits, Count, Gradient, Lanes, Later, Section, reject
 
-Count = Annotated[int, Field(ge=1, le=65536)]
-Bits = Annotated[int, Field(ge=2, le=32)]
+__all__ = ["Classifier", "Hardware", "Initial", "Input", "Network", "Numbers", "Time", "Update"]
+
 Shift = Annotated[int, Field(ge=0, le=24)]
-Lanes = Annotated[int, Field(ge=1, le=256)]
-#: Bits of the share of dropped spikes: it is given in sixteenths.
-DROPOUT_BITS = 4
-#: Spikes that do not leave a layer while it trains, in sixteenths.
-Dropout = Annotated[int, Field(ge=0, lt=1 << DROPOUT_BITS)]
-#: Where the sums of equation (7) come from; both give the same bits, `auto` takes the smaller.
-Gradient = Literal["auto", "history", "memory"]
-
-
-def reject(field, rule, value):
-    """Raise what pydantic collects: a rule that a field breaks."""
-    raise PydanticCustomError("rule", "{rule}", {"field": field, "rule": rule, "value": value})
-
-
-class Section(BaseModel):
-    """Frozen, strict, and without unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Time(Section):
@@ -132,117 +94,6 @@ class Input(Section):
         return self
 
 
-class Dense(Section):
-    """Every neuron sees every neuron below.
-
-    Attributes
-    ----------
-    kind : str
-        Kind of layer; a dense one need not say so.
-    neurons : int
-        Neurons of the layer.
-    lanes : int
-        Neurons that are computed in every cycle, at most `neurons`.
-    gradient : str
-        Where weight gradients come from: a ``history`` of errors and spikes over the update period, or a ``memory`` of
-        sums, to which every interval adds; ``auto`` takes what needs fewer bits. With momentum or batches it is always
-        a memory.
-    dropout : int
-        Sixteenths of the spikes that do not leave the layer in training, drawn anew for every neuron and step. In
-        inference all of them do, and count so many sixteenths less in the layers that they reach.
-    """
-
-    kind: Literal["dense"] = "dense"
-    neurons: Count
-    lanes: Lanes
-    gradient: Gradient = "auto"
-    dropout: Dropout = 0
-
-    @model_validator(mode="after")
-    def _lanes(self):
-        if self.lanes > self.neurons:
-            reject("lanes", f"must be at most the {self.neurons} neurons it serves", self.lanes)
-        return self
-
-
-class Conv(Section):
-    """Convolution with a square kernel.
-
-    No neuron below is left out: the stride is at most the kernel, and the last window ends at or beyond the border.
-    Gradients of shared weights are always summed in a memory. Where one window without padding is all of the input, no
-    weight is shared, and the layer is built as a dense one.
-
-    Attributes
-    ----------
-    kind : str
-        Kind of layer.
-    channels : int
-        Output channels.
-    kernel : int
-        Height and width of a window; at most those of the input with its padding.
-    stride : int
-        Pixels from one window to the next, at most `kernel`.
-    padding : int
-        Rows and columns of zeros on each side of the input, fewer than `kernel`.
-    lanes : int
-        Output channels that are computed in every cycle, at most `channels`.
-    dropout : int
-        As in `Dense`.
-    """
-
-    kind: Literal["conv"]
-    channels: Annotated[int, Field(ge=1, le=4096)]
-    kernel: Annotated[int, Field(ge=1, le=31)]
-    stride: Annotated[int, Field(ge=1, le=31)] = 1
-    padding: Annotated[int, Field(ge=0, le=30)] = 0
-    lanes: Lanes
-    dropout: Dropout = 0
-
-    @model_validator(mode="after")
-    def _rules(self):
-        if self.lanes > self.channels:
-            reject("lanes", f"must be at most the {self.channels} channels it serves", self.lanes)
-        if self.stride > self.kernel:
-            reject("stride", f"must be at most the kernel, {self.kernel}", self.stride)
-        if self.padding >= self.kernel:
-            reject("padding", f"must be below the kernel, {self.kernel}", self.padding)
-        return self
-
-
-class AvgPool(Section):
-    """Average over windows of `size` by `size`, with LIF neurons behind it; on the lanes of the layer below.
-
-    Attributes
-    ----------
-    kind : str
-        Kind of layer.
-    size : int
-        Height and width of a window, at most those of the input.
-    stride : int
-        Pixels from one window to the next, at most `size`, which is the default. The last window ends at the border.
-    """
-
-    kind: Literal["avg_pool"]
-    size: Annotated[int, Field(ge=2, le=16)]
-    stride: Annotated[int, Field(ge=1, le=16)] | None = None  # None: the size
-
-    @model_validator(mode="after")
-    def _rules(self):
-        if self.stride is not None and self.stride > self.size:
-            reject("stride", f"must be at most the size, {self.size}", self.stride)
-        return self
-
-
-def _kind(data):
-    return data.get("kind", "dense") if isinstance(data, dict) else getattr(data, "kind", None)
-
-
-#: Any layer, by its `kind`; a dense one need not say so.
-Layer = Annotated[
-    Annotated[Dense, Tag("dense")] | Annotated[Conv, Tag("conv")] | Annotated[AvgPool, Tag("avg_pool")],
-    Discriminator(_kind)]
-
-
 class Network(Section):
     """How layers form blocks: every `block_length` layers (``n``), or explicit `block_ends`; give one of the two.
 
@@ -275,146 +126,18 @@ class Classifier(Section):
         As in `Dense`.
     seed : int
         Of random weights.
+    neuron : Lif
+        As in `Dense`.
+    surrogate : Rectangle | Triangle | Table
+        As in `Dense`.
     """
 
     kind: Literal["trainable", "random"] = "trainable"
     lanes: Lanes
     gradient: Gradient = "auto"
     seed: Annotated[int, Field(ge=0, le=65535)] = 0
-
-
-class Multiply(Section):
-    """Leak factor ``multiplier / 2**shift``; the product is floored.
-
-    Attributes
-    ----------
-    form : str
-        Form of the leak.
-    multiplier : int
-        At most ``2**shift``.
-    shift : int
-        Binary logarithm of the divisor.
-    """
-
-    form: Literal["multiply"]
-    multiplier: Annotated[int, Field(ge=0)]
-    shift: Annotated[int, Field(ge=0, le=16)]
-
-    @model_validator(mode="after")
-    def _at_most_one(self):
-        if self.multiplier > 1 << self.shift:
-            reject("multiplier", f"must be at most 2**shift = {1 << self.shift}", self.multiplier)
-        return self
-
-
-class ShiftLeak(Section):
-    """Leak factor ``1 - 2**-shift``, as ``u - floor(u / 2**shift)``: no multiplier.
-
-    Attributes
-    ----------
-    form : str
-        Form of the leak.
-    shift : int
-        Binary logarithm of the divisor.
-    """
-
-    form: Literal["shift"]
-    shift: Annotated[int, Field(ge=1, le=16)]
-
-
-class Neuron(Section):
-    """LIF neuron, equations (1) and (2); voltages in real units, exact multiples of the last potential bit.
-
-    Attributes
-    ----------
-    leak : Multiply | ShiftLeak
-        The leak ``tau``, of potentials and of errors alike.
-    threshold : float
-        ``u_th``, above 0.
-    reset_amount : float
-        ``theta``, above 0 where the reset subtracts it; else it counts for nothing.
-    reset : str
-        ``subtract`` after the leak (equation 1), ``subtract-before-leak``, to ``zero``, or ``none``.
-    compare : str
-        A neuron fires where its potential is ``>=`` the threshold, or only where it is ``>``.
-    reset_error : bool
-        Whether the error also flows through the reset (the ``-theta`` term of equation 4). Has to be false with
-        ``reset = "zero"``, where it would need the potential, which the history does not keep, and with
-        ``reset = "none"``.
-    """
-
-    leak: Annotated[Multiply | ShiftLeak, Field(discriminator="form")]
-    threshold: float
-    reset_amount: float = 0.0
-    reset: Literal["subtract", "subtract-before-leak", "zero", "none"] = "subtract"
-    compare: Literal[">=", ">"] = ">="
-    reset_error: bool = True
-
-    @model_validator(mode="after")
-    def _reset_path(self):
-        if self.reset_error and self.reset in ("zero", "none"):
-            reject("neuron.reset_error", f"must be false when neuron.reset is {self.reset!r}", self.reset_error)
-        return self
-
-
-class Rectangle(Section):
-    """Equation (6): ``1/a`` where ``|u - u_th| < a/2``.
-
-    Attributes
-    ----------
-    shape : str
-        Shape of the surrogate.
-    width : float
-        ``a``, a power of two: at least 2 units of the last potential bit, at most 4096.
-    """
-
-    shape: Literal["rectangle"]
-    width: float
-
-
-class Triangle(Section):
-    """``max(0, 1 - |u - u_th| / a) / a`` in `bins` equal steps, each with the value of its middle.
-
-    Attributes
-    ----------
-    shape : str
-        Shape of the surrogate.
-    width : float
-        ``a``, a power of two: at least `bins` units of the last potential bit, at most 4096.
-    bins : int
-        Steps from the threshold to ``a``, on either side of it.
-    """
-
-    shape: Literal["triangle"]
-    width: float
-    bins: Literal[2, 4, 8, 16] = 4
-
-
-class Table(Section):
-    """``values[i] / 2**shift`` where ``|u - u_th|`` is in bin ``i``; bins are `bin` wide, zero beyond.
-
-    Attributes
-    ----------
-    shape : str
-        Shape of the surrogate.
-    bin : float
-        Width of a bin, a power of two: at least 1 unit of the last potential bit, at most 4096.
-    values : list of int
-        One for each bin, from the threshold on; at least one above 0.
-    shift : int
-        Binary logarithm of the divisor; a negative one multiplies.
-    """
-
-    shape: Literal["table"]
-    bin: float
-    values: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=1, max_length=16)]
-    shift: Annotated[int, Field(ge=-8, le=16)] = 0
-
-    @model_validator(mode="after")
-    def _some(self):
-        if not any(self.values):
-            reject("surrogate.values", "must hold at least one value above 0", self.values)
-        return self
+    neuron: Annotated[NeuronTable | None, Later] = None
+    surrogate: Annotated[SurrogateTable | None, Later] = None
 
 
 class Format(Section):

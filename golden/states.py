@@ -125,7 +125,7 @@ def _neuron(config, unit):
     """Potentials between two intervals."""
     yield State(name="potential", accesses=("read.forward", "write.forward"), memory=Memory(
         f"{unit.path}.potential_store", _classified(unit, "potential"), unit.batch * unit.words,
-        unit.lanes * unit.potential_width,
+        unit.lanes * unit.neuron.width,
         "(sample * pixels + pixel) * words + word: potential of channel word * lanes + i after the interval, "
         "before its reset", style=config.hardware.memory.potential))
 
@@ -153,9 +153,9 @@ def _weights(config, unit):
 def _rule(config, unit):
     """What truncated backpropagation through time keeps of a pass for the next one."""
     styles, lanes = config.hardware.memory, unit.lanes
-    beside = lanes * ((config.neuron.reset == "zero") + (unit.dropout > 0))
+    beside = lanes * (unit.neuron.needs_spike + (unit.dropout > 0))
     yield State(name="window", there=unit.learns, accesses=("write.forward", "read.backward"), memory=Memory(
-        f"{unit.path}.window_store", "history", unit.words * unit.steps, lanes * config.code_bits + beside,
+        f"{unit.path}.window_store", "history", unit.words * unit.steps, lanes * unit.neuron.code_bits + beside,
         "word * k + step: surrogate code per lane, then spikes where the reset is to zero, then which are dropped "
         "where any are", style=styles.history))
     goes_on = unit.static or unit.serves or unit.slices > 1

@@ -10,11 +10,13 @@ where inputs lie is in `geometry`.
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
+from typing import NamedTuple
 
 from .geometry import Bitmap, Span, spans, transposed
-from .sections import DROPOUT_BITS, Dense
+from .parts.dense import Dense
+from .parts.dropout import DROPOUT_BITS
 
-__all__ = ["HISTORY_LIMIT", "Block", "Unit", "build_blocks", "clog2", "output_shape"]
+__all__ = ["HISTORY_LIMIT", "Block", "Unit", "build_blocks", "clog2"]
 
 
 #: Steps of an update period for which spikes are taken from a history: a word of each is in registers at a time.
@@ -56,10 +58,12 @@ class Unit:
         Channels computed per cycle.
     granule : int
         Channels that its input spikes arrive in (the lanes of the unit below; 1 for a frame).
-    weight_width, error_width, potential_width, input_bits : int
+    weight_width, error_width, input_bits : int
         Widths of what it stores or multiplies; `input_bits` is 0 for spikes.
     weight_fraction : int
         Fraction bits of a weight.
+    neuron : NamedTuple
+        Its neurons in numbers, such as `parts.lif.LifNumbers`.
     accumulates : bool
         Whether its gradients are summed in a memory, interval by interval, instead of over a history of errors.
     random : bool
@@ -101,7 +105,7 @@ class Unit:
     weight_width: int
     weight_fraction: int
     error_width: int
-    potential_width: int
+    neuron: NamedTuple
     input_bits: int
     accumulates: bool
     random: bool
@@ -348,23 +352,14 @@ class Block:
         return self.units[-1]
 
 
-def output_shape(layer, shape):
-    """Height, width and channels of the neurons of `layer` (a section) over inputs of `shape`."""
-    if layer.kind == "dense":
-        return 1, 1, layer.neurons
-    kernel, padding = (layer.kernel, layer.padding) if layer.kind == "conv" else (layer.size, 0)
-    height, width = ((length + 2 * padding - kernel) // (layer.stride or kernel) + 1 for length in shape[:2])
-    return height, width, layer.channels if layer.kind == "conv" else shape[2]
-
-
 def _block_ends(config):
     """Number of layers up to the end of each block."""
     if config.network.block_ends:
         return config.network.block_ends
     ends, weighted = [], 0
     for place, layer in enumerate(config.layers, 1):
-        weighted += layer.kind != "avg_pool"
-        follows = place < len(config.layers) and config.layers[place].kind == "avg_pool"
+        weighted += layer.weighted
+        follows = place < len(config.layers) and not config.layers[place].weighted
         if weighted == config.network.block_length and not follows:
             ends.append(place)
             weighted = 0
@@ -382,33 +377,29 @@ def build_blocks(config):
             return unit
         bits = unit.gradient_bits
         # With momentum every weight moves, and a pass over all of them there must be; of a batch, no history is kept.
-        wanted = getattr(layer, "gradient", "auto")
+        wanted = layer.gradient
         memory = unit.velocity_width > 0 or unit.batch > 1 or wanted == "memory" or (
             wanted == "auto" and (bits["memory"] < bits["history"] or unit.frames > HISTORY_LIMIT))
         return replace(unit, accumulates=memory)
 
-    def unit(block, index, layer, below, static, learns):
+    def unit(block, index, layer, below, static, learns, neuron):
         shape_in, granule, input_dropout = below
-        shape_out = output_shape(layer, shape_in)
         fraction = numbers.weight.fraction + (config.input.fraction if static else 0)
-        pool, conv = layer.kind == "avg_pool", layer.kind == "conv"
-        # A convolution whose only window is all of its input shares no weight.
-        dense = layer.kind == "dense" or (conv and not layer.padding and shape_in[:2] == (layer.kernel,) * 2)
-        kernel = 0 if dense else layer.size if pool else layer.kernel
+        window, weighted = layer.window(shape_in), layer.weighted
         return Unit(
-            block=block, index=index, kind="dense" if dense else layer.kind, classifier=False, static=static,
+            block=block, index=index, kind=window.kind, classifier=False, static=static,
             events=config.input.kind == "events" and block == index == 0, bottom=index == 0,
-            learns=learns or not pool, serves=learns, shape_in=shape_in, shape_out=shape_out, kernel=kernel,
-            stride=1 if dense else layer.stride or kernel, padding=layer.padding if conv else 0,
-            lanes=granule if pool else layer.lanes, granule=granule, accumulates=conv and not dense, random=False,
-            weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
-            error_width=numbers.error.width, potential_width=numbers.potential.width,
+            learns=learns or weighted, serves=learns, shape_in=shape_in, shape_out=layer.shape_out(shape_in),
+            kernel=window.kernel, stride=window.stride, padding=window.padding,
+            lanes=layer.lanes if weighted else granule, granule=granule, accumulates=window.kind == "conv",
+            random=False, weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
+            error_width=numbers.error.width, neuron=config.neuron_of(neuron),
             input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
             slice_steps=k if config.input.kind == "frame" and block == 0 else config.hardware.error_steps or k,
             scan_bits=config.hardware.scan_bits, batch=config.update.batch,
             align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length(),
-            velocity_width=config.update.momentum.width if config.update.momentum and not pool else 0,
-            dropout=getattr(layer, "dropout", 0), input_dropout=input_dropout)
+            velocity_width=config.update.momentum.width if config.update.momentum and weighted else 0,
+            dropout=layer.dropout, input_dropout=input_dropout)
 
     blocks, start, below = [], 0, (config.input.shape, 1, 0)
     ends = _block_ends(config)
@@ -416,12 +407,13 @@ def build_blocks(config):
         units = []
         for place, layer in enumerate(config.layers[start:end]):
             static = config.input.kind == "frame" and number == place == 0
-            units.append(choose(unit(number, place, layer, below, static, any(own.learns for own in units)), layer))
+            learns = any(own.learns for own in units)
+            units.append(choose(unit(number, place, layer, below, static, learns, layer), layer))
             below = units[-1].shape_out, units[-1].lanes, units[-1].dropout
         ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)
         # Poolings have no weights: where a block has nothing else, nobody asks its classifier for errors.
         asked = any(own.learns for own in units)
-        end_unit = replace(unit(number, len(units), ending, below, False, asked), classifier=True)
+        end_unit = replace(unit(number, len(units), ending, below, False, asked, config.classifier), classifier=True)
         if config.classifier.kind == "random":
             end_unit = replace(end_unit, random=True, velocity_width=0)
         units.append(choose(end_unit, config.classifier))

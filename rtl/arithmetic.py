@@ -2,8 +2,8 @@
 
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
+from ..golden.parts.dropout import DROPOUT_BITS
 from ..golden.schedule import FACTOR_BITS
-from ..golden.sections import DROPOUT_BITS
 
 __all__ = ["adder_tree", "copies", "fraction", "half", "kept", "leak", "multiply", "register", "saturate", "scale",
            "select", "shift_floor", "shift_kept", "shift_nearest", "signed_digits", "times"]
@@ -101,8 +101,8 @@ def shift_nearest(x, shift):
 
 
 def leak(m, x, rule, *, name):
-    """``floor(x * multiplier / 2**shift)`` or ``x - floor(x / 2**shift)``. Twin of `golden.neuron.leak`."""
-    if rule.form == "shift":
+    """``floor(x * multiplier / 2**shift)`` or ``x - floor(x / 2**shift)``. Twin of `golden.steps.lif.leak`."""
+    if rule.subtracts:
         return (x - x.shift_right(rule.shift))[:len(x)].as_signed()
     if rule.multiplier == 0:
         return Const(0, signed(1))

@@ -1,4 +1,6 @@
-"""Backward pass of one unit: requests to the unit above, error units."""
+"""Backward pass of one unit: requests to the unit above, errors of its neurons."""
+
+from pkgutil import resolve_name
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -6,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import backward_depth, tap_latency
 from .arithmetic import copies, register, times
-from .error import ErrorUnit
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
 from .taps import TapWalk
@@ -28,10 +29,10 @@ def request_layout(above):
     })
 
 
-def window_layout(config, unit):
-    """One word of neurons in one step: codes, spikes where the reset is to zero, and which of them are dropped."""
-    fields = {"codes": data.ArrayLayout(config.code_bits, unit.lanes)}
-    if config.neuron.reset == "zero":
+def window_layout(unit):
+    """One word of neurons in one step: codes, spikes where the way back needs them, and which of them are dropped."""
+    fields = {"codes": data.ArrayLayout(unit.neuron.code_bits, unit.lanes)}
+    if unit.neuron.needs_spike:
         fields["fired"] = unit.lanes
     if unit.dropout:
         fields["dropped"] = unit.lanes
@@ -84,7 +85,7 @@ class BackwardPath(wiring.Component):
     def __init__(self, config, unit, above):
         self.config, self.unit, self.above = config, unit, above
         lanes = unit.lanes
-        self.window_layout = window_layout(config, unit)
+        self.window_layout = window_layout(unit)
         depth = unit.words * unit.steps
         self.delta_width = config.numbers.error.width
         self.scan = EventScan(
@@ -168,7 +169,7 @@ class BackwardPath(wiring.Component):
             Mux(group_ahead == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1))
 
         # Lanes without a neuron never leave zero: their errors are read by the unit below and by the update.
-        masked = Signal(data.ArrayLayout(config.code_bits, unit.lanes))
+        masked = Signal(data.ArrayLayout(unit.neuron.code_bits, unit.lanes))
         m.d.comb += [masked[lane].eq(Mux(lanes_valid[lane], window.codes[lane], 0)) for lane in range(unit.lanes)]
         ends = Signal()  # the last operation of an event
 
@@ -178,7 +179,7 @@ class BackwardPath(wiring.Component):
             ends=ends, first=scan.valid & scan.first, last=scan.valid & scan.last,
             codes=masked.as_value(), final=scan.valid & scan.final)
         act, out = s[depth], s[depth + 1]
-        if config.neuron.reset == "zero":
+        if unit.neuron.needs_spike:
             fired = register(m, window.fired, name="fired", stages=depth, reset=False)
         if unit.dropout:
             dropped = register(m, window.dropped, name="dropped", stages=depth, reset=False)
@@ -220,7 +221,7 @@ class BackwardPath(wiring.Component):
 
         restart, carry, finish = (copies(m, flag, unit.lanes, name=name) for flag, name in (
             (place[2].word_first, "restart"), (ahead.first, "carry"), (ahead.last, "finish")))
-        codes = data.View(data.ArrayLayout(config.code_bits, unit.lanes), act.codes)
+        codes = data.View(data.ArrayLayout(unit.neuron.code_bits, unit.lanes), act.codes)
         for lane in range(unit.lanes):
             # Reset, although it counts only where there is a code: what is unknown times zero is unknown.
             delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
@@ -229,7 +230,8 @@ class BackwardPath(wiring.Component):
             else:
                 with m.If(gather.event & gather.ends & (gather.lane == lane)):
                     m.d.sync += delta.eq(self.delta)
-            error = ErrorUnit(config, delta_width=self.delta_width, resumes=unit.slices > 1)
+            error = resolve_name(unit.neuron.backward)(
+                unit.neuron, delta_width=self.delta_width, resumes=unit.slices > 1)
             m.submodules[f"error{lane}"] = error
             m.d.comb += [
                 error.carry.eq(carry[lane]), error.restart.eq(restart[lane]), error.stored.eq(self.stored[lane]),
@@ -237,7 +239,7 @@ class BackwardPath(wiring.Component):
                 error.delta.eq(Mux(dropped[lane], 0, delta) if unit.dropout else delta),
                 self.errors[lane].eq(error.error),
             ]
-            if config.neuron.reset == "zero":
+            if unit.neuron.needs_spike:
                 m.d.comb += error.fired.eq(fired[lane])
         first = register(m, times(place[2].word, unit.error_frames), name="first_error", reset=False)
         m.d.sync += self.error_address.eq(first + (0 if unit.static else self.offset + place[3].step))

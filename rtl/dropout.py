@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.sections import DROPOUT_BITS
+from ..golden.parts.dropout import DROPOUT_BITS
 from .lfsr import LaneLfsr
 
 __all__ = ["Dropout"]

@@ -1,5 +1,6 @@
-"""Forward pass of one unit: addresses, accumulators, LIF units."""
+"""Forward pass of one unit: addresses, accumulators, neurons."""
 
+from pkgutil import resolve_name
 from typing import NamedTuple
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
@@ -8,8 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import forward_depth
 from ..golden.units import clog2
-from .arithmetic import copies, times
-from .lif import Lif
+from .arithmetic import copies, shift_floor, shift_kept, times
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
 from .taps import lookup
@@ -18,7 +18,7 @@ __all__ = ["ForwardPath"]
 
 
 class _Neurons(NamedTuple):
-    """What the LIF units do in a cycle (`begin` to `integrate`, by lane), and what stands at the outputs (the others).
+    """What the neurons do in a cycle (`begin` to `integrate`, by lane), and what stands at the outputs (the others).
 
     `begin` takes over the sum of a word, where it is needed longer than the lanes keep it.
     """
@@ -78,7 +78,7 @@ class ForwardPath(wiring.Component):
 
     def __init__(self, config, unit, *, depth, term_width):
         self.config, self.unit = config, unit
-        lanes, width = unit.lanes, unit.potential_width
+        lanes, width = unit.lanes, unit.neuron.width
         layout = unit.bitmap
         rows, columns = unit.windows
         self.visited = [range(span.count) if unit.pool else layout.visited(span.first, span.count) for span in columns]
@@ -115,7 +115,7 @@ class ForwardPath(wiring.Component):
             "out_step":        Out(range(max(2, unit.steps))),
             "out_word_last":   Out(1),
             "out_spikes":      Out(lanes),
-            "out_codes":       Out(data.ArrayLayout(config.code_bits, lanes)),
+            "out_codes":       Out(data.ArrayLayout(unit.neuron.code_bits, lanes)),
             "out_potentials":  Out(data.ArrayLayout(signed(width), lanes)),
             "full":            Out(1),
             "done":            Out(1),
@@ -171,8 +171,10 @@ class ForwardPath(wiring.Component):
         m.d.comb += [self.stored_en.eq(read & ~self.first_interval), self.stored_address.eq(place[0].word)]
 
         for lane in range(unit.lanes):
-            lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align, dropout=unit.input_dropout)
-            m.submodules[f"lif{lane}"] = lif
+            # With dropout below, `total` is scaled here already.
+            width, align = (unit.current_width, 0) if unit.input_dropout else (unit.sum_width, unit.align)
+            neuron = resolve_name(unit.neuron.forward)(unit.neuron, total_width=width, align=align)
+            m.submodules[f"neuron{lane}"] = neuron
             total = Signal(signed(unit.sum_width), name=f"total_{lane}", reset_less=True)
             if unit.pool and not unit.static:
                 term = Mux(add.spikes[lane], unit.pool_weight, 0)
@@ -183,22 +185,21 @@ class ForwardPath(wiring.Component):
                 m.d.sync += total.eq(Mux(begins_sum[lane], 0, total) + term)
             with m.Elif(begins_sum[lane]):
                 m.d.sync += total.eq(0)
-            current = total
+            summed = total
             if unit.static:
-                current = Signal.like(total, name=f"current_{lane}", reset_less=True)
+                summed = Signal.like(total, name=f"current_{lane}", reset_less=True)
                 with m.If(neurons.begin[lane]):
-                    m.d.sync += current.eq(total)
+                    m.d.sync += summed.eq(total)
             m.d.comb += [
-                lif.load.eq(load[lane]),
-                lif.stored.eq(self.stored[lane]),
-                lif.decay.eq(neurons.decay[lane]),
-                lif.integrate.eq(neurons.integrate[lane]),
-                lif.total.eq(current),
-                *([lif.train.eq(self.train)] if unit.input_dropout else []),
+                neuron.load.eq(load[lane]),
+                neuron.stored.eq(self.stored[lane]),
+                neuron.decay.eq(neurons.decay[lane]),
+                neuron.integrate.eq(neurons.integrate[lane]),
+                neuron.total.eq(self._scaled(m, summed, lane)),
                 # Lanes without a neuron hold anything.
-                self.out_spikes[lane].eq(lif.spike & (neurons.full if lane >= unit.last_lanes else 1)),
-                self.out_codes[lane].eq(lif.code),
-                self.out_potentials[lane].eq(lif.potential),
+                self.out_spikes[lane].eq(neuron.spike & (neurons.full if lane >= unit.last_lanes else 1)),
+                self.out_codes[lane].eq(neuron.code),
+                self.out_potentials[lane].eq(neuron.potential),
             ]
         m.d.comb += [
             self.out_valid.eq(neurons.valid), self.out_word.eq(neurons.word), self.out_step.eq(neurons.step),
@@ -207,6 +208,14 @@ class ForwardPath(wiring.Component):
             self.keep_address.eq(neurons.word), self.done.eq(neurons.final),
         ]
         return m
+
+    def _scaled(self, m, total, lane):
+        """A sum; where training drops inputs, in units of the last potential bit, and less of it in inference."""
+        unit = self.unit
+        if not unit.input_dropout:
+            return total
+        return Mux(self.train, shift_floor(total, -unit.align),
+                   shift_kept(m, total, -unit.align, unit.input_dropout, name=f"share_{lane}"))
 
     def _window(self, m, scan):
         """The bitmap words under the window of the word that the scan reads, and what travels with them."""

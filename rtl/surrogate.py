@@ -5,23 +5,25 @@ from amaranth.hdl import Module, Mux, Signal, signed
 __all__ = ["fires", "surrogate_code"]
 
 
-def fires(distance, config):
-    """Whether a potential fires, from its `distance` to the threshold; twin of `golden.neuron.spikes`."""
-    return distance > 0 if config.neuron.compare == ">" else distance >= 0
+def fires(distance, neuron):
+    """Whether a potential fires, from its `distance` to the threshold; twin of `golden.steps.lif.fired`."""
+    return distance > 0 if neuron.strict else distance >= 0
 
 
-def surrogate_code(m: Module, u, config):
-    """Spike and surrogate code of potential `u`; combinational twin of `golden.neuron.spikes` and `surrogate`.
+def surrogate_code(m: Module, u, neuron):
+    """Spike and surrogate code of potential `u`; combinational twin of `golden.steps.lif.fired` and `code`.
+
+    `neuron` is a `LifNumbers`.
 
     Both come from one subtraction. A window of one bin needs no absolute value: below the threshold, the distance is
     above the window's negative width.
     """
-    width, codes = config.numbers.potential.width, config.surrogate_codes
+    width, codes = neuron.width, neuron.codes
     distance = Signal(signed(width + 1), name="distance")
-    code = Signal(config.code_bits, name="window")
-    m.d.comb += distance.eq(u - config.threshold)
-    spike, below = fires(distance, config), distance[-1]
-    low, bins = distance[:config.bin_shift], distance[config.bin_shift:]
+    code = Signal(neuron.code_bits, name="window")
+    m.d.comb += distance.eq(u - neuron.threshold)
+    spike, below = fires(distance, neuron), distance[-1]
+    low, bins = distance[:neuron.bin_shift], distance[neuron.bin_shift:]
     if not len(bins):  # every potential is in the first bin
         m.d.comb += code.eq(codes[0])
         return spike, code
@@ -30,7 +32,7 @@ def surrogate_code(m: Module, u, config):
         return spike, code
     magnitude = Signal(width + 1, name="magnitude")
     m.d.comb += magnitude.eq(Mux(below, -distance, distance))
-    bins = magnitude[config.bin_shift:]
+    bins = magnitude[neuron.bin_shift:]
     with m.Switch(bins):
         for place, value in enumerate(codes[:1 << len(bins)]):  # wide bins may reach beyond every potential
             with m.Case(place):

@@ -253,7 +253,7 @@ class UnitCore(wiring.Component):
         ports.read("potential", potentials, Use("forward", forward.stored_en, forward.stored_address), first=first)
         ports.count("potential.write.forward", forward.keep_en)
         m.d.comb += [
-            *(forward.stored[lane].eq(Mux(begins[lane], 0, read[lane])) for lane in range(unit.lanes)),
+            *(forward.stored[lane].eq(Mux(begins[lane], unit.neuron.start, read[lane])) for lane in range(unit.lanes)),
             # A step takes two cycles at least, so that a potential stands for another one.
             potentials.write_en.eq(register(m, forward.keep_en, name="potential_write_en")),
             potentials.write_address.eq(register(
@@ -284,7 +284,7 @@ class UnitCore(wiring.Component):
             m.d.sync += window_write.eq(0)
         with m.Elif(windows.write_en):
             m.d.sync += window_write.eq(window_write + 1)
-        window = Cat(forward.out_codes.as_value(), forward.out_spikes if config.neuron.reset == "zero" else (),
+        window = Cat(forward.out_codes.as_value(), forward.out_spikes if unit.neuron.needs_spike else (),
                      () if dropped is None else dropped)
         m.d.comb += [
             backward.start.eq(self.start_backward), self.done_backward.eq(backward.done),

@@ -140,8 +140,8 @@ def _parse(config, lines):
         elif kind == "F":
             values = {
                 "spike": _lanes(rest[2], unit.lanes, 1, False),
-                "window": _lanes(rest[3], unit.lanes, config.code_bits, False),
-                "potential": _lanes(rest[4], unit.lanes, unit.potential_width, True)}
+                "window": _lanes(rest[3], unit.lanes, unit.neuron.code_bits, False),
+                "potential": _lanes(rest[4], unit.lanes, unit.neuron.width, True)}
             if unit.dropout:
                 values |= {"dropped": _lanes(rest[5], unit.lanes, 1, False),
                            "output spike": _lanes(rest[6], unit.lanes, 1, False)}

@@ -74,13 +74,7 @@ def plural(count, noun):
 
 def settings(config):
     """Key numbers of the configuration: (what, value) pairs."""
-    time, neuron, update, surrogate = config.time, config.neuron, config.update, config.surrogate
-    leak = neuron.leak
-    if leak.form == "shift":
-        tau = f"1 - 2^-{leak.shift} = {1 - 2.0**-leak.shift:.4g}"
-    else:
-        tau = f"{leak.multiplier} / 2^{leak.shift} = {leak.multiplier / 2**leak.shift:.4g}"
-    size = {"rectangle": "width", "triangle": "width", "table": "bin"}[surrogate.shape]
+    time, update = config.time, config.update
     dropping = [unit for unit in config.units if unit.dropout]
     times = f"{plural(update.decay_limit, 'time')} at most"
     decay = f", halved every {plural(update.decay_samples, 'sample')}, {times}" if update.decay_samples else ""
@@ -94,15 +88,20 @@ def settings(config):
         ("Blocks", f"{len(config.blocks)}, each with a classifier"),
         ("Layers of each block", ", ".join(str(len(block.layers)) for block in config.blocks)),
         ("Weights", f"{sum(unit.fan_in * unit.channels if unit.stored else 0 for unit in config.units):,}"),
-        ("Leak τ", tau),
-        ("Threshold", f"{neuron.threshold:g} ({neuron.compare})"),
-        ("Reset", f"{neuron.reset} {neuron.reset_amount:g}" if neuron.reset.startswith("subtract") else neuron.reset),
-        ("Error through reset", "yes" if neuron.reset_error else "no"),
-        ("Surrogate", f"{surrogate.shape}, {size} {getattr(surrogate, size):g}"),
+        *_neurons(config.neuron, config.surrogate, ""),
+        *[row for name, owner in [*((f"layers.{place}", layer) for place, layer in enumerate(config.layers)),
+                                  ("classifier", config.classifier)]
+          for row in _neurons(owner.neuron, owner.surrogate, f" of {name}")],
         ("Learning rate", f"{update.multiplier} / 2^{update.shift}{decay}"),
         ("Rounding of updates", update.rounding),
         *([("Dropout", ", ".join(f"{unit.path}: {unit.dropout} of 16" for unit in dropping))] if dropping else []),
     ]
+
+
+def _neurons(neuron, surrogate, of):
+    """The same of neurons and surrogate of a table, as far as it has them."""
+    return [*((what + of, value) for what, value in (neuron.words if neuron else ())),
+            *([(f"Surrogate{of}", surrogate.words)] if surrogate else [])]
 
 
 def formats(config):

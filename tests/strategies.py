@@ -10,8 +10,9 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from spikeloom.golden.config import parse
-from spikeloom.golden.sections import AvgPool, Conv, Dense
-from spikeloom.golden.units import output_shape
+from spikeloom.golden.parts.avg_pool import AvgPool
+from spikeloom.golden.parts.conv import Conv
+from spikeloom.golden.parts.dense import Dense
 from spikeloom.rtl.store import Store
 
 __all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "dropping", "frames", "load", "patterns",
@@ -167,7 +168,7 @@ def _spatial_layers(draw, shape):
             channels = draw(st.sampled_from([1, 2, 3, 5, 6, 34]))
             layers.append(Conv(kind="conv", channels=channels, kernel=kernel, stride=stride, padding=padding,
                                lanes=draw(st.integers(1, min(channels, 5)))))
-        shape = output_shape(layers[-1], shape)
+        shape = layers[-1].shape_out(shape)
     assume(any(layer.kind != "avg_pool" for layer in layers))
     return [layer.model_dump() for layer in layers]
 

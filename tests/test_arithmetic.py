@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeloom.golden import arithmetic as golden
-from spikeloom.golden.neuron import leak as golden_leak
 from spikeloom.golden.schedule import tree_latency
+from spikeloom.golden.steps.lif import leak as golden_leak
 from spikeloom.rtl import arithmetic as rtl
 from strategies import LEAKS, simulate, small
 
@@ -82,7 +82,7 @@ def test_leak(rule, values):
     factor = Fraction(rule["multiplier"], 2 ** rule["shift"]) if rule["form"] == "multiply" else None
     expected = [x - math.floor(Fraction(x, 2 ** rule["shift"])) if factor is None else math.floor(x * factor)
                 for x in values]
-    assert apply(golden_leak, values, small(neuron={"leak": rule})) == expected
+    assert apply(golden_leak, values, small(neuron={"leak": rule}).neuron.leak.numbers) == expected
 
 
 @given(WIDE, st.integers(2, 48))
@@ -108,7 +108,7 @@ def test_every_rule_keeps_the_order(values, shift, word):
 @given(WIDE)
 def test_a_leak_keeps_the_order_and_never_grows(rule, values):
     values = sorted(values)
-    found = apply(golden_leak, values, small(neuron={"leak": rule}))
+    found = apply(golden_leak, values, small(neuron={"leak": rule}).neuron.leak.numbers)
     assert found == sorted(found)
     assert all(abs(y) <= abs(x) for x, y in zip(values, found))
 
@@ -190,8 +190,8 @@ def test_rtl_shift_stochastic(shift):
 def test_rtl_leak(rule):
     config = small(neuron={"leak": rule})
     rows = [(x,) for x in BYTES]
-    assert rtl_function(lambda m, x: rtl.leak(m, x, config.neuron.leak, name="leaked"), rows, [signed(8)]) == \
-        apply(golden_leak, BYTES, config)
+    assert rtl_function(lambda m, x: rtl.leak(m, x, config.neuron.leak.numbers, name="leaked"), rows, [signed(8)]) == \
+        apply(golden_leak, BYTES, config.neuron.leak.numbers)
 
 
 def rtl_tree(rows):

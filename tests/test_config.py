@@ -112,7 +112,7 @@ def pool(**changes):
     (ends(1, 3), f"network.block_ends {ENDS}, not [1, 3]"),
     # convolutions and pooling
     (spatial({**ONE, "kind": "max_pool"}), "layers.0.kind must be one of 'dense', 'conv', 'avg_pool', not 'max_pool'"),
-    (spatial(conv(neurons=3)), "layers.0.neurons is not a known field, its value was 3"),
+    (spatial(conv(neurons=3)), "layers.0.neurons is not a known field (did you mean neuron?), its value was 3"),
     (spatial(conv(), pool(lanes=2)), "layers.1.lanes is not a known field, its value was 2"),
     (spatial(conv(lanes=4)), "layers.0.lanes must be at most the 3 channels it serves, not 4"),
     (spatial(conv(stride=4)), "layers.0.stride must be at most the kernel, 3, not 4"),
@@ -282,7 +282,8 @@ def test_load(tmp_path):
     path = tmp_path / "core.toml"
     path.write_text(TOML % 2)
     config = load(path)
-    assert (config.name, config.threshold, config.reset_amount, config.reset_gain) == ("filed", 64, 32, 32)
+    n = config.units[0].neuron
+    assert (config.name, n.threshold, n.reset_amount, n.reset_gain) == ("filed", 64, 32, 32)
     assert config == load(str(path))
 
 
@@ -389,7 +390,7 @@ def test_replace_of_the_input(changes, shape, size):
 
 def test_replace_with_another_surrogate():
     # Fields of the shape that was there before have no meaning in the new one.
-    assert small().replace(surrogate={"shape": "table", "bin": 0.5, "values": [3, 1]}).surrogate_codes == (3, 1)
+    assert small().replace(surrogate={"shape": "table", "bin": 0.5, "values": [3, 1]}).surrogate.codes == (3, 1)
 
 
 @pytest.mark.parametrize("module", ["golden.config", "golden.schedule", "golden.counters", "rtl.core"])

@@ -24,7 +24,7 @@ def one_interval(steps=STEPS, **changes):
 def golden_error(config, delta, codes, fired):
     steps = (torch.tensor(values).unsqueeze(1) for values in (delta, codes, fired))
     delta, codes, fired = steps
-    return error_steps(delta, codes, fired.bool(), config).squeeze(1).tolist()
+    return error_steps(delta, codes, fired.bool(), config.units[0].neuron).squeeze(1).tolist()
 
 
 def rtl_error(config, delta, codes, fired, idle=(), slice_steps=STEPS):
@@ -32,13 +32,13 @@ def rtl_error(config, delta, codes, fired, idle=(), slice_steps=STEPS):
 
     Every `slice_steps` steps the error of the later step comes from memory, and the lane holds another.
     """
-    dut, results = ErrorUnit(config, delta_width=WIDTH, resumes=len(codes) > slice_steps), []
+    dut, results = ErrorUnit(config.units[0].neuron, delta_width=WIDTH, resumes=len(codes) > slice_steps), []
 
     async def bench(ctx):
         # What an interval before has left behind must not pass its border.
         ctx.set(dut.finish, 1)
         ctx.set(dut.delta, 100)
-        ctx.set(dut.code, config.surrogate_codes[-1])
+        ctx.set(dut.code, config.surrogate.codes[-1])
         await ctx.tick()
         assert ctx.get(dut.error) > 0
         ctx.set(dut.finish, 0)
@@ -69,11 +69,11 @@ def rtl_error(config, delta, codes, fired, idle=(), slice_steps=STEPS):
 def stimulus(config, source, scale):
     top = 1 << (WIDTH - 1)
     delta = [source.choice([source.randint(-scale, scale)] * 4 + [-top, top - 1]) for _ in range(STEPS)]
-    codes = [source.choice([0, *config.surrogate_codes]) for _ in range(STEPS)]
+    codes = [source.choice([0, *config.surrogate.codes]) for _ in range(STEPS)]
     # Both ends of the range, each out of a run of equal errors through the largest code.
     delta[3:9] = [-top] * 6
     delta[20:26] = [top - 1] * 6
-    codes[3:9] = codes[20:26] = [max(config.surrogate_codes)] * 6
+    codes[3:9] = codes[20:26] = [max(config.surrogate.codes)] * 6
     return delta, codes, [source.randrange(2) for _ in range(STEPS)]
 
 
@@ -132,4 +132,4 @@ def test_one_delta_serves_all_steps():
 
 def test_delta_width_must_be_positive():
     with pytest.raises(ValueError, match=r"^delta_width must be positive, not 0$"):
-        ErrorUnit(small(), delta_width=0)
+        ErrorUnit(small().units[0].neuron, delta_width=0)

@@ -6,12 +6,12 @@ from itertools import zip_longest
 import pytest
 import torch
 
-from spikeloom.golden.arithmetic import shift_floor, shift_kept
-from spikeloom.golden.neuron import lif_steps, spikes, surrogate
+from spikeloom.golden.arithmetic import shift_floor
+from spikeloom.golden.neuron import codes, fired, potential_steps
 from spikeloom.rtl.lif import Lif
 from strategies import LEAKS, SURROGATES, simulate, small
 
-STEPS, SUM_WIDTH = 48, 14
+STEPS, TOTAL_WIDTH = 48, 14
 
 
 def one_interval(steps=STEPS, **changes):
@@ -20,13 +20,11 @@ def one_interval(steps=STEPS, **changes):
                  numbers={"potential": {"width": 9, "fraction": 5}, "error": {"width": 16, "fraction": 4}}, **changes)
 
 
-def rtl_lif(config, stored, totals, align=0, idle=(), dropout=0, train=0):
+def rtl_lif(config, stored, totals, align=0, idle=()):
     """``(potential, spike, code)`` of each step; `idle` cycles stand between the two halves of the first steps."""
-    dut, results = Lif(config, sum_width=SUM_WIDTH, align=align, dropout=dropout), []
+    dut, results = Lif(config.units[0].neuron, total_width=TOTAL_WIDTH, align=align), []
 
     async def bench(ctx):
-        if dropout:
-            ctx.set(dut.train, train)
         ctx.set(dut.stored, stored)
         ctx.set(dut.load, 1)
         await ctx.tick()
@@ -47,16 +45,15 @@ def rtl_lif(config, stored, totals, align=0, idle=(), dropout=0, train=0):
     return results
 
 
-def golden_lif(config, stored, totals, align=0, dropout=0):
-    current = torch.tensor(totals).unsqueeze(1)
-    current = shift_kept(current, -align, dropout) if dropout else shift_floor(current, -align)
-    u = lif_steps(torch.tensor([stored]), current, config).squeeze(1)
-    return list(zip(u.tolist(), spikes(u, config).long().tolist(), surrogate(u, config).tolist()))
+def golden_lif(config, stored, totals, align=0):
+    n, currents = config.units[0].neuron, shift_floor(torch.tensor(totals).unsqueeze(1), -align)
+    u = potential_steps(torch.tensor([stored]), currents, n, len(totals)).squeeze(1)
+    return list(zip(u.tolist(), fired(u, n).long().tolist(), codes(u, n).tolist()))
 
 
 def totals_of(source, steps, scale):
     """Sums that wander, with a few at the ends of their range: the potential meets both of its own."""
-    top = 1 << (SUM_WIDTH - 1)
+    top = 1 << (TOTAL_WIDTH - 1)
     return [source.choice([source.randint(-scale, scale)] * 6 + [-top, top - 1]) for _ in range(steps)]
 
 
@@ -70,22 +67,10 @@ def test_rtl_equals_golden(reset, compare, leak, align):
     source = random.Random(f"{reset} {compare} {leak} {align}")
     stored = source.randint(-256, 255)
     totals = totals_of(source, STEPS, 40 << max(0, -align))
-    totals[5:7] = [-(1 << (SUM_WIDTH - 1)), (1 << (SUM_WIDTH - 1)) - 1]  # both ends occur in every case
+    totals[5:7] = [-(1 << (TOTAL_WIDTH - 1)), (1 << (TOTAL_WIDTH - 1)) - 1]  # both ends occur in every case
     expected = golden_lif(config, stored, totals, align)
     assert {-256, 255} <= {potential for potential, _, _ in expected}
     assert rtl_lif(config, stored, totals, align, idle=[source.randrange(3) for _ in range(10)]) == expected
-
-
-@pytest.mark.parametrize("dropout", [1, 7, 15])
-@pytest.mark.parametrize("align", [-3, 0, 4, 6])
-def test_inputs_with_dropout(align, dropout):
-    """In training they count in full, else less."""
-    source = random.Random(f"dropout {align} {dropout}")
-    config, totals = one_interval(), totals_of(source, STEPS, 40 << max(0, -align))
-    full, less = golden_lif(config, 0, totals, align), golden_lif(config, 0, totals, align, dropout)
-    assert full != less
-    assert rtl_lif(config, 0, totals, align, dropout=dropout, train=1) == full
-    assert rtl_lif(config, 0, totals, align, dropout=dropout, train=0) == less
 
 
 @pytest.mark.parametrize("shape", SURROGATES)
@@ -93,7 +78,7 @@ def test_code_of_every_potential(shape):
     # With nothing leaking and no reset, the stored potential itself is the next one.
     config = one_interval(steps=1, surrogate=SURROGATES[shape], neuron={
         "leak": LEAKS["all-left"], "reset": "none", "reset_error": False})
-    dut, codes = Lif(config, sum_width=SUM_WIDTH, align=0), []
+    dut, found = Lif(config.units[0].neuron, total_width=TOTAL_WIDTH, align=0), []
     potentials = range(-256, 256)
 
     async def bench(ctx):
@@ -102,13 +87,13 @@ def test_code_of_every_potential(shape):
         ctx.set(dut.integrate, 1)
         for u in [*potentials, 0, 0, 0]:  # three cycles from `stored` to `code`
             ctx.set(dut.stored, u)
-            codes.append(ctx.get(dut.code))
+            found.append(ctx.get(dut.code))
             await ctx.tick()
 
     simulate(dut, bench)
-    expected = surrogate(torch.tensor(potentials), config).tolist()
-    assert codes[3:] == expected
-    assert set(expected) == {0, *config.surrogate_codes}
+    expected = codes(torch.tensor(potentials), config.units[0].neuron).tolist()
+    assert found[3:] == expected
+    assert set(expected) == {0, *config.surrogate.codes}
 
 
 @pytest.mark.parametrize("shape, u, code", [
@@ -121,7 +106,7 @@ def test_code_of_every_potential(shape):
 def test_codes_by_hand(shape, u, code):
     """Threshold 16 in units of 2**-5; bins of `SURROGATES` by hand."""
     config = one_interval(surrogate=SURROGATES[shape])
-    assert surrogate(torch.tensor([u]), config).tolist() == [code]
+    assert codes(torch.tensor([u]), config.units[0].neuron).tolist() == [code]
 
 
 WIDE = {"numbers": {"potential": {"width": 12, "fraction": 9}, "error": {"width": 12, "fraction": 4}},
@@ -157,6 +142,6 @@ def test_the_largest_reset_does_not_saturate_on_its_own():
     assert golden_lif(config, 512, [1587]) == rtl_lif(config, 512, [1587]) == [(0, 0, 0)]
 
 
-def test_sum_width_must_be_positive():
-    with pytest.raises(ValueError, match=r"^sum_width must be positive, not 0$"):
-        Lif(small(), sum_width=0, align=0)
+def test_total_width_must_be_positive():
+    with pytest.raises(ValueError, match=r"^total_width must be positive, not 0$"):
+        Lif(small().units[0].neuron, total_width=0, align=0)

@@ -73,7 +73,7 @@ def test_everything_stored_stays_in_its_range(config):
             stored += [] if unit.pool else [(weights, numbers.weight.width) for weights in seen.weights]
             for values, width in stored:
                 assert -(1 << width - 1) <= int(values.min()) and int(values.max()) < 1 << width - 1
-            assert int(seen.codes.min()) >= 0 and int(seen.codes.max()) < 1 << config.code_bits
+            assert int(seen.codes.min()) >= 0 and int(seen.codes.max()) < 1 << unit.neuron.code_bits
             assert len(seen.weights) == config.intervals // config.time.update_period
     for unit, seen, weights in zip(config.units, traces[-1].units, golden.state["weight"]):
         assert torch.equal(seen.weights[-1], weights)
@@ -137,7 +137,7 @@ def test_one_step_per_interval_has_no_temporal_term(config):
                 scale = 2**config.numbers.weight.fraction
                 dots = [sum(w * e for w, e in zip(row, above.errors[t].tolist())) for row in weights]
                 delta = [clamp(math.floor(Fraction(dot, scale) + Fraction(1, 2))) for dot in dots]
-            expected = [clamp(math.floor(code * d / Fraction(2) ** config.gain_shift))
+            expected = [clamp(math.floor(code * d / Fraction(2) ** config.surrogate.gain_shift))
                         for code, d in zip(seen.codes[t].tolist(), delta)]
             assert seen.errors[t].tolist() == expected
 

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.golden.neuron import decayed, error_steps, leak, lif_steps, spikes, surrogate
+from spikeloom.golden.neuron import codes, error_steps, fired, potential_steps
+from spikeloom.golden.steps.lif import decayed, leak
 from strategies import configs
 
 
@@ -75,16 +76,18 @@ def test_potentials(config, data):
     for row in current:
         u = [next_potential(x, i, config) for x, i in zip(u, row)]
         expected.append(u)
-    history = lif_steps(torch.tensor(start), torch.tensor(current), config)
+    n = config.units[0].neuron
+    history = potential_steps(torch.tensor(start), torch.tensor(current), n, steps)
     assert history.tolist() == expected
-    assert spikes(history, config).tolist() == [[fires(x, config) for x in row] for row in expected]
+    assert fired(history, n).tolist() == [[fires(x, config) for x in row] for row in expected]
 
 
 @given(configs(), st.data())
 def test_surrogate(config, data):
-    u = data.draw(potentials_of(config, 30)) + [config.threshold + offset for offset in range(-3, 4)]
-    codes = surrogate(torch.tensor(u), config).tolist()
-    assert [code / Fraction(2) ** config.gain_shift for code in codes] == [slope(x, config) for x in u]
+    n = config.units[0].neuron
+    u = data.draw(potentials_of(config, 30)) + [n.threshold + offset for offset in range(-3, 4)]
+    made = codes(torch.tensor(u), n).tolist()
+    assert [code / Fraction(2) ** n.gain_shift for code in made] == [slope(x, config) for x in u]
 
 
 @given(configs(), st.data())
@@ -97,7 +100,8 @@ def test_errors(config, data):
         rho = amount - amount // 2**config.neuron.leak.shift
     top = 1 << width - 1
     delta = data.draw(st.lists(st.integers(-top, top - 1), min_size=steps, max_size=steps))
-    codes = data.draw(st.lists(st.sampled_from([0, *config.surrogate_codes]), min_size=steps, max_size=steps))
+    n = config.units[0].neuron
+    codes = data.draw(st.lists(st.sampled_from([0, *n.codes]), min_size=steps, max_size=steps))
     fired = data.draw(st.lists(st.booleans(), min_size=steps, max_size=steps))
     expected, later = [0] * steps, 0
     for t in reversed(range(steps)):
@@ -105,9 +109,9 @@ def test_errors(config, data):
         if config.neuron.reset_error:
             error -= math.floor(Fraction(rho * later, 2**config.numbers.potential.fraction))
         carried = 0 if config.neuron.reset == "zero" and fired[t] else leaked(later, config)
-        own = math.floor(codes[t] * error / Fraction(2) ** config.gain_shift)
+        own = math.floor(codes[t] * error / Fraction(2) ** n.gain_shift)
         later = expected[t] = clamp(own + carried, width)
-    made = error_steps(*(torch.tensor(values).unsqueeze(1) for values in (delta, codes, fired)), config)
+    made = error_steps(*(torch.tensor(values).unsqueeze(1) for values in (delta, codes, fired)), n)
     assert made.squeeze(1).tolist() == expected
 
 
@@ -115,15 +119,17 @@ def test_errors(config, data):
 def test_steps_of_a_batch_are_those_of_its_members(config, data):
     u = torch.tensor([data.draw(potentials_of(config, 3)) for _ in range(2)])
     current = torch.tensor([[data.draw(potentials_of(config, 3)) for _ in range(2)]])
-    whole = lif_steps(u, current, config)
+    n, steps = config.units[0].neuron, config.time.interval
+    whole = potential_steps(u, current, n, steps)
     # One current for all steps, and the same current given step by step.
-    assert torch.equal(whole, lif_steps(u, current.expand(config.time.interval, -1, -1), config))
-    assert torch.equal(whole, torch.stack([lif_steps(u[i], current[:, i], config) for i in range(2)], 1))
+    assert torch.equal(whole, potential_steps(u, current.expand(steps, -1, -1), n, steps))
+    assert torch.equal(whole, torch.stack([potential_steps(u[i], current[:, i], n, steps) for i in range(2)], 1))
 
 
 @given(configs(), st.data())
 def test_nothing_grows_by_itself(config, data):
+    n = config.units[0].neuron
     u = torch.tensor(data.draw(potentials_of(config, 20)))
-    assert bool((leak(u, config).abs() <= u.abs()).all())
-    quiet = u[~spikes(u, config)]
-    assert torch.equal(decayed(quiet, config), leak(quiet, config))  # no spike, no reset
+    assert bool((leak(u, n.leak).abs() <= u.abs()).all())
+    quiet = u[~fired(u, n)]
+    assert torch.equal(decayed(quiet, n), leak(quiet, n.leak))  # no spike, no reset

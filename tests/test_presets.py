@@ -15,11 +15,11 @@ from bench.draw import stimulus
 from spikeloom.gen import presets
 from spikeloom.gen.generate import generate
 from spikeloom.gen.text import instances
-from spikeloom.golden import sections
 from spikeloom.golden.config import Config, ConfigError
 from spikeloom.golden.data import load_dataset
 from spikeloom.golden.memories import CHIPS, memories, verdict
 from spikeloom.golden.model import initial_state
+from spikeloom.golden.parts import sections_in
 from spikeloom.golden.prediction import Prediction
 from spikeloom.golden.training import train
 from spikeloom.sim.cosim import Batch, cosimulate
@@ -49,8 +49,12 @@ def test_all_presets_are_known_here_and_in_the_readme():
 def test_template_mentions_every_field():
     """`spikeloom new` writes the default preset: whoever reads it knows all that can be said."""
     template = presets.text(presets.DEFAULT)
-    found = [kind for kind in vars(sections).values() if isinstance(kind, type) and issubclass(kind, sections.Section)]
-    fields = {name for section in (Config, *found) for name in section.model_fields}
+    def within(section):
+        return {section}.union(*(within(own) for field in section.model_fields.values()
+                                 for own in sections_in(field, own=True)))
+
+    found = within(Config)
+    fields = {name for section in found for name in section.model_fields}
     assert len(found) > 15
     assert [name for name in sorted(fields) if not re.search(rf"\b{name}\b", template)] == []
 

@@ -95,7 +95,7 @@ def test_integers_and_products_at_their_limits(seed):
                                        {"shape": "table", "bin": 4096.0, "values": [1]}])
 def test_a_window_beyond_the_integers(surrogate):
     config = small(surrogate=surrogate, numbers={"potential": {"width": 26, "fraction": 20}})
-    assert config.bin_shift >= 31
+    assert config.units[0].neuron.bin_shift >= 31
     golden = Golden(config)
     trace = golden.run(frames(config, 1)[0], 0, train=True)
     assert all(bool((unit.codes == 1).all()) for unit in trace.units)

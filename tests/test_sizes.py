@@ -85,8 +85,8 @@ def test_blocks(layers, network, sizes):
     ({"shape": "table", "bin": 0.5, "values": [9, 0, 2], "shift": 3}, (9, 0, 2), 4, 5, 3),
 ])
 def test_surrogate_numbers(surrogate, codes, bits, bin_shift, gain_shift):
-    config = small(surrogate=surrogate)
-    assert (config.surrogate_codes, config.code_bits, config.bin_shift, config.gain_shift) == (
+    n = small(surrogate=surrogate).units[0].neuron
+    assert (n.codes, n.code_bits, n.bin_shift, n.gain_shift) == (
         codes, bits, bin_shift, gain_shift)
 
 
@@ -98,4 +98,4 @@ def test_surrogate_numbers(surrogate, codes, bits, bin_shift, gain_shift):
     ({"reset": "zero", "reset_error": False}, 0),
 ])
 def test_reset_gain(neuron, gain):
-    assert small(neuron=neuron).reset_gain == gain
+    assert small(neuron=neuron).units[0].neuron.reset_gain == gain

@@ -129,4 +129,5 @@ def test_every_instance_stays(text, monkeypatch):
     assert list(kept) == list(all_of_them)
     assert all(path in (module, module + ".ram") or "memory" in module for path, module in all_of_them.items())
     assert len(set(kept.values())) < 0.7 * len(set(all_of_them.values()))
-    assert {kept[f"tiny.block0.layer0.forward.lif{lane}"] for lane in range(4)} == {"tiny.block0.layer0.forward.lif0"}
+    first = "tiny.block0.layer0.forward.neuron0"
+    assert {kept[f"tiny.block0.layer0.forward.neuron{lane}"] for lane in range(4)} == {first}
