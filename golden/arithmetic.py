@@ -20,7 +20,7 @@ def constant(value, dtype=torch.int64):
     return torch.tensor(value, dtype=dtype)
 
 
-def saturate(x, width, *, out=None):
+def saturate(x, width, out=None):
     """Clamp to `width`-bit two's complement, into `out` if given."""
     top = (1 << (width - 1)) - 1
     return torch.clamp(x, -top - 1, top, out=out)
@@ -59,7 +59,7 @@ def shift_nearest(x, shift):
     """``x / 2**shift`` to the nearest integer, halves upwards; a negative `shift` multiplies, exactly."""
     if shift <= 0:
         return shift_floor(x, shift)
-    return (x + constant(1 << shift >> 1, x.dtype)).bitwise_right_shift_(constant(shift, x.dtype))
+    return shift_floor(x + (1 << shift >> 1), shift)
 
 
 def shift_stochastic(x, shift, random):

@@ -6,6 +6,7 @@ same sums in another order; sums are exact, so the order leaves no trace.
 """
 
 import math
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -173,6 +174,9 @@ class Golden:
         What to model.
     state : State, optional
         Where to start; `initial_state` by default. It is copied.
+    compiled : bool
+        Whether training and inference without traces are compiled (`golden.compiled`): the same bits in less time, once
+        the machine code is there.
 
     Raises
     ------
@@ -186,14 +190,20 @@ class Golden:
         The state after everything that was trained.
     """
 
-    def __init__(self, config, state=None):
-        self.config = config
+    def __init__(self, config, state=None, *, compiled=True):
+        self.config, self._compiled = config, compiled
         self.state = (_checked(config, state) if state else initial_state(config)).copy()
         self._fixed = {
             place: torch.from_numpy(random_weights(unit, lane_keys(config.classifier.seed, place, unit.lanes),
                                                    config.initial.gain))
             for place, unit in enumerate(config.units) if unit.random}
         self._integer = neuron.integer(config)
+
+    @cached_property
+    def _engine(self):
+        from .compiled import Engine  # it takes its time to import, and not everybody trains
+
+        return Engine(self.config, self._fixed)
 
     def _weights(self, place):
         return self._fixed.get(place, self.state["weight"][place])
@@ -310,6 +320,11 @@ class Golden:
     @torch.inference_mode()
     def train_batch(self, frames, labels):
         """Train on one batch as `run_batch` does, but faster, keeping no traces: spike counts, (samples, classes)."""
+        if self._compiled:
+            self._check(frames, labels)
+            counts = self._engine.train(self.state, frames, labels)
+            self._count_samples(len(frames))
+            return counts
         return self._run(frames, labels, True, traced=False)[0].reshape(len(labels), -1)
 
     def _run(self, frames, labels, train, record=False, traced=True):
@@ -424,6 +439,8 @@ class Golden:
             As for `run_batch`.
         """
         self._check(frames, np.zeros(len(frames), np.int64))
+        if self._compiled:
+            return self._engine.infer(self.state, frames)
         choose_threads(len(frames))
         config, last = self.config, len(self.config.units) - 1
         # The other blocks' classifiers only teach.
