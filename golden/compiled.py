@@ -8,7 +8,6 @@ comes from, so that it is made once.
 import hashlib
 import inspect
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -21,12 +20,9 @@ from numba.extending import overload, register_jitable
 
 from . import arithmetic, kernel
 from .lfsr import PERIOD, leap
-from .threads import GIVEN
 
 __all__ = ["Engine", "cache_folder"]
 
-#: Samples for which another thread pays.
-SHARE = 16
 #: State of an LFSR after its leap.
 LEAP = np.array([0, *map(leap, range(1, PERIOD + 1))], np.int64)
 #: Entries of a table among the numbers of a neuron, the 0 beyond its end included.
@@ -82,12 +78,25 @@ def _numbers(neuron):
     return np.dtype(fields), tuple(values)
 
 
+@cache
+def _register(module):
+    """Let compiled code call the functions of a golden step, and those of others that it takes over."""
+    if module in (arithmetic.__name__, "torch"):
+        return
+    for own in vars(import_module(module)).values():
+        if inspect.isfunction(own):
+            if own.__module__ == module:
+                register_jitable(own)
+            else:
+                _register(own.__module__)
+        elif inspect.ismodule(own):
+            _register(own.__name__)
+
+
 def _functions(module):
     """Functions of a golden step, compiled, by name."""
+    _register(module)
     step = import_module(module)
-    for function in vars(step).values():  # what it calls of its own
-        if inspect.isfunction(function) and function.__module__ == step.__name__:
-            register_jitable(function)
     return {name: numba.njit(getattr(step, name)) for name in ("step", "fired", "code", "error")}
 
 
@@ -229,15 +238,9 @@ class Engine:
                     states[:] = part.tolist()
 
     def infer(self, state, frames):
-        """Spike counts of a batch, int64 (samples, classes); samples are spread over all cores."""
+        """Spike counts of a batch, int64 (samples, classes)."""
         self.take(state)
-        parts = min(GIVEN, max(1, len(frames) // SHARE))
-        if parts == 1:
-            return torch.from_numpy(self._call(frames, np.zeros(len(frames), np.int64), 0, train=False))
-        with ThreadPoolExecutor(parts) as pool:
-            counts = pool.map(lambda own: self._call(own, np.zeros(len(own), np.int64), 0, train=False),
-                              torch.tensor_split(frames, parts))
-            return torch.from_numpy(np.concatenate(list(counts)))
+        return torch.from_numpy(self._call(frames, np.zeros(len(frames), np.int64), 0, train=False))
 
     def _call(self, frames, labels, shift, *, train):
         static = self.config.units[0].static

@@ -27,6 +27,10 @@ from .threads import choose_threads
 __all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state", "visited_rows"]
 
 
+#: So many samples at once are not few: PyTorch computes them together, and needs less time for each.
+FEW = 32
+
+
 class State(NamedTuple):
     """What persists between samples: architectural state, all of it.
 
@@ -175,8 +179,8 @@ class Golden:
     state : State, optional
         Where to start; `initial_state` by default. It is copied.
     compiled : bool
-        Whether training and inference without traces are compiled (`golden.compiled`): the same bits in less time, once
-        the machine code is there.
+        Whether training and inference of few samples at once, without traces, are compiled (`golden.compiled`): the
+        same bits in less time, once the machine code is there.
 
     Raises
     ------
@@ -320,7 +324,7 @@ class Golden:
     @torch.inference_mode()
     def train_batch(self, frames, labels):
         """Train on one batch as `run_batch` does, but faster, keeping no traces: spike counts, (samples, classes)."""
-        if self._compiled:
+        if self._compiled and len(frames) < FEW:
             self._check(frames, labels)
             counts = self._engine.train(self.state, frames, labels)
             self._count_samples(len(frames))
@@ -439,7 +443,7 @@ class Golden:
             As for `run_batch`.
         """
         self._check(frames, np.zeros(len(frames), np.int64))
-        if self._compiled:
+        if self._compiled and len(frames) < FEW:
             return self._engine.infer(self.state, frames)
         choose_threads(len(frames))
         config, last = self.config, len(self.config.units) - 1

@@ -15,7 +15,7 @@ from bench.draw import draw
 from spikeloom.gen import presets
 from spikeloom.golden import arithmetic, kernel
 from spikeloom.golden.compiled import cache_folder
-from spikeloom.golden.model import Golden, initial_state
+from spikeloom.golden.model import FEW, Golden, initial_state
 from strategies import LEAKS, SURROGATES, small
 
 STEPS = "spikeloom.golden.steps.lif"
@@ -106,15 +106,14 @@ def test_two_models_do_not_share_anything():
     assert all(torch.equal(a, b) for a, b in zip(kept["weight"], first.state["weight"]))
 
 
-def test_inference_on_several_cores(monkeypatch):
+@pytest.mark.parametrize("samples", [0, 1, FEW - 1, FEW, FEW + 1])
+def test_few_and_many_samples(samples):
     config = presets.find("tiny")
-    values = torch.randint(0, 1 << config.input.bits, (101, config.input.size),
+    values = torch.randint(0, 1 << config.input.bits, (samples, config.input.size),
                            generator=torch.Generator().manual_seed(0))
-    plain = Golden(config, compiled=False).infer(values)
-    for cores in (1, 3, 8):
-        monkeypatch.setattr("spikeloom.golden.compiled.GIVEN", cores)
-        assert torch.equal(Golden(config).infer(values), plain)
-    assert Golden(config).infer(values[:0]).shape == (0, config.network.classes)
+    golden = Golden(config)
+    assert torch.equal(golden.infer(values), Golden(config, compiled=False).infer(values))
+    assert ("_engine" in vars(golden)) == (samples < FEW)
 
 
 def test_the_kernel_is_python_too():

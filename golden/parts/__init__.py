@@ -13,6 +13,7 @@ from typing import Annotated, get_args
 
 from pydantic_core import PydanticCustomError, core_schema
 
+from ..errors import InputError
 from ..section import Section, reject
 
 __all__ = ["GROUP", "LayerTable", "LeakTable", "NeuronTable", "PartError", "PartOf", "SurrogateTable", "find", "kinds",
@@ -30,7 +31,7 @@ _OWN = {
 }
 
 
-class PartError(ValueError):
+class PartError(InputError):
     """A part of another package that cannot be used; the message names the entry point and the reason."""
 
 

@@ -1,0 +1,185 @@
+"""Parts: found by kind, a neuron for each layer, and a neuron of another package through all of Spikeloom."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from test_compiled import compare
+from test_shortcuts import extreme
+
+from bench.draw import stimulus
+from spikeloom.golden import parts
+from spikeloom.golden.config import ConfigError, parse
+from spikeloom.golden.model import Golden, initial_state
+from spikeloom.golden.neuron import codes, fired, potential_steps
+from spikeloom.golden.section import Section
+from spikeloom.sim.cosim import cosimulate
+from strategies import document, simulate, small
+
+PACKAGES = Path(__file__).parent / "packages"
+OTHER = {"leak": {"form": "shift", "shift": 3}, "threshold": 0.25, "reset": "zero", "reset_error": False}
+
+
+@pytest.fixture
+def refractory(monkeypatch):
+    """The table of a neuron that another package offers."""
+    monkeypatch.syspath_prepend(str(PACKAGES))
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGES))  # of the simulation, too
+    for memory in (parts._others, parts.find):
+        memory.cache_clear()
+    yield {"kind": "refractory", "leak": {"form": "multiply", "multiplier": 230, "shift": 8}, "threshold": 0.5,
+           "reset_amount": 0.5, "rest": 2}
+    for name in [name for name in sys.modules if name.partition(".")[0] == "refractory"]:
+        del sys.modules[name]
+    for memory in (parts._others, parts.find):
+        memory.cache_clear()
+
+
+def resting(refractory, **changes):
+    """A core whose first layer rests, and whose others do not."""
+    layers = [{"neurons": 5, "lanes": 2, "neuron": refractory}, {"neurons": 4, "lanes": 4}]
+    return small(layers=layers, initial={"gain": 4.0}, **changes)
+
+
+def test_each_unit_has_the_neuron_of_its_table():
+    triangle, wide = {"shape": "triangle", "width": 1.0}, {"shape": "rectangle", "width": 2.0}
+    config = small(layers=[{"neurons": 5, "lanes": 2}, {"neurons": 4, "lanes": 4, "neuron": OTHER,
+                                                        "surrogate": triangle}],
+                   classifier={"lanes": 2, "surrogate": wide})
+    first, _, second, last = (unit.neuron for unit in config.units)
+    assert (first.threshold, first.codes, second.threshold, second.codes) == (32, (1,), 16, (7, 5, 3, 1))
+    assert (last.threshold, last.bin_shift, first.bin_shift) == (32, 6, 5)
+    assert second.needs_spike
+    assert not first.needs_spike
+    assert config == parse(config.model_dump())
+
+
+def test_what_is_not_said_is_not_in_the_text():
+    """So a configuration from before keeps its hash."""
+    text = small().text
+    assert '"neuron": {"compare"' in text
+    assert "null" not in small(hardware={"error_steps": 2}).model_dump_json().partition('"layers"')[2][:80]
+    assert "kind" not in text.partition('"neuron"')[2].partition("}")[0]
+    assert small(layers=[{"neurons": 5, "lanes": 2, "neuron": OTHER}]).hash != small(
+        layers=[{"neurons": 5, "lanes": 2}]).hash
+
+
+@pytest.mark.parametrize("layer, message", [
+    ({"neuron": {**OTHER, "threshold": 0.0}}, "layers.0.neuron.threshold must be a multiple of"),
+    ({"neuron": {**OTHER, "reset_error": True}},
+     "layers.0.neuron.reset_error must be false when layers.0.neuron.reset is 'zero', not True"),
+    ({"neuron": {**OTHER, "kind": "spike"}}, "layers.0.neuron.kind must be one of 'lif', not 'spike'"),
+    ({"neuron": {**OTHER, "treshold": 1.0}}, "layers.0.neuron.treshold is not a known field"),
+    ({"neuron": {**OTHER, "leak": {"form": "exp"}}},
+     "layers.0.neuron.leak.form must be one of 'multiply', 'shift', not 'exp'"),
+    ({"neuron": {"leak": OTHER["leak"]}}, "layers.0.neuron.threshold is required and missing"),
+    ({"neuron": 3}, "layers.0.neuron must be a table with leak, threshold, not 3"),
+    ({"surrogate": {"shape": "rectangle", "width": 3.0}}, "layers.0.surrogate.width must be a power of two"),
+])
+def test_one_error_per_rule(layer, message):
+    with pytest.raises(ConfigError, match="^" + message.replace("*", r"\*").replace(".", r"\.")):
+        small(layers=[{"neurons": 5, "lanes": 2, **layer}])
+
+
+def test_a_neuron_of_another_package_has_its_rules(refractory):
+    with pytest.raises(ConfigError, match=r"^neuron\.rest: input should be less than 4, not 4$"):
+        parse(document(neuron={**refractory, "rest": 4}))
+    with pytest.raises(ConfigError, match=r"^neuron\.kind must be one of 'lif', 'refractory', not 'other'$"):
+        parse(document(neuron={**refractory, "kind": "other"}))
+    assert parse(document(neuron=refractory)).neuron.rest == 2
+
+
+def test_it_rests_for_two_steps(refractory):
+    """Threshold 32, nothing leaks: a spike, two steps without a spike or an input, a spike."""
+    n = small(neuron={**refractory, "leak": {"form": "multiply", "multiplier": 1, "shift": 0}}).units[0].neuron
+    words = potential_steps(torch.tensor([n.start]), torch.tensor([[40], [40], [40], [40], [0]]), n, 5)
+    assert (words[:, 0] >> 2).tolist() == [40, 8, 8, 48, 16]
+    assert (words[:, 0] & 3).tolist() == [0, 2, 1, 0, 2]
+    assert fired(words, n)[:, 0].tolist() == [True, False, False, True, False]
+    assert codes(words, n)[:, 0].tolist() == [1, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("align", [-2, 0, 3])
+def test_its_hardware_equals_its_step(refractory, align):
+    from refractory.rtl import Resting
+
+    n = small(neuron=refractory).units[0].neuron
+    totals = torch.randint(-300, 400, (64, 1), generator=torch.Generator().manual_seed(align + 9))
+    currents = totals << align if align > 0 else totals >> -align
+    words = potential_steps(torch.tensor([17]), currents, n, 64)
+    expected = list(zip(*(values[:, 0].long().tolist() for values in (words, fired(words, n), codes(words, n)))))
+    dut, found = Resting(n, total_width=12, align=align), []
+
+    async def bench(ctx):
+        ctx.set(dut.stored, 17)
+        ctx.set(dut.load, 1)
+        await ctx.tick()
+        ctx.set(dut.load, 0)
+        for total in totals[:, 0].tolist():
+            ctx.set(dut.decay, 1)
+            await ctx.tick()
+            ctx.set(dut.decay, 0)
+            ctx.set(dut.integrate, 1)
+            ctx.set(dut.total, total)
+            await ctx.tick()
+            ctx.set(dut.integrate, 0)
+            found.append((ctx.get(dut.potential), ctx.get(dut.spike), ctx.get(dut.code)))
+
+    simulate(dut, bench)
+    assert found == expected
+    assert {word & 3 for word, _, _ in expected} == {0, 1, 2}
+
+
+def test_two_kinds_in_one_network_compiled(refractory):
+    config = resting(refractory)
+    assert len({unit.neuron.golden for unit in config.units}) == 2
+    for seed in range(4):
+        compare(config, extreme(config, seed) if seed % 2 else initial_state(config), seed)
+
+
+def test_it_is_another_network(refractory):
+    config = resting(refractory)
+    plain = config.replace(layers=[{"neurons": 5, "lanes": 2}, {"neurons": 4, "lanes": 4}])
+    spikes = []
+    for own in (config, plain):
+        frame = torch.full((own.input.size,), (1 << own.input.bits) - 1)
+        spikes.append(Golden(own).run(frame).units[0].spikes)
+    assert not torch.equal(*spikes)
+
+
+def test_it_trains_on_the_generated_core(refractory, models, tmp_path):
+    """Cycle by cycle: potentials with their rest, spikes, codes, errors, weights and counters."""
+    config = resting(refractory)
+    assert list(cosimulate(config, stimulus(config, 1), root=models, folder=tmp_path, cycle_level=True))
+
+
+def offer(folder, lines):
+    (folder / "other-1.0.dist-info").mkdir()
+    (folder / "other-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (folder / "other-1.0.dist-info" / "entry_points.txt").write_text(f"[spikeloom.parts]\n{lines}\n")
+
+
+@pytest.mark.parametrize("line, message", [
+    ("neuron = json:dumps", "must be named role.kind, with a role of layer, leak, neuron, surrogate"),
+    ("soma.lif = json:dumps", "must be named role.kind"),
+    ("neuron.lif = json:dumps", "there is such a neuron already"),
+    ("neuron.broken = no_such_module:X", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ("neuron.broken = json:dumps", "must be a subclass of golden.section.Section"),
+])
+def test_an_offer_that_cannot_be_used(line, message, tmp_path, monkeypatch):
+    offer(tmp_path, line)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for memory in (parts._others, parts.find):
+        memory.cache_clear()
+    try:
+        with pytest.raises(parts.PartError, match=message):
+            parse(document(neuron={"kind": "broken"}))
+    finally:
+        for memory in (parts._others, parts.find):
+            memory.cache_clear()
+
+
+def test_all_kinds_are_sections():
+    assert parts.kinds("neuron", own=True) == ("lif",)
+    assert all(issubclass(parts.find(role, kind), Section) for role in parts._OWN for kind in parts._OWN[role])
