@@ -1,5 +1,6 @@
 """Parts: found by kind, a neuron for each layer, and a neuron of another package through all of Spikeloom."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -40,6 +41,35 @@ def resting(refractory, **changes):
     """A core whose first layer rests, and whose others do not."""
     layers = [{"neurons": 5, "lanes": 2, "neuron": refractory}, {"neurons": 4, "lanes": 4}]
     return small(layers=layers, initial={"gain": 4.0}, **changes)
+
+
+@pytest.mark.parametrize("start, compare, message", [
+    (0.5, ">=", "neuron.start must not fire: the threshold is 0.5, compared with >=, not 0.5"),
+    (0.75, ">", "neuron.start must not fire: the threshold is 0.5, compared with >, not 0.75"),
+    (0.3, ">=", "neuron.start must be a multiple of 2**-6 from -32.0 on (numbers.potential), not 0.3"),
+    (-33.0, ">=", "neuron.start must be a multiple of 2**-6 from -32.0 on (numbers.potential), not -33.0"),
+    (float("inf"), ">=", "neuron.start must be a multiple of 2**-6 from -32.0 on (numbers.potential), not inf"),
+])
+def test_start_does_not_fire(start, compare, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        small(neuron={"start": start, "compare": compare})
+
+
+def test_start_by_hand():
+    """The first step decays the start; the next sample begins there again."""
+    config = small(neuron={"start": 0.5, "compare": ">", "leak": {"form": "multiply", "multiplier": 3, "shift": 2}})
+    golden, dark = Golden(config), torch.zeros(config.input.size, dtype=torch.int64)
+    for _ in range(2):
+        assert golden.run(dark).units[0].potentials.tolist() == [[32 * 3 // 4] * 5, [18] * 5, [13] * 5, [9] * 5]
+    assert small().hash == small(neuron={"start": 0.0}).hash
+
+
+def test_start_and_own_neurons_on_the_generated_core(models, tmp_path):
+    layers = [{"neurons": 5, "lanes": 2, "neuron": {**OTHER, "start": 0.125}},
+              {"neurons": 4, "lanes": 4, "surrogate": {"shape": "triangle", "width": 1.0}}]
+    config = small(layers=layers, neuron={"start": -0.25}, initial={"gain": 4.0}, update={"batch": 2},
+                   hardware={"sample_slots": 2})
+    assert list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, cycle_level=True))
 
 
 def test_each_unit_has_the_neuron_of_its_table():

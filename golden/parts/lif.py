@@ -119,6 +119,9 @@ class Lif(Section):
         Whether the error also flows through the reset (the ``-theta`` term of equation 4). Has to be false with
         ``reset = "zero"``, where it would need the potential, which the history does not keep, and with
         ``reset = "none"``.
+    start : float
+        Potential before the first step of a sample, such that it does not fire: below the threshold, or with
+        ``compare = ">"`` at most the threshold. ECC begins with half a threshold (Wu et al.).
     """
 
     kind: Annotated[Literal["lif"], Later] = "lif"
@@ -128,6 +131,7 @@ class Lif(Section):
     reset: Literal["subtract", "subtract-before-leak", "zero", "none"] = "subtract"
     compare: Literal[">=", ">"] = ">="
     reset_error: bool = True
+    start: Annotated[float, Later] = 0.0
 
     def check(self, numbers, path):
         """Refuse what does not go together, or what the formats of `numbers` cannot hold.
@@ -140,6 +144,7 @@ class Lif(Section):
             self._check_voltage(numbers.potential, getattr(self, field), f"{path}.{field}")
         if not math.isfinite(self.reset_amount):
             reject(f"{path}.reset_amount", "must be a number", self.reset_amount)
+        self._check_start(numbers.potential, f"{path}.start")
 
     @staticmethod
     def _check_voltage(potential, value, field):
@@ -150,12 +155,21 @@ class Lif(Section):
             reject(field, f"must be a multiple of 2**-{fraction} in 2**-{fraction} .. {math.ldexp(top, -fraction)} "
                    "(numbers.potential)", value)
 
+    def _check_start(self, potential, field):
+        fraction, low = potential.fraction, math.ldexp(-1, potential.width - 1 - potential.fraction)
+        if not math.isfinite(self.start) or not math.ldexp(self.start, fraction).is_integer() or self.start < low:
+            reject(field, f"must be a multiple of 2**-{fraction} from {low} on (numbers.potential)", self.start)
+        # A spike follows from the potential: one that is there at the beginning would reset it, and nobody would hear.
+        if self.start > self.threshold or (self.compare == ">=" and self.start == self.threshold):
+            reject(field, f"must not fire: the threshold is {self.threshold}, compared with {self.compare}", self.start)
+
     @property
     def words(self):
         """What is to be said of it, for a person: (what, value) pairs."""
         amount = f" {self.reset_amount:g}" if self.reset.startswith("subtract") else ""
         return [("Leak τ", self.leak.words), ("Threshold", f"{self.threshold:g} ({self.compare})"),
-                ("Reset", self.reset + amount), ("Error through reset", "yes" if self.reset_error else "no")]
+                ("Reset", self.reset + amount), ("Error through reset", "yes" if self.reset_error else "no"),
+                *([("Start of a sample", f"{self.start:g}")] if self.start else [])]
 
     def numbers(self, surrogate, numbers):
         """The neuron in integers, with a section of `surrogate` and the formats of `numbers`: `LifNumbers`."""
@@ -163,7 +177,8 @@ class Lif(Section):
         amount = int(math.ldexp(self.reset_amount, fraction)) if self.reset.startswith("subtract") else 0
         gain = amount if self.reset == "subtract" else leak.of(amount)
         return LifNumbers(
-            width=numbers.potential.width, start=0, leak=leak, threshold=int(math.ldexp(self.threshold, fraction)),
+            width=numbers.potential.width, start=int(math.ldexp(self.start, fraction)), leak=leak,
+            threshold=int(math.ldexp(self.threshold, fraction)),
             strict=self.compare == ">", reset=Reset.of(self.reset), reset_amount=amount,
             reset_gain=gain if self.reset_error else 0, fraction=fraction, error_width=numbers.error.width,
             codes=surrogate.codes, bin_shift=surrogate.bin_shift(fraction), gain_shift=surrogate.gain_shift)
