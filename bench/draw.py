@@ -174,13 +174,33 @@ def _widen(r, document):
     return {**document, "neuron": neuron, "numbers": numbers, "input": pixels, "update": update}
 
 
+def _differ(r, document):
+    """`document`, in some draws with neurons and surrogates that differ from layer to layer, and a start of samples."""
+    def neuron():
+        reset = r.choice(["subtract", "subtract-before-leak", "zero", "none"])
+        threshold = r.choice([0.25, 0.5, 1.0])
+        return {**document["neuron"], "threshold": threshold, "reset": reset,
+                "reset_error": reset.startswith("subtract") and r.random() < 0.7,
+                "start": r.choice([0.0, threshold / 2, -threshold])}
+
+    def own():
+        table = {"shape": "table", "bin": 0.25, "values": [r.randint(1, 7) for _ in range(r.randint(1, 4))]}
+        return ({"neuron": neuron()} if r.random() < 0.5 else {}) | ({"surrogate": table} if r.random() < 0.3 else {})
+
+    if r.random() < 0.6:
+        return document
+    return {**document, "layers": [{**layer, **own()} for layer in document["layers"]],
+            "classifier": {**document["classifier"], **own()}, "neuron": neuron()}
+
+
 def draw(seed):
     """A valid random configuration, the same for the same seed; `stimulus` of that seed moves weights in each unit."""
     # Apart: one does not shift the other.
-    r, dropping, widening = (random.Random(own) for own in (seed, f"dropout {seed}", f"widths {seed}"))
+    r, dropping, widening, differing = (random.Random(own) for own in (
+        seed, f"dropout {seed}", f"widths {seed}", f"neurons {seed}"))
     while True:
         try:
-            config = parse(_widen(widening, _drop(dropping, _try(r, spatial=seed % 2 == 1))))
+            config = parse(_differ(differing, _widen(widening, _drop(dropping, _try(r, spatial=seed % 2 == 1)))))
         except ConfigError:
             continue
         if all(moved(config, stimulus(config, seed))):

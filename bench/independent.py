@@ -108,6 +108,8 @@ def kinds(config):
         "k = 1": config.time.interval == 1,
         "k = T": config.time.interval == config.time.steps,
         "error through the reset": config.neuron.reset_error,
+        "neurons or surrogates of a layer": any(own.neuron or own.surrogate for own in config.owners),
+        "start of samples": any(unit.neuron.start for unit in config.units),
     }
     return [name for name, used in uses.items() if used] + [
         f"leak: {neuron.leak.form}", f"reset: {neuron.reset}", f"surrogate: {config.surrogate.shape}"]

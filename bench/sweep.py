@@ -39,8 +39,15 @@ def _summary(config):
     shape = "x".join(str(length) for length in config.input.shape) + {"frame": "", "events": "ev"}[config.input.kind]
     return (f"{shape} {layers} classes {config.network.classes}/{config.classifier.lanes} "
             f"T={config.time.steps} k={config.time.interval} period={config.time.update_period} "
-            f"blocks={len(config.blocks)} {config.neuron.reset} {config.neuron.compare} {config.neuron.leak.form} "
-            f"{config.surrogate.shape} {config.update.rounding}")
+            f"blocks={len(config.blocks)} {_neurons(config)} {config.update.rounding}")
+
+
+def _neurons(config):
+    """The kinds of neurons and surrogates, each once."""
+    tables = [config.tables_of(owner) for owner in config.owners]
+    return ", ".join(dict.fromkeys(
+        f"{neuron.reset} {neuron.compare} {neuron.leak.form} {neuron.start:g} {surrogate.shape}"
+        for neuron, surrogate in tables))
 
 
 def _drawn(seed, extreme):

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from .errors import InputError
 from .keywords import KEYWORDS, TAKEN
 from .messages import first_error, huge_number, unknown_field
-from .parts import LayerTable, NeuronTable, SurrogateTable
+from .parts import LayerTable, NeuronTable, PartOf, SurrogateTable
 from .reading import read_file
 from .section import Section, reject
 from .sections import Classifier, Hardware, Initial, Input, Network, Numbers, Time, Update
@@ -270,8 +270,9 @@ class Config(Section):
             merge = isinstance(value, dict) and isinstance(old, dict)
             if merge and key == "input" and value.keys() & {"shape", "size"}:
                 old = {name: kept for name, kept in old.items() if name not in ("shape", "size")}
-            elif merge:  # another part has other fields
-                merge = all(value.get(name, old.get(name)) == old.get(name) for name in ("kind", "shape"))
+            for part in type(self).model_fields[key].metadata if merge else ():
+                if isinstance(part, PartOf):  # another part has other fields
+                    merge = part.of({part.key: old.get(part.key, part.default), **value}) is type(getattr(self, key))
             data[key] = {**old, **value} if merge else value
         return parse(data)
 

@@ -158,6 +158,49 @@ class Unit:
                             yield place * below + c, pixel * own + j, tap * below + c, j, row[j]
 
 
+class Neuron:
+    """The neurons of a unit, from the tables `own` and `surrogate`, with potentials of so many fraction bits."""
+
+    def __init__(self, own, surrogate, fraction):
+        self.leak_rule, unit = own["leak"], 2**fraction
+        self.threshold, self.start = int(own["threshold"] * unit), int((own.get("start") or 0) * unit)
+        self.reset, self.above = own.get("reset") or "subtract", own.get("compare") == ">"
+        self.theta = int((own.get("reset_amount") or 0) * unit) if self.reset.startswith("subtract") else 0
+        self.rho = {"subtract": self.theta, "subtract-before-leak": self.leak(self.theta)}.get(self.reset, 0)
+        if own.get("reset_error") is False:
+            self.rho = 0
+        if surrogate["shape"] == "rectangle":
+            wide, self.codes, self.gain_shift = surrogate["width"] / 2, [1], int(log2(surrogate["width"]))
+        elif surrogate["shape"] == "triangle":
+            bins = surrogate.get("bins") or 4
+            wide, self.codes = surrogate["width"] / bins, list(range(2 * bins - 1, 0, -2))
+            self.gain_shift = int(log2(2 * bins * surrogate["width"]))
+        else:
+            wide, self.codes, self.gain_shift = surrogate["bin"], surrogate["values"], surrogate.get("shift") or 0
+        self.bin_shift = int(log2(wide)) + fraction
+
+    def leak(self, x):
+        rule = self.leak_rule
+        if rule["form"] == "shift":
+            return x - (x >> rule["shift"])
+        return x * rule["multiplier"] >> rule["shift"]
+
+    def fires(self, u):
+        return u > self.threshold if self.above else u >= self.threshold
+
+    def decayed(self, u):
+        fired = self.fires(u)
+        if self.reset == "zero":
+            return 0 if fired else self.leak(u)
+        if self.reset == "subtract-before-leak":
+            return self.leak(u - self.theta * fired)
+        return self.leak(u) - self.theta * fired
+
+    def code(self, u):
+        place = abs(u - self.threshold) >> self.bin_shift
+        return self.codes[place] if place < len(self.codes) else 0
+
+
 class Independent:
     """The core. `weights` and `velocities` are matrices by place (empty where there are none), `lfsr` and `dropout`
     lists of lane states by place; with `shift` and `since_decay` they are all the state."""
@@ -173,15 +216,6 @@ class Independent:
         self.input_fraction = given("input", "fraction", 0) if self.frame else 0
         self.weight, self.potential, self.error = (document["numbers"][name] for name in
                                                    ("weight", "potential", "error"))
-        self.leak_rule = document["neuron"]["leak"]
-        unit = 2 ** self.potential["fraction"]
-        self.threshold = int(document["neuron"]["threshold"] * unit)
-        self.reset, self.above = given("neuron", "reset", "subtract"), given("neuron", "compare", ">=") == ">"
-        self.theta = int(given("neuron", "reset_amount", 0.0) * unit) if self.reset.startswith("subtract") else 0
-        self.rho = {"subtract": self.theta, "subtract-before-leak": self.leak(self.theta)}.get(self.reset, 0)
-        if not given("neuron", "reset_error", True):
-            self.rho = 0
-        self._surrogate(document["surrogate"])
         self.multiplier, self.first_shift = given("update", "multiplier", 1), document["update"]["shift"]
         self.decay_samples, self.decay_limit = given("update", "decay_samples", 0), given("update", "decay_limit", 0)
         self.batch, self.momentum = given("update", "batch", 1), given("update", "momentum", None)
@@ -190,17 +224,6 @@ class Independent:
         self._build(document)
         self._start(given("initial", "gain", 1.0), given("initial", "seed", 0), given("update", "seed", 1),
                     given("classifier", "seed", 0))
-
-    def _surrogate(self, own):
-        if own["shape"] == "rectangle":
-            wide, self.codes, self.gain_shift = own["width"] / 2, [1], int(log2(own["width"]))
-        elif own["shape"] == "triangle":
-            bins = own.get("bins") or 4
-            wide, self.codes = own["width"] / bins, list(range(2 * bins - 1, 0, -2))
-            self.gain_shift = int(log2(2 * bins * own["width"]))
-        else:
-            wide, self.codes, self.gain_shift = own["bin"], own["values"], own.get("shift") or 0
-        self.bin_shift = int(log2(wide)) + self.potential["fraction"]
 
     def _build(self, document):
         layers = [{"kind": "dense", **layer, "frame": self.frame} for layer in document["layers"]]
@@ -216,7 +239,7 @@ class Independent:
                 ends.append(len(layers))
         own = document["classifier"]
         ending = {"kind": "dense", "neurons": self.classes, "lanes": own["lanes"], "frame": self.frame,
-                  "random": own.get("kind") == "random"}
+                  "random": own.get("kind") == "random", "neuron": own.get("neuron"), "surrogate": own.get("surrogate")}
         shape, below, first = document["input"].get("shape") or [1, 1, document["input"].get("size")], None, 0
         for end in ends:
             block = []
@@ -227,6 +250,9 @@ class Independent:
                 block.append(below)
             self.units.append(Unit(ending, len(self.units), below, shape, True))
             self.blocks.append([*block, self.units[-1]])
+            for unit, layer in zip(self.blocks[-1], [*layers[first:end], ending]):
+                unit.neuron = Neuron(layer.get("neuron") or document["neuron"],
+                                     layer.get("surrogate") or document["surrogate"], self.potential["fraction"])
             first = end
 
     def _start(self, gain, seed, lfsr_seed, classifier_seed):
@@ -264,23 +290,6 @@ class Independent:
 
     # Neurons
 
-    def leak(self, x):
-        rule = self.leak_rule
-        if rule["form"] == "shift":
-            return x - (x >> rule["shift"])
-        return x * rule["multiplier"] >> rule["shift"]
-
-    def fires(self, u):
-        return u > self.threshold if self.above else u >= self.threshold
-
-    def _decayed(self, u):
-        fired = self.fires(u)
-        if self.reset == "zero":
-            return 0 if fired else self.leak(u)
-        if self.reset == "subtract-before-leak":
-            return self.leak(u - self.theta * fired)
-        return self.leak(u) - self.theta * fired
-
     def _forward(self, unit, u, inputs, train):
         """Potentials of the k steps of an interval from those before it, for the inputs of each step."""
         history, currents = [], {}
@@ -296,7 +305,8 @@ class Independent:
                     currents[key] = [floor_shift(x, shift) for x in sums]
                 else:
                     currents[key] = [floor_shift(x * (16 - unit.dropout_below), shift + 4) for x in sums]
-            u = [saturate(self._decayed(old) + new, self.potential["width"]) for old, new in zip(u, currents[key])]
+            u = [saturate(unit.neuron.decayed(old) + new, self.potential["width"])
+                 for old, new in zip(u, currents[key])]
             history.append(u)
         return history
 
@@ -315,17 +325,15 @@ class Independent:
                             states[lane] = leaps()[states[lane]]
         return [[int(s and not gone) for s, gone in zip(*step)] for step in zip(fired, dropped)], dropped
 
-    def _errors(self, delta, history):
+    def _errors(self, neuron, delta, history):
         """Errors of the k steps of an interval, from those of the spikes and the potentials."""
         width, fraction, found = self.error["width"], self.potential["fraction"], [None] * self.k
         later = [0] * len(history[0])
         for t in reversed(range(self.k)):
             now = []
             for u, d, g in zip(history[t], delta[t], later):
-                place = abs(u - self.threshold) >> self.bin_shift
-                code = self.codes[place] if place < len(self.codes) else 0
-                carried = 0 if self.reset == "zero" and self.fires(u) else self.leak(g)
-                own = floor_shift(code * (d - (self.rho * g >> fraction)), self.gain_shift)
+                carried = 0 if neuron.reset == "zero" and neuron.fires(u) else neuron.leak(g)
+                own = floor_shift(neuron.code(u) * (d - (neuron.rho * g >> fraction)), neuron.gain_shift)
                 now.append(saturate(own + carried, width))
             found[t] = later = now
         return found
@@ -336,12 +344,12 @@ class Independent:
         weighted = [place for place, unit in enumerate(block) if not unit.pool]
         for unit in reversed(block[weighted[0]:]):
             if unit.classifier:
-                fired = [[self.fires(u) for u in step] for step in histories[unit.place]]
+                fired = [[unit.neuron.fires(u) for u in step] for step in histories[unit.place]]
                 known = label is not None and label < self.classes
                 own = [sum(column) - self.k * (c == label) if known else 0 for c, column in enumerate(zip(*fired))]
                 delta = [[e << self.error["fraction"] for e in own]] * self.k
             delta = [[0 if gone else d for d, gone in zip(*step)] for step in zip(delta, dropped[unit.place])]
-            errors = found[unit.place] = self._errors(delta, histories[unit.place])
+            errors = found[unit.place] = self._errors(unit.neuron, delta, histories[unit.place])
             if unit is block[weighted[0]]:
                 break
             delta, weights = [], self.fixed.get(unit.place, self.weights[unit.place])
@@ -389,7 +397,7 @@ class Independent:
         Returns a list of (prediction, spike counts), one for each sample.
         """
         samples, kept = range(len(frames)), {unit.place: ([], []) for unit in self.units}
-        u = [[[0] * unit.neurons for unit in self.units] for _ in samples]
+        u = [[[unit.neuron.start] * unit.neurons for unit in self.units] for _ in samples]
         counts = [[0] * self.classes for _ in samples]
         for interval in range(self.steps // self.k):
             for sample in samples:
@@ -401,7 +409,7 @@ class Independent:
                     seen[place] = below
                     histories[place] = self._forward(unit, u[sample][place], below, train)
                     u[sample][place] = histories[place][-1]
-                    fired = [[self.fires(value) for value in step] for step in histories[place]]
+                    fired = [[unit.neuron.fires(value) for value in step] for step in histories[place]]
                     out, dropped[place] = self._sent(unit, fired, train)
                     if not unit.classifier:
                         below = out

@@ -25,14 +25,12 @@ class Spike(torch.autograd.Function):
         return error * slope, None, None
 
 
-def tau(config):
-    leak = config.neuron.leak
+def tau(leak):
     return leak.multiplier / 2**leak.shift if leak.form == "multiply" else 1 - 2.0**-leak.shift
 
 
-def slope(u, config):
+def slope(u, neuron, surrogate):
     """The surrogate in real numbers: constant in bins of the distance to the threshold."""
-    surrogate = config.surrogate
     if surrogate.shape == "rectangle":
         bins, values = surrogate.width / 2, [1 / surrogate.width]
     elif surrogate.shape == "triangle":
@@ -40,7 +38,7 @@ def slope(u, config):
         values = [(1 - (i + 0.5) / surrogate.bins) / surrogate.width for i in range(surrogate.bins)]
     else:
         bins, values = surrogate.bin, [value / 2**surrogate.shift for value in surrogate.values]
-    place = ((u - config.neuron.threshold).abs() / bins).floor().long()
+    place = ((u - neuron.threshold).abs() / bins).floor().long()
     return torch.tensor([*values, 0.0], dtype=torch.float64)[place.clamp(max=len(values))]
 
 
@@ -102,10 +100,15 @@ class Oracle:
                         for weight, own in zip(weights, learns)]
         self.inputs = {}  # section and shape of the inputs of each unit, once a sample has passed it
 
-    def neuron(self, state, current, recorded):
+    def tables(self, layer):
+        """Neuron and surrogate of a layer, or of a classifier (None)."""
+        own = layer or self.config.classifier
+        return own.neuron or self.config.neuron, own.surrogate or self.config.surrogate
+
+    def neuron(self, layer, state, current, recorded):
         """Equations (1) and (2): potential and spike of one step from those of the step before."""
-        neuron, (u, s) = self.config.neuron, state
-        leaks, theta = tau(self.config), neuron.reset_amount
+        (neuron, surrogate), (u, s) = self.tables(layer), state
+        leaks, theta = tau(neuron.leak), neuron.reset_amount
         s = s if neuron.reset_error else s.detach()
         if neuron.reset == "subtract":
             left = leaks * u - theta * s
@@ -120,7 +123,7 @@ class Oracle:
             u.retain_grad()
         if recorded is None:
             fired = u > neuron.threshold if neuron.compare == ">" else u >= neuron.threshold
-            return u, Spike.apply(u, fired.double(), slope(u.detach(), self.config))
+            return u, Spike.apply(u, fired.double(), slope(u.detach(), neuron, surrogate))
         return u, Spike.apply(u, *recorded)
 
     def gradient(self, unit, inputs, errors):
@@ -154,7 +157,8 @@ class Oracle:
         config, k = self.config, self.config.time.interval
         samples = samples.double() / 2**config.input.fraction
         target = k * functional.one_hot(torch.tensor(labels), config.network.classes)
-        state = [(torch.zeros((), dtype=torch.float64),) * 2 for _ in self.weights]
+        zero = torch.zeros((), dtype=torch.float64)
+        state = [(zero + self.tables(layer)[0].start, zero) for block in self.blocks for layer in block]
         history = [[] for _ in self.weights]
         for begin in range(0, config.time.steps, k):
             state = [(u.detach(), s.detach()) for u, s in state]  # no error crosses an interval border
@@ -169,7 +173,7 @@ class Oracle:
                         arrives = current(layer, below, self.weights[unit], config)
                         given = None if recorded is None else [
                             images(values[t], shape_of(arrives)) for values in recorded[unit]]
-                        state[unit] = u, s = self.neuron(state[unit], arrives, given)
+                        state[unit] = u, s = self.neuron(layer, state[unit], arrives, given)
                         history[unit].append((u, s.detach()))
                         if layer:
                             below = s

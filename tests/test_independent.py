@@ -84,10 +84,10 @@ class _HalvesLate(Independent):
 class _KeepsFired(Independent):
     """The error is carried through a reset to zero."""
 
-    def _errors(self, delta, history):
-        saved, self.reset = self.reset, "none"
-        found = super()._errors(delta, history)
-        self.reset = saved
+    def _errors(self, neuron, delta, history):
+        saved, neuron.reset = neuron.reset, "none"
+        found = super()._errors(neuron, delta, history)
+        neuron.reset = saved
         return found
 
 

@@ -93,6 +93,23 @@ def test_exact(leak, reset, reset_error, interval, block_length):
     check_exact(config)
 
 
+@pytest.mark.parametrize("interval", [1, 4])
+@pytest.mark.parametrize("start", [0.25, -0.5])
+def test_exact_with_neurons_of_their_own(start, interval):
+    """Thresholds, resets, leaks, surrogates and starts that differ between layers and classifiers."""
+    def neuron(**changes):
+        return {**EXACT["neuron"], "leak": HALF, **changes}
+
+    zero = neuron(leak=ONE, reset="zero", reset_error=False, threshold=1.0)
+    config = small(**{
+        **EXACT, "time": {"steps": 4, "interval": interval}, "neuron": neuron(start=start),
+        "layers": [{**layer, **own} for layer, own in zip(EXACT["layers"], [
+            {"neuron": zero}, {"surrogate": {"shape": "triangle", "width": 2.0, "bins": 2}}, {}], strict=False)],
+        "classifier": {"lanes": 2, "neuron": neuron(leak=THREE_QUARTERS, threshold=0.5, start=start)}})
+    assert len({unit.neuron for unit in config.units}) >= 3
+    check_exact(config)
+
+
 def conv(channels, kernel, **changes):
     return {"kind": "conv", "channels": channels, "kernel": kernel, "lanes": min(channels, 3), **changes}
 
@@ -222,7 +239,8 @@ def relative_error(bits, block_length, net):
     for label, frame in enumerate(frames(config, 4, seed=1)):
         trace = golden.run(frame, label, train=True)
         potentials = [seen.potentials.double() / 2**config.numbers.potential.fraction for seen in trace.units]
-        recorded = [(seen.spikes.double(), slope(u, config)) for seen, u in zip(trace.units, potentials)]
+        recorded = [(seen.spikes.double(), slope(u, *config.tables_of(owner)))
+                    for seen, u, owner in zip(trace.units, potentials, config.owners)]
         oracle.run(frame.unsqueeze(0), [label], recorded=recorded)
         for unit, seen in enumerate(trace.units):
             exact, oracle.weights[unit].grad = oracle.weights[unit].grad, None

@@ -209,7 +209,8 @@ def relative_errors(bits, changes):
         for place in range(len(config.units)):
             potentials, spikes = (torch.stack([getattr(trace.units[place], name) for trace in traces], 1).double()
                                   for name in ("potentials", "spikes"))
-            recorded.append((spikes, slope(potentials / 2**config.numbers.potential.fraction, config)))
+            tables = config.tables_of(config.owners[place])
+            recorded.append((spikes, slope(potentials / 2**config.numbers.potential.fraction, *tables)))
         pair.train(samples, labels, recorded)
     difference, length = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
     for place, unit in enumerate(config.units):
