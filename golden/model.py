@@ -23,8 +23,9 @@ from .linear import columns, gradient, input_sums, output_sums
 from .random_weights import lane_keys, random_weights
 from .states import saved_kinds, unit_states
 from .threads import choose_threads
+from .trace import Recorder, sent
 
-__all__ = ["Golden", "SampleTrace", "State", "UnitTrace", "initial_state", "visited_rows"]
+__all__ = ["Golden", "State", "initial_state", "visited_rows"]
 
 
 #: So many samples at once are not few: PyTorch computes them together, and needs less time for each.
@@ -64,58 +65,6 @@ class State(NamedTuple):
         """The same with other values of members, or of what units keep by its name."""
         kept = {name: changes.pop(name) for name in self.kept if name in changes}
         return self._replace(kept=self.kept | kept, **changes)
-
-
-class UnitTrace(NamedTuple):
-    """What one unit did with one sample, all int64 but the bool spikes.
-
-    Members
-    -------
-    inputs : torch.Tensor
-        (T, n_in) spikes, or (n_in,) values of a static frame.
-    potentials, spikes, codes : torch.Tensor
-        (T, n_out).
-    errors : torch.Tensor or None
-        (T, n_out) potential errors; None without training, and where the unit computes none (`Unit.learns`).
-    dropped : torch.Tensor or None
-        (T, n_out) which neurons are dropped, bool; None without training or dropout. `spikes` are those before.
-    moved : list of torch.Tensor
-        (fan_in, channels) which weights each update moves, if nothing saturates: those whose step is not zero, bool.
-    weights : list of torch.Tensor
-        The weights after each update; filled only on request.
-    """
-
-    inputs: torch.Tensor
-    potentials: torch.Tensor
-    spikes: torch.Tensor
-    codes: torch.Tensor
-    errors: torch.Tensor | None
-    dropped: torch.Tensor | None
-    moved: list
-    weights: list
-
-    @property
-    def sent(self):
-        """Spikes that leave the unit."""
-        return _sent(self.spikes, self.dropped)
-
-
-class SampleTrace(NamedTuple):
-    """One sample through the core: a `UnitTrace` per unit, spike counts (classes,), and the class they name."""
-
-    units: list
-    counts: torch.Tensor
-    prediction: int
-    train: bool
-
-
-def _joined(parts):
-    """Steps of consecutive intervals, as one tensor; a single part is not copied."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _sent(fired, dropped):
-    return fired if dropped is None else fired & ~dropped
 
 
 def visited_rows(unit, inputs):
@@ -319,7 +268,10 @@ class Golden:
         -------
         list of SampleTrace
         """
-        return self._traces(*self._run(frames, labels, train, record)[1:], train)
+        self._check(frames, labels)
+        recorder = Recorder(self.config.units, alone=len(frames) == 1)
+        self._run(frames, labels, train, recorder, traced=True, weights=record)
+        return recorder.traces(self._seen(frames), train)
 
     @torch.inference_mode()
     def train_batch(self, frames, labels):
@@ -329,109 +281,90 @@ class Golden:
             counts = self._engine.train(self.state, frames, labels)
             self._count_samples(len(frames))
             return counts
-        return self._run(frames, labels, True, traced=False)[0].reshape(len(labels), -1)
-
-    def _run(self, frames, labels, train, record=False, traced=True):
-        """Spike counts, frames as the first unit sees them, and the parts of all traces."""
         self._check(frames, labels)
-        choose_threads(len(frames))
-        config, units = self.config, self.config.units
-        period = config.time.update_period
-        samples = len(frames)
-        frames = frames.to(torch.int64) if config.units[0].static else frames.ne(0).transpose(0, 1)
-        target = torch.zeros(samples, config.network.classes, dtype=torch.int64)
-        taught = torch.ones(samples, 1, dtype=torch.int64)
+        recorder = Recorder(self.config.units, alone=len(frames) == 1)
+        return self._run(frames, labels, True, recorder).reshape(len(labels), -1)
+
+    def _seen(self, frames):
+        """A batch as the first unit sees it; a sample alone has no axis of its own: that is faster."""
+        frames = frames.to(torch.int64) if self.config.units[0].static else frames.ne(0).transpose(0, 1)
+        return frames.squeeze(-2) if frames.shape[-2] == 1 else frames
+
+    def _taught(self, labels):
+        """Target counts (samples, classes) of an interval, and 1 for a sample that has a class, else 0."""
+        target = torch.zeros(len(labels), self.config.network.classes, dtype=torch.int64)
+        taught = torch.ones(len(labels), 1, dtype=torch.int64)
         for own, known, label in zip(target, taught, labels):
             if label is None:
                 known[0] = 0
             else:
-                own[label] = config.time.interval
-        if samples == 1:  # an axis less is faster
-            frames, target, taught = frames.squeeze(-2), target[0], taught[0]
+                own[label] = self.config.time.interval
+        return (target[0], taught[0]) if len(labels) == 1 else (target, taught)
+
+    def _run(self, frames, labels, train, recorder, traced=False, weights=False):
+        """One batch; spike counts (..., classes). `traced` if the recorder keeps everything, `weights` too."""
+        choose_threads(len(frames))
+        config, units, samples = self.config, self.config.units, len(frames)
+        frames, (target, taught) = self._seen(frames), self._taught(labels)
         u = [torch.full((*target.shape[:-1], unit.n_out), unit.neuron.start, dtype=self._integer) for unit in units]
         counts = torch.zeros_like(target)
-        traces = [([], [], [], [], [], [], []) for _ in units]  # the fields of `UnitTrace` behind its inputs
         for interval in range(config.intervals):
-            below, history = self._input(frames, interval), []
-            for place, unit in enumerate(units):
-                current = self._current(unit, place, below, train=train)
-                potentials = neuron.potential_steps(u[place], current, unit.neuron, unit.steps)
-                u[place] = potentials[-1]
-                fired, codes = neuron.fired(potentials, unit.neuron), neuron.codes(potentials, unit.neuron)
-                dropped = self._drop(unit, place, samples) if train else None
-                history.append((codes, fired, dropped))
-                for kept, value in zip(traces[place], (potentials, fired, codes)):
-                    kept.append(value)
-                if dropped is not None:
-                    traces[place][4].append(dropped)
-                if not unit.classifier:
-                    below = _sent(fired, dropped)
-            counts += fired.sum(0)
+            history = self._forward(frames, interval, u, samples, train, recorder)
+            counts += history[-1][1].sum(0)
             if not train:
                 continue
             for block in config.blocks:
                 first = units.index(block.units[0])
                 for place, errors in self._backward(block, first, target, taught, history).items():
-                    traces[first + place][3].append(errors)
-            if (interval + 1) % period == 0:
-                self._update_all(frames, traces, period, interval, traced)
-                if record:
-                    for place in range(len(units)):
-                        traces[place][6].append(self.state["weight"][place].clone())
+                    recorder.add(first + place, errors=errors)
+            if (interval + 1) % config.time.update_period == 0:
+                self._update_all(frames, interval, recorder, traced, weights)
                 if not traced:
-                    traces = [([], [], [], [], [], [], []) for _ in units]
+                    recorder.forget()
         if train:
             self._count_samples(samples)
-        return counts, frames, traces
+        return counts
+
+    def _forward(self, frames, interval, u, samples, train, recorder):
+        """Codes, spikes and dropped neurons of every unit in an interval; potentials `u` go on."""
+        below, history = self._input(frames, interval), []
+        for place, unit in enumerate(self.config.units):
+            current = self._current(unit, place, below, train=train)
+            potentials = neuron.potential_steps(u[place], current, unit.neuron, unit.steps)
+            u[place] = potentials[-1]
+            fired, codes = neuron.fired(potentials, unit.neuron), neuron.codes(potentials, unit.neuron)
+            dropped = self._drop(unit, place, samples) if train else None
+            history.append((codes, fired, dropped))
+            recorder.add(place, potentials=potentials, spikes=fired, codes=codes, dropped=dropped)
+            if not unit.classifier:
+                below = sent(fired, dropped)
+        return history
 
     def _input(self, frames, interval):
         """What the first unit sees in one interval: values (1, ..., n_in) of a frame, or spikes (k, ..., n_in)."""
         k = self.config.time.interval
         return frames.unsqueeze(0) if self.config.units[0].static else frames[interval * k:(interval + 1) * k]
 
-    def _update_all(self, frames, traces, period, interval, traced):
+    def _update_all(self, frames, interval, recorder, traced, weights):
+        """Move the weights of all units, after the update period that ends with `interval`."""
+        period = self.config.time.update_period
         first = (interval + 1 - period) * self.config.time.interval
         source = None if self.config.units[0].static else frames[first:first + period * self.config.time.interval]
         for place, unit in enumerate(self.config.units):
-            inputs = frames if unit.static else source
             if unit.stored:
-                step = self._update(unit, place, inputs, _joined(traces[place][3][-period:]))
-                if traced:
-                    traces[place][5].append(step.ne(0))
+                inputs = frames if unit.static else source
+                step = self._update(unit, place, inputs, recorder.last(place, "errors", period))
+                recorder.add_update(place, moved=step.ne(0) if traced else None)
+            if weights:
+                recorder.add_update(place, weights=self.state["weight"][place].clone())
             if not unit.classifier:
-                fired, dropped = (_joined(traces[place][part][-period:]) if traces[place][part] else None
-                                  for part in (1, 4))
-                source = _sent(fired, dropped)
+                source = recorder.last_sent(place, period)
 
     def _count_samples(self, samples):
         update, since, shift = self.config.update, self.state.since_decay + samples, self.state.shift
         if update.decay_samples and since >= update.decay_samples:
             since, shift = since - update.decay_samples, min(shift + 1, update.shift + update.decay_limit)
         self.state = self.state._replace(shift=shift, since_decay=since if update.decay_samples else 0)
-
-    def _traces(self, frames, traces, train):
-        """A `SampleTrace` for each sample."""
-        static = self.config.units[0].static
-        alone = frames.dim() == (1 if static else 2)
-        samples = 1 if alone else len(frames) if static else frames.shape[1]
-        found, source = [[] for _ in range(samples)], None if static else frames
-
-        def of(sample, values, axis=1):
-            return values if values is None or alone else values.select(axis, sample)
-
-        for unit, (*parts, moved, weights) in zip(self.config.units, traces):
-            potentials, fired, codes, errors, dropped = (_joined(part) if part else None for part in parts)
-            potentials, codes, errors = (part if part is None else part.to(torch.int64)
-                                         for part in (potentials, codes, errors))
-            for sample, units in enumerate(found):
-                inputs = of(sample, frames, 0) if unit.static else of(sample, source)
-                units.append(UnitTrace(inputs, *(
-                    of(sample, part) for part in (potentials, fired, codes, errors, dropped)), moved, weights))
-            if not unit.classifier:
-                source = _sent(fired, dropped)
-        counts = fired.sum(0).reshape(len(found), -1)
-        return [SampleTrace(units, own, prediction, train)
-                for units, own, prediction in zip(found, counts, counts.argmax(1).tolist())]
 
     @torch.inference_mode()
     def infer(self, frames):
