@@ -4,17 +4,10 @@ A neuron is dropped in a step where the low `DROPOUT_BITS` bits of its lane's LF
 lanes leap once for every output word and step, in the order of the forward pass; the states are architectural.
 """
 
-from .lfsr import Lfsr, lane_seeds
+from .lfsr import Lfsr
 from .parts.dropout import DROPOUT_BITS
 
-__all__ = ["draw_dropped", "dropout_seeds"]
-
-
-def dropout_seeds(config, unit):
-    """Start states of the lanes of `unit`, a list of ints; empty without dropout."""
-    # Stochastic rounding begins elsewhere with the same seed.
-    salt = len(config.units) + config.units.index(unit)
-    return lane_seeds(config.update.seed, unit.lanes, salt) if unit.dropout else []
+__all__ = ["draw_dropped"]
 
 
 def draw_dropped(unit, state, samples):

@@ -18,6 +18,11 @@ class Window(NamedTuple):
     stride: int
     padding: int
 
+    @property
+    def pools(self):
+        """Whether it averages its inputs, channel by channel."""
+        return self.kind == "avg_pool"
+
 
 #: Every neuron sees all inputs.
 WHOLE = Window("dense", 0, 1, 0)

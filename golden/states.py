@@ -1,14 +1,13 @@
 """What a unit keeps: every memory, and every register of a lane that outlasts a sample, declared once with its users.
 
+Each part of a unit declares its own (`Unit.parts`), in the order of memory map and counters.
+
 Names of counters, memory map, register map, arrays of a checkpoint, loading, saving and comparison are derived from
 here. Importing this module does not import torch.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
-
-from .dropout import dropout_seeds
-from .lfsr import PERIOD, lane_seeds
 
 __all__ = ["Memory", "State", "Values", "saved_kinds", "unit_phases", "unit_states"]
 
@@ -97,113 +96,12 @@ class State:
 
 def unit_phases(unit):
     """Passes of a unit, in the order in which they follow each other."""
-    return ("forward", *["backward"] * unit.learns, *["update"] * unit.stored)
-
-
-def _input(config, unit):
-    """Spikes that come in, or what says which values of a frame are not zero, and those."""
-    bitmap, hardware, styles = unit.bitmap, config.hardware, config.hardware.memory
-    accesses = ("write.forward", "read.forward", *["read.update"] * unit.stored)
-    buffer = f"block{unit.block}.buffer"
-    if unit.static:
-        words = hardware.sample_slots * bitmap.words
-        yield State(name="input", accesses=accesses, memory=Memory(
-            f"{buffer}.bitmaps", "input", words, bitmap.scan_width, "slot * words + word: which values are not zero",
-            style=styles.input))
-        yield State(name="value", accesses=accesses, memory=Memory(
-            f"{buffer}.values", "input", words * bitmap.scan_width, unit.input_bits,
-            "(slot * words + word) * width + bit: value of the frame, where its bit is", style=styles.input))
-        return
-    path = f"{unit.path}_input.bitmaps" if not unit.bottom else f"{buffer}.{'' if unit.events else 'store.'}bitmaps"
-    yield State(name="input", accesses=accesses, memory=Memory(
-        path, "history", (hardware.spike_slots if unit.bottom else 1) * unit.frames * bitmap.words, bitmap.scan_width,
-        "(slot * frames + step) * words + word: spikes, image row by image row", unit.granule,
-        style=styles.input if unit.events else styles.history))
-
-
-def _neuron(config, unit):
-    """Potentials between two intervals."""
-    yield State(name="potential", accesses=("read.forward", "write.forward"), memory=Memory(
-        f"{unit.path}.potential_store", _classified(unit, "potential"), unit.batch * unit.words,
-        unit.lanes * unit.neuron.width,
-        "(sample * pixels + pixel) * words + word: potential of channel word * lanes + i after the interval, "
-        "before its reset", style=config.hardware.memory.potential))
-
-
-def _weights(config, unit):
-    """Weights, and with momentum a velocity for each."""
-    def matrix(name, category, width, fraction, accesses, layout, there):
-        return State(
-            name=name, accesses=accesses, saved="matrix", meaning=f"each {name}", there=there,
-            values=Values.of(width or 1, signed=True, fraction=fraction), memory=Memory(
-                f"{unit.path}.{name}_store", category, unit.weight_depth, unit.lanes * width, layout, width,
-                style=config.hardware.memory.weight))
-
-    update = ("read.update", "write.update")
-    numbers = config.numbers
-    yield matrix("weight", _classified(unit, "weight"), unit.weight_width, numbers.weight.fraction,
-                 ("read.forward", *["read.backward"] * unit.serves, *update),
-                 "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i", unit.stored)
-    # A velocity is a sum of errors times spikes, or times the values of a frame.
-    yield matrix("velocity", "momentum", unit.velocity_width,
-                 numbers.error.fraction + (config.input.fraction if unit.static else 0), update,
-                 "as the weights: velocity of each", unit.stored and unit.velocity_width > 0)
-
-
-def _rule(config, unit):
-    """What truncated backpropagation through time keeps of a pass for the next one."""
-    styles, lanes = config.hardware.memory, unit.lanes
-    beside = lanes * (unit.neuron.needs_spike + (unit.dropout > 0))
-    yield State(name="window", there=unit.learns, accesses=("write.forward", "read.backward"), memory=Memory(
-        f"{unit.path}.window_store", "history", unit.words * unit.steps, lanes * unit.neuron.code_bits + beside,
-        "word * k + step: surrogate code per lane, then spikes where the reset is to zero, then which are dropped "
-        "where any are", style=styles.history))
-    goes_on = unit.static or unit.serves or unit.slices > 1
-    yield State(
-        name="error", there=unit.learns,
-        accesses=("write.backward", *["read.backward"] * goes_on, *["read.update"] * unit.stored), memory=Memory(
-            f"{unit.path}.error_store", "error", unit.words * unit.error_frames, lanes * unit.history_width,
-            "word: sum of the errors" if unit.static else f"word * {unit.error_frames} + step: error per lane",
-            style=styles.error))
-    yield State(name="gradient", there=unit.accumulates, accesses=("read.update", "write.update"), memory=Memory(
-        f"{unit.path}.accumulate.gradient_store", "gradient", unit.weight_depth, 1 + lanes * unit.gradient_width,
-        "as the weights: whether the row was active, then the gradient of each lane"))
-
-
-def _random_bits(config, unit):
-    """LFSRs, one per lane each: of stochastic rounding, and of dropout."""
-    place = [own.path for own in config.units].index(unit.path)
-    values = Values(16, 1, PERIOD)
-    rounds = unit.stored and config.update.rounding == "stochastic"
-    yield State(name="lfsr", there=rounds, saved="lanes", values=values,
-                start=tuple(lane_seeds(config.update.seed, unit.lanes, place)) if rounds else (),
-                meaning="LFSR of each lane that rounds updates")
-    yield State(name="dropout", there=unit.dropout > 0, saved="lanes", values=values,
-                start=tuple(dropout_seeds(config, unit)), meaning="LFSR of each lane that chooses the dropped spikes")
-
-
-def _loss(config, unit):
-    """Spikes that a classifier has counted."""
-    steps = config.time.steps.bit_length(), unit.steps.bit_length()
-    yield State(
-        name="count", there=unit.classifier,
-        accesses=("read.forward", "write.forward", "read.backward",
-                  *["read.report"] * config.blocks[unit.block].last), memory=Memory(
-            f"{unit.path}.count_store", "classifier count", unit.batch * unit.words, unit.lanes * sum(steps),
-            "sample * words + word: spikes of the sample per lane, then of the interval"))
-
-
-def _classified(unit, category):
-    return f"classifier {category}" if unit.classifier else category
-
-
-#: Who keeps something, in the order of memory map and counters.
-_KEEPERS = (_input, _neuron, _weights, _rule, _random_bits, _loss)
+    return ("forward", *["backward"] * unit.rule.learns, *["update"] * unit.weights.stored)
 
 
 def unit_states(config, unit, saved=None):
     """What a unit keeps, as a dict of `State` by name: what is there; of one kind of `saved`, everything."""
-    return {own.name: own for keeper in _KEEPERS for own in keeper(config, unit)
+    return {own.name: own for part in unit.parts for own in part.states(config, unit)
             if (own.there if saved is None else own.saved == saved)}
 
 

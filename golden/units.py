@@ -12,9 +12,14 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
-from .geometry import Bitmap, Span, spans, transposed
+from .geometry import Bitmap, Span, Window, spans, transposed
 from .parts.dense import Dense
-from .parts.dropout import DROPOUT_BITS
+from .parts.dropout import DROPOUT_BITS, Dropout
+from .parts.inputs import Inputs
+from .parts.loss import SpikeCount
+from .parts.optimiser import Optimiser
+from .parts.rule import Bptt
+from .parts.weights import Weights
 
 __all__ = ["HISTORY_LIMIT", "Block", "Unit", "build_blocks", "clog2"]
 
@@ -36,38 +41,12 @@ class Unit:
     ----------
     block, index : int
         Its block, and its place in the block (the classifier is last).
-    kind : str
-        ``dense``, ``conv`` or ``avg_pool``; ``dense`` also for a convolution that has one window without padding.
-    classifier : bool
-        Whether it is the local classifier.
-    static : bool
-        Whether its input is the frame itself, the same in every step.
-    events : bool
-        Whether its input is the stream of events.
-    bottom : bool
-        Whether it is the first of its block: no error leaves it downwards.
-    learns : bool
-        Whether it computes errors: it has weights, or a unit below it in the block has.
-    serves : bool
-        Whether a unit below it in the block learns, and asks for errors.
     shape_in, shape_out : tuple of int
         Height, width and channels of its input and of its neurons.
-    kernel, stride, padding : int
-        Of its windows; 0, 1, 0 where it is dense.
     lanes : int
         Channels computed per cycle.
     granule : int
         Channels that its input spikes arrive in (the lanes of the unit below; 1 for a frame).
-    weight_width, error_width, input_bits : int
-        Widths of what it stores or multiplies; `input_bits` is 0 for spikes.
-    weight_fraction : int
-        Fraction bits of a weight.
-    neuron : NamedTuple
-        Its neurons in numbers, such as `parts.lif.LifNumbers`.
-    accumulates : bool
-        Whether its gradients are summed in a memory, interval by interval, instead of over a history of errors.
-    random : bool
-        Whether its weights are computed from a seed instead of stored.
     steps, update_steps : int
         Steps of one interval, ``k``, and between two weight updates.
     slice_steps : int
@@ -78,47 +57,65 @@ class Unit:
         Samples whose gradients are summed, and whose potentials are kept.
     align : int
         Left shift from the summed weights to the potential's fraction; negative is a floored right shift.
-    multiplier_width : int
-        Bits of the learning-rate multiplier.
-    velocity_width : int
-        Bits of the velocity of a weight; 0 without momentum.
-    dropout, input_dropout : int
-        Sixteenths of its own spikes, and of its input spikes, that are dropped in training.
+    input : Inputs
+        What comes in.
+    window : Window
+        Which inputs each neuron sees. ``dense`` also for a convolution that has one window without padding.
+    neuron : NamedTuple
+        Its neurons in numbers, such as `parts.lif.LifNumbers`.
+    weights : Weights
+        What inputs are multiplied with.
+    optimiser : Optimiser
+        How weights follow their gradients.
+    rule : Bptt
+        How it takes part in the way back.
+    dropping : Dropout
+        Which of its spikes do not leave it in training.
+    loss : SpikeCount or None
+        Of a local classifier.
     """
 
     block: int
     index: int
-    kind: str
-    classifier: bool
-    static: bool
-    events: bool
-    bottom: bool
-    learns: bool
-    serves: bool
     shape_in: tuple[int, int, int]
     shape_out: tuple[int, int, int]
-    kernel: int
-    stride: int
-    padding: int
     lanes: int
     granule: int
-    weight_width: int
-    weight_fraction: int
-    error_width: int
-    neuron: NamedTuple
-    input_bits: int
-    accumulates: bool
-    random: bool
     steps: int
     update_steps: int
     slice_steps: int
     scan_bits: int
     batch: int
     align: int
-    multiplier_width: int
-    velocity_width: int
-    dropout: int
-    input_dropout: int
+    input: Inputs
+    window: Window
+    neuron: NamedTuple
+    weights: Weights
+    optimiser: Optimiser
+    rule: Bptt
+    dropping: Dropout
+    loss: SpikeCount | None
+
+    @property
+    def parts(self):
+        """The parts that keep something, in the order of memory map and counters."""
+        parts = (self.input, self.neuron, self.weights, self.optimiser, self.rule, self.dropping)
+        return parts if self.loss is None else (*parts, self.loss)
+
+    @property
+    def classifier(self):
+        """Whether it is the local classifier of its block."""
+        return self.loss is not None
+
+    @property
+    def bottom(self):
+        """Whether it is the first of its block: no error leaves it downwards."""
+        return self.index == 0
+
+    @property
+    def dropout(self):
+        """Sixteenths of its own spikes that are dropped in training."""
+        return self.dropping.share
 
     @property
     def name(self):
@@ -129,16 +126,6 @@ class Unit:
     def path(self):
         """Name in counters, traces and messages."""
         return f"block{self.block}.{self.name}"
-
-    @property
-    def pool(self):
-        """Whether it averages."""
-        return self.kind == "avg_pool"
-
-    @property
-    def stored(self):
-        """Whether it has weights in memory, which it learns."""
-        return not self.pool and not self.random
 
     # Neurons
 
@@ -184,7 +171,7 @@ class Unit:
         """How its input spikes lie in memory, as a `Bitmap`."""
         height, width, channels = self.shape_in
         granules = -(-channels // self.granule)
-        if self.kind == "dense":
+        if self.window.kind == "dense":
             # One pixel; between the pixels below there may be bits that nobody sets.
             channels = (height * width - 1) * granules * self.granule + channels
             height = width = 1
@@ -194,10 +181,9 @@ class Unit:
     @cached_property
     def windows(self):
         """Input rows and columns under each output row and column: two tuples of `Span`."""
-        if self.kind == "dense":
+        if self.window.kind == "dense":
             return (Span(0, 1, 0),), (Span(0, 1, 0),)
-        return tuple(spans(self.shape_in[axis], self.shape_out[axis], self.kernel, self.stride, self.padding)
-                     for axis in (0, 1))
+        return tuple(spans(self.shape_in[axis], self.shape_out[axis], *self.window[1:]) for axis in (0, 1))
 
     @cached_property
     def taps(self):
@@ -208,14 +194,14 @@ class Unit:
     @property
     def kernel_width(self):
         """Taps of one kernel row; 1 where it is dense."""
-        return 1 if self.kind == "dense" else self.kernel
+        return 1 if self.window.kind == "dense" else self.window.kernel
 
     @property
     def fan_in(self):
         """Inputs of one neuron, padding included; rows of the weight matrix (1 input channel where it pools)."""
-        if self.kind == "dense":
+        if self.window.kind == "dense":
             return self.n_in
-        return self.kernel**2 * (1 if self.pool else self.shape_in[2])
+        return self.window.kernel**2 * (1 if self.window.pools else self.shape_in[2])
 
     @property
     def fan_rows(self):
@@ -225,13 +211,13 @@ class Unit:
     def fan_address(self, row):
         """Place of a row of the weight matrix among the `fan_rows`; works on arrays too."""
         channels = self.shape_in[2]
-        pitch = -(-channels // self.granule) * self.granule if self.kind == "dense" else self.bitmap.pitch
+        pitch = -(-channels // self.granule) * self.granule if self.window.kind == "dense" else self.bitmap.pitch
         return row // channels * pitch + row % channels
 
     @property
     def weight_depth(self):
         """Words of weights, as far as there are any to address."""
-        return 0 if self.pool else self.channel_words * self.fan_rows
+        return 0 if self.window.pools else self.channel_words * self.fan_rows
 
     @property
     def gradient_bits(self):
@@ -241,31 +227,28 @@ class Unit:
         """
         def kept(steps, error_steps):
             error = self.words * self.lanes * self.history_width
-            return error if self.static else error_steps * error + steps * self.bitmap.words * self.bitmap.scan_width
+            if self.input.static:
+                return error
+            return error_steps * error + steps * self.bitmap.words * self.bitmap.scan_width
 
         sums = self.weight_depth * (1 + self.lanes * self.gradient_width)
         return {"history": self.batch * kept(self.update_steps, self.update_steps),
                 "memory": kept(self.steps, self.slice_steps) + sums}
 
     @property
-    def gradient(self):
-        """Where the sums of equation (7) come from: ``history`` of errors, ``memory``, or ``none``."""
-        return "none" if not self.stored else "memory" if self.accumulates else "history"
-
-    @property
     def pool_weight(self):
         """The weight of an average: ``1 / fan_in`` to the nearest weight."""
-        return ((2 << self.weight_fraction) + self.fan_in) // (2 * self.fan_in)
+        return ((2 << self.weights.fraction) + self.fan_in) // (2 * self.fan_in)
 
     @property
     def frames(self):
         """Steps that its input history holds: the update period or the interval; 1 for a static frame."""
-        return 1 if self.static else self.history_steps
+        return 1 if self.input.static else self.history_steps
 
     @property
     def history_steps(self):
         """Steps of the spikes that are kept: until the update, or for an interval."""
-        return self.update_steps if self.gradient == "history" else self.steps
+        return self.update_steps if self.rule.gradient == "history" else self.steps
 
     @property
     def slices(self):
@@ -275,7 +258,7 @@ class Unit:
     @property
     def error_frames(self):
         """Errors of a neuron that are kept; of a static frame, their sum."""
-        return 1 if self.static else self.update_steps if self.gradient == "history" else self.slice_steps
+        return 1 if self.input.static else self.update_steps if self.rule.gradient == "history" else self.slice_steps
 
     @property
     def neuron_cycles(self):
@@ -285,19 +268,19 @@ class Unit:
     @property
     def step_minimum(self):
         """Cycles that neurons need per sum: those of a step, and of all ``k`` steps with the sum of a frame."""
-        return self.neuron_cycles * (self.steps if self.static else 1)
+        return self.neuron_cycles * (self.steps if self.input.static else 1)
 
     # Widths
 
     @property
     def sum_width(self):
         """Bits of the exact sum of input times weight over the fan-in."""
-        return self.weight_width + self.input_bits + clog2(self.fan_in)
+        return self.weights.width + self.input.bits + clog2(self.fan_in)
 
     @property
     def current_width(self):
         """Bits of that sum in units of the last potential bit, and of what it is scaled by in inference."""
-        return self.sum_width + max(0, self.align, DROPOUT_BITS if self.input_dropout else 0)
+        return self.sum_width + max(0, self.align, DROPOUT_BITS if self.input.dropout else 0)
 
     @property
     def most_taps(self):
@@ -307,28 +290,28 @@ class Unit:
     @property
     def dot_width(self):
         """Bits of the exact sum of error times weight over the outputs of one input."""
-        terms = self.most_taps * (1 if self.pool else self.channels)
-        return self.weight_width + self.error_width + clog2(terms)
+        terms = self.most_taps * (1 if self.window.pools else self.channels)
+        return self.weights.width + self.rule.error_width + clog2(terms)
 
     @property
     def factor_width(self):
         """Bits of the wider factor of a lane's multiplier: a weight, or an error."""
-        return max(self.weight_width, self.history_width if self.static else self.error_width)
+        return max(self.weights.width, self.history_width if self.input.static else self.rule.error_width)
 
     @property
     def history_width(self):
         """Bits of one stored error: for a static input only the sum over the steps is kept."""
-        return self.error_width + (clog2(self.history_steps) if self.static else 0)
+        return self.rule.error_width + (clog2(self.history_steps) if self.input.static else 0)
 
     @property
     def gradient_width(self):
         """Bits of the exact gradient of one weight over one update period."""
-        return self.error_width + clog2(self.update_steps * self.pixels * self.batch) + self.input_bits
+        return self.rule.error_width + clog2(self.update_steps * self.pixels * self.batch) + self.input.bits
 
     @property
     def scaled_width(self):
         """Bits of the gradient times the learning-rate multiplier, with room for the rounding."""
-        return max(self.gradient_width, self.velocity_width) + self.multiplier_width + 2
+        return max(self.gradient_width, self.optimiser.velocity_width) + self.optimiser.multiplier_width + 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,51 +356,53 @@ def build_blocks(config):
 
     def choose(unit, layer):
         """With gradients in a memory, if they have to be or need fewer bits there."""
-        if unit.kind != "dense" or not unit.stored:
+        if not unit.weights.stored:
             return unit
         bits = unit.gradient_bits
         # With momentum every weight moves, and a pass over all of them there must be; of a batch, no history is kept.
-        wanted = layer.gradient
-        memory = unit.velocity_width > 0 or unit.batch > 1 or wanted == "memory" or (
-            wanted == "auto" and (bits["memory"] < bits["history"] or unit.frames > HISTORY_LIMIT))
-        return replace(unit, accumulates=memory)
+        # Shared weights have more gradients than a history could be read for.
+        memory = unit.window.kind != "dense" or unit.optimiser.velocity_width > 0 or unit.batch > 1 or \
+            layer.gradient == "memory" or (layer.gradient == "auto" and (
+                bits["memory"] < bits["history"] or unit.frames > HISTORY_LIMIT))
+        return replace(unit, rule=unit.rule._replace(gradient="memory" if memory else "history"))
 
-    def unit(block, index, layer, below, static, learns, neuron):
+    def unit(block, index, layer, below, neuron, learns, weights=None, loss=None):
         shape_in, granule, input_dropout = below
-        fraction = numbers.weight.fraction + (config.input.fraction if static else 0)
-        window, weighted = layer.window(shape_in), layer.weighted
+        frame, first = config.input.kind == "frame", block == index == 0
+        kind = ("frame" if frame else "events") if first else "spikes"
+        bits, fraction = (config.input.bits, config.input.fraction) if frame and first else (0, 0)
+        kind_of_weights = weights or ("stored" if layer.weighted else "average")
+        momentum = config.update.momentum if kind_of_weights == "stored" else None
         return Unit(
-            block=block, index=index, kind=window.kind, classifier=False, static=static,
-            events=config.input.kind == "events" and block == index == 0, bottom=index == 0,
-            learns=learns or weighted, serves=learns, shape_in=shape_in, shape_out=layer.shape_out(shape_in),
-            kernel=window.kernel, stride=window.stride, padding=window.padding,
-            lanes=layer.lanes if weighted else granule, granule=granule, accumulates=window.kind == "conv",
-            random=False, weight_width=numbers.weight.width, weight_fraction=numbers.weight.fraction,
-            error_width=numbers.error.width, neuron=config.neuron_of(neuron),
-            input_bits=config.input.bits if static else 0, steps=k, update_steps=update_steps,
-            slice_steps=k if config.input.kind == "frame" and block == 0 else config.hardware.error_steps or k,
+            block=block, index=index, shape_in=shape_in, shape_out=layer.shape_out(shape_in),
+            lanes=layer.lanes if layer.weighted else granule, granule=granule, steps=k, update_steps=update_steps,
+            slice_steps=k if frame and block == 0 else config.hardware.error_steps or k,
             scan_bits=config.hardware.scan_bits, batch=config.update.batch,
-            align=numbers.potential.fraction - fraction, multiplier_width=config.update.multiplier.bit_length(),
-            velocity_width=config.update.momentum.width if config.update.momentum and weighted else 0,
-            dropout=layer.dropout, input_dropout=input_dropout)
+            align=numbers.potential.fraction - numbers.weight.fraction - fraction,
+            input=Inputs(kind, bits, fraction, input_dropout), window=layer.window(shape_in),
+            neuron=config.neuron_of(neuron),
+            weights=Weights(kind_of_weights, numbers.weight.width, numbers.weight.fraction),
+            optimiser=Optimiser(config.update.multiplier.bit_length(), momentum.width if momentum else 0),
+            # Until `choose`, sizes are those of a history.
+            rule=Bptt(learns or layer.weighted, learns, "history" if kind_of_weights == "stored" else "none",
+                      numbers.error.width),
+            dropping=Dropout(layer.dropout), loss=loss)
 
     blocks, start, below = [], 0, (config.input.shape, 1, 0)
     ends = _block_ends(config)
     for number, end in enumerate(ends):
         units = []
         for place, layer in enumerate(config.layers[start:end]):
-            static = config.input.kind == "frame" and number == place == 0
-            learns = any(own.learns for own in units)
-            units.append(choose(unit(number, place, layer, below, static, learns, layer), layer))
+            learns = any(own.rule.learns for own in units)
+            units.append(choose(unit(number, place, layer, below, layer, learns), layer))
             below = units[-1].shape_out, units[-1].lanes, units[-1].dropout
         ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)
         # Poolings have no weights: where a block has nothing else, nobody asks its classifier for errors.
-        asked = any(own.learns for own in units)
-        end_unit = replace(unit(number, len(units), ending, below, False, asked, config.classifier), classifier=True)
-        if config.classifier.kind == "random":
-            end_unit = replace(end_unit, random=True, velocity_width=0)
-        units.append(choose(end_unit, config.classifier))
-        if not any(own.accumulates for own in units):
+        asked = any(own.rule.learns for own in units)
+        kind = {"trainable": "stored", "random": "random"}[config.classifier.kind]
+        units.append(choose(unit(number, len(units), ending, below, config.classifier, asked, kind, SpikeCount()),
+                            config.classifier))
+        if not any(own.rule.accumulates for own in units):
             units = [replace(own, slice_steps=k) for own in units]
         blocks.append(Block(index=number, units=tuple(units), last=end == ends[-1]))
         start = end

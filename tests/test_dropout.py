@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from spikeloom.gen.generate import generate
 from spikeloom.golden.checkpoint import state_arrays, state_from
-from spikeloom.golden.dropout import draw_dropped, dropout_seeds
+from spikeloom.golden.dropout import draw_dropped
 from spikeloom.golden.lfsr import PERIOD, Lfsr, leap
 from spikeloom.golden.memories import memories
 from spikeloom.golden.model import Golden, initial_state
+from spikeloom.golden.states import unit_states
 from spikeloom.rtl.dropout import Dropout
 from strategies import configs, dropping, frames, simulate, small, spatial_configs
 
@@ -29,7 +30,7 @@ IMAGES = small(
 def test_masks_by_hand():
     """Shift by shift of every lane, in the order of the core: interval, sample, word, step."""
     golden, batch = Golden(IMAGES), frames(IMAGES, 3)
-    lanes = {unit.path: dropout_seeds(IMAGES, unit) for unit in IMAGES.units}
+    lanes = {unit.path: unit_states(IMAGES, unit, "lanes")["dropout"].start for unit in IMAGES.units}
     for train in (True, False, True):
         traces = golden.run_batch(batch, [0, 1, 2], train=train)
         for place, unit in enumerate(IMAGES.units):
@@ -82,7 +83,7 @@ def test_who_sees_what(config):
     for unit, seen, other in zip(config.units, trace.units, without.units):
         assert (seen.dropped is None) == (unit.dropout == 0)
         assert other.dropped is None
-        if not unit.static:
+        if not unit.input.static:
             assert torch.equal(seen.inputs, sent)
         if not unit.classifier:
             sent = seen.spikes & ~seen.dropped if unit.dropout else seen.spikes

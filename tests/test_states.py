@@ -6,13 +6,13 @@ import pytest
 from bench.draw import draw
 from spikeloom.gen import presets
 from spikeloom.gen.state import state_from_words, state_reads, state_writes
-from spikeloom.golden import states
 from spikeloom.golden.checkpoint import state_arrays, state_from
 from spikeloom.golden.checks import state_rules
 from spikeloom.golden.counters import category, unit_counters
 from spikeloom.golden.memories import memories
 from spikeloom.golden.model import initial_state
 from spikeloom.golden.states import Memory, State, Values, saved_kinds, unit_phases, unit_states
+from spikeloom.golden.units import Unit
 from spikeloom.rtl.registers import RegisterMap
 from spikeloom.sim.compare import compare_state
 from strategies import small
@@ -47,21 +47,25 @@ def test_kinds_are_those_of_every_unit(config):
         assert {tuple(unit_states(config, unit, saved)) for unit in config.units} == {saved_kinds(config, saved)}
 
 
-def _traces(config, unit):
-    """A matrix of what each synapse has seen, an LFSR per lane beside it, and a memory of no consequence."""
-    yield State(name="seen", saved="matrix", values=Values.of(5, signed=True), meaning="each trace", there=unit.stored,
-                accesses=("read.update", "write.update"), memory=Memory(
-                    f"{unit.path}.seen_store", "trace", unit.weight_depth, unit.lanes * 5, "as the weights", 5))
-    yield State(name="noise", saved="lanes", values=Values(16, 1, 9), start=(7,) * unit.lanes, meaning="noise")
-    yield State(name="scratch", accesses=("write.forward",), memory=Memory(
-        f"{unit.path}.scratch_store", "scratch", 3, 11, "anything"))
+class _Traces:
+    """A part of a unit."""
+
+    def states(self, config, unit):
+        """A matrix of what each synapse has seen, an LFSR per lane beside it, and a memory of no consequence."""
+        yield State(name="seen", saved="matrix", values=Values.of(5, signed=True), meaning="each trace",
+                    there=unit.weights.stored,
+                    accesses=("read.update", "write.update"), memory=Memory(
+                        f"{unit.path}.seen_store", "trace", unit.weight_depth, unit.lanes * 5, "as the weights", 5))
+        yield State(name="noise", saved="lanes", values=Values(16, 1, 9), start=(7,) * unit.lanes, meaning="noise")
+        yield State(name="scratch", accesses=("write.forward",), memory=Memory(
+            f"{unit.path}.scratch_store", "scratch", 3, 11, "anything"))
 
 
 def test_a_state_more_is_one_line_in_one_place(monkeypatch):
     """Counters, memory map, registers, checkpoint, loading, saving and comparison know of it by themselves."""
     config = small()
     before = initial_state(config)
-    monkeypatch.setattr(states, "_KEEPERS", (*states._KEEPERS, _traces))
+    monkeypatch.setattr(Unit, "parts", property(lambda unit, own=Unit.parts: (*own.fget(unit), _Traces())))
     unit, start = config.units[0], initial_state(config)
 
     names = [name.removeprefix(f"{unit.path}.") for name in unit_counters(config, unit)]

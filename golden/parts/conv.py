@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from ..geometry import WHOLE, Window, window_counts
 from ..section import Lanes, Later, Section, reject
 from . import NeuronTable, SurrogateTable
-from .dropout import Dropout
+from .dropout import DropoutShare
 from .windows import check_windows
 
 __all__ = ["Conv"]
@@ -48,7 +48,7 @@ class Conv(Section):
     stride: Annotated[int, Field(ge=1, le=31)] = 1
     padding: Annotated[int, Field(ge=0, le=30)] = 0
     lanes: Lanes
-    dropout: Dropout = 0
+    dropout: DropoutShare = 0
     neuron: Annotated[NeuronTable | None, Later] = None
     surrogate: Annotated[SurrogateTable | None, Later] = None
 

@@ -7,7 +7,7 @@ from pydantic import model_validator
 from ..geometry import WHOLE
 from ..section import Count, Gradient, Lanes, Later, Section, reject
 from . import NeuronTable, SurrogateTable
-from .dropout import Dropout
+from .dropout import DropoutShare
 
 __all__ = ["Dense"]
 
@@ -40,7 +40,7 @@ class Dense(Section):
     neurons: Count
     lanes: Lanes
     gradient: Gradient = "auto"
-    dropout: Dropout = 0
+    dropout: DropoutShare = 0
     neuron: Annotated[NeuronTable | None, Later] = None
     surrogate: Annotated[SurrogateTable | None, Later] = None
 

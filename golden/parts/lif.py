@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 from ..section import Later, Section, reject
 from . import LeakTable
 from .leak import Leak
+from .neuron import potential
 
 __all__ = ["Lif", "LifNumbers", "Reset"]
 
@@ -73,6 +74,7 @@ class LifNumbers(NamedTuple):
     bin_shift: int
     gain_shift: int
 
+    states = potential
     golden = "spikeloom.golden.steps.lif"
     forward = "spikeloom.rtl.lif:Lif"
     backward = "spikeloom.rtl.error:ErrorUnit"

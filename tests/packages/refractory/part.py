@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from spikeloom.golden.parts.lif import Lif, LifNumbers
+from spikeloom.golden.parts.neuron import potential
 
 __all__ = ["REST_BITS", "Refractory", "RefractoryNumbers"]
 
@@ -19,6 +20,7 @@ class RefractoryNumbers(NamedTuple):
     rest: int
     start: int
 
+    states = potential
     golden = "refractory.steps"
     forward = "refractory.rtl:Resting"
     backward = "refractory.rtl:RestingError"

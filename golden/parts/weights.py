@@ -1,0 +1,49 @@
+"""Where the weights of a unit come from: a memory, a hash of their place, or an average."""
+
+from typing import NamedTuple
+
+from ..states import Memory, State, Values
+
+__all__ = ["Weights", "matrix"]
+
+
+class Weights(NamedTuple):
+    """What a unit multiplies its inputs with.
+
+    Attributes
+    ----------
+    kind : str
+        ``stored`` in memory, where they learn; ``random``: computed from a seed whenever they are needed
+        (`golden.random_weights`); ``average``: the same for all inputs of a window.
+    width, fraction : int
+        Bits of a weight, and how many of them are behind the binary point.
+    """
+
+    kind: str
+    width: int
+    fraction: int
+
+    @property
+    def stored(self):
+        """Whether they are in memory, where they learn."""
+        return self.kind == "stored"
+
+    @property
+    def random(self):
+        """Whether they are computed from a seed."""
+        return self.kind == "random"
+
+    def states(self, config, unit):
+        """The weights, in a memory."""
+        yield matrix(config, unit, "weight", f"{'classifier ' * unit.classifier}weight", self.width, self.fraction,
+                     ("read.forward", *["read.backward"] * unit.rule.serves, "read.update", "write.update"),
+                     "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i", self.stored)
+
+
+def matrix(config, unit, name, category, width, fraction, accesses, layout, there):
+    """A state that holds a number of `width` bits for each weight of a unit, in memory as the weights are."""
+    return State(
+        name=name, accesses=accesses, saved="matrix", meaning=f"each {name}", there=there,
+        values=Values.of(width or 1, signed=True, fraction=fraction), memory=Memory(
+            f"{unit.path}.{name}_store", category, unit.weight_depth, unit.lanes * width, layout, width,
+            style=config.hardware.memory.weight))
