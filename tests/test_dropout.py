@@ -30,7 +30,7 @@ IMAGES = small(
 def test_masks_by_hand():
     """Shift by shift of every lane, in the order of the core: interval, sample, word, step."""
     golden, batch = Golden(IMAGES), frames(IMAGES, 3)
-    lanes = {unit.path: unit_states(IMAGES, unit, "lanes")["dropout"].start for unit in IMAGES.units}
+    lanes = {unit.path: list(unit_states(IMAGES, unit, "lanes")["dropout"].start) for unit in IMAGES.units}
     for train in (True, False, True):
         traces = golden.run_batch(batch, [0, 1, 2], train=train)
         for place, unit in enumerate(IMAGES.units):
