@@ -8,126 +8,76 @@ import torch.
 
 from typing import NamedTuple
 
-from .units import clog2
+from . import stages
+from .stages import HAND_OVER, REPORT, SCAN, UPDATE_GROUP, UPDATE_ROW, product_latency
 
 __all__ = [
-    "FACTOR_BITS",
-    "GROUP_CYCLES",
-    "QUEUE_LATENCY",
-    "ROW_DEPTH",
-    "SCAN_DEPTH",
     "SCAN_MINIMUM",
-    "UPDATE_DEPTH",
     "Passes",
     "Phase",
     "Schedule",
     "Times",
     "accumulate_cycles",
-    "accumulate_depth",
     "apply_cycles",
     "backward_cycles",
-    "backward_depth",
-    "dot_latency",
     "forward_cycles",
-    "forward_depth",
     "product_latency",
     "report_cycles",
-    "tap_latency",
-    "tree_latency",
     "update_cycles",
+    "update_operations",
 ]
 
-#: Cycles from the start of a scan of bitmaps to its first operation: read, memory, register.
-SCAN_DEPTH = 3
 #: Operations of a step of a scan at least.
 SCAN_MINIMUM = 2
-#: Cycles of a group of input rows in an update beside its reads: the last word arrives, its rows are known, one to see
-#: that none is left.
-GROUP_CYCLES = 3
-#: Cycles more where a row is active: it is chosen, then its steps are.
-ROW_DEPTH = 1
-#: Bits of a signed factor that a multiplier takes, on ECP5 and the 7 series.
-FACTOR_BITS = 18
-#: Cycles from an update operation to the write of the weight word; from a history of frames `product_latency` more.
-UPDATE_DEPTH = 8
-#: Cycles from the write of a spike word to its offer on the stream between two blocks.
-QUEUE_LATENCY = 3
 
 
-def tree_latency(lanes):
-    """Cycles of an adder tree with a register behind every two levels, one at least."""
-    return max(1, -(-clog2(lanes) // 2))
+def _pass_cycles(first, operations, pipeline):
+    """Cycles of a pass, the first and the last included.
 
-
-def product_latency(unit):
-    """Cycles of a multiplier with registers before and behind, and one more where a factor is multiplied in parts."""
-    return 3 if unit.factor_width > FACTOR_BITS and not (unit.pool and not unit.static) else 2
-
-
-def forward_depth(unit):
-    """Cycles from an operation to the neuron: address in three, memory, output register, sum; choice and product."""
-    return 6 + (1 + product_latency(unit) if unit.static else 0)
-
-
-def tap_latency(unit):
-    """Cycles from an input to the weights that it meets: the tables of a kernel have one of their own."""
-    return 0 if unit.kind == "dense" else 1
-
-
-def dot_latency(unit):
-    """Cycles from a request of the unit below to its rounded error: the product of two memories, their sum."""
-    return 7 + product_latency(unit) + tree_latency(unit.lanes)
-
-
-def backward_depth(unit, above):
-    """Cycles from an operation to the error unit; `above` is None for a classifier."""
-    return 3 if above is None else tap_latency(above) + dot_latency(above) + 1
+    The first operation comes after the stages `first` and goes through `pipeline`; each other one follows a cycle
+    behind the one before.
+    """
+    return len(first) + len(pipeline) + operations - 1
 
 
 def forward_cycles(unit, operations):
-    """Forward pass of one interval: three cycles until the first operation, and what follows the last sum.
-
-    The neurons have decayed before it is complete, and need the cycles of a step more; after the sum of a frame, they
-    take all their steps.
-    """
-    return SCAN_DEPTH + operations + forward_depth(unit) + unit.step_minimum + unit.static
+    """Forward pass of one interval. After the last sum of a frame the neurons still have to take all their steps."""
+    steps = unit.steps if unit.static else 1
+    return _pass_cycles(SCAN, operations, stages.forward(unit)) + unit.neuron_cycles * (steps - 1)
 
 
 def backward_cycles(unit, above, operations):
-    """Backward pass of one interval."""
-    return SCAN_DEPTH + operations + backward_depth(unit, above) + 2
+    """Backward pass of one interval; `above` is None for a classifier."""
+    return _pass_cycles(SCAN, operations, stages.backward(unit, above))
+
+
+def update_operations(operations, begun):
+    """Operations of an update: those of its rows, and the choice of the first one in each of `begun` groups."""
+    return operations + len(UPDATE_ROW) * begun
 
 
 def update_cycles(unit, operations):
-    """Update of one period: every group of input rows is read before its rows are visited.
+    """Update of one period: it begins, every group of input rows is read before its rows are visited, it ends.
 
-    `operations` with `ROW_DEPTH` more for every group that has an active row.
+    The end goes through the pipeline after the last operation. `operations` as of `update_operations`.
     """
-    return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH + (
-        product_latency(unit) if unit.static else 0)
-
-
-def accumulate_depth(unit):
-    """Cycles from an operation to its addition: address in three, memory, output register; choice and product.
-
-    `tap_latency` more in a convolution.
-    """
-    return 5 + (1 + product_latency(unit) if unit.static else 0)
+    groups = unit.bitmap.words * (unit.frames + len(UPDATE_GROUP))
+    return 1 + groups + operations + len(stages.update(unit))
 
 
 def accumulate_cycles(unit, operations):
-    """Gradients of one interval into their memory: three cycles until the first operation, one to write the last."""
-    return SCAN_DEPTH + operations + tap_latency(unit) + accumulate_depth(unit) + 2
+    """Gradients of one interval into their memory."""
+    return _pass_cycles(SCAN, operations, stages.accumulate(unit))
 
 
 def apply_cycles(unit):
-    """Update of one period from the gradient memory: one cycle per weight word."""
-    return 2 + unit.weight_depth + UPDATE_DEPTH
+    """Update of one period from the gradient memory: one cycle per weight word, then the end as in `update_cycles`."""
+    return 1 + unit.weight_depth + len(stages.APPLY)
 
 
 def report_cycles(classifier):
     """Report of one sample, without waiting for the result before to be taken."""
-    return 3 + classifier.words + classifier.n_out
+    return len(REPORT) + classifier.words + classifier.n_out
 
 
 class Passes(NamedTuple):
@@ -341,7 +291,7 @@ class Schedule:
         config, top = self.config, self.config.blocks[number].layers[-1]
         index = self._intervals
         period = config.blocks[number + 1].units[0].frames // config.time.interval
-        taken = written + QUEUE_LATENCY
+        taken = written + HAND_OVER.depth
         if index % period == 0:
             room = self._room(number + 1, config.hardware.spike_slots, index // period)
             taken = max(taken, room + top.words * top.steps - 1)

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import backward_depth, tap_latency
+from ..golden import stages
 from .arithmetic import copies, register, times
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
@@ -66,7 +66,7 @@ class BackwardPath(wiring.Component):
     request : Out(request_layout(above))
         One word of a dot product.
     delta : In(signed(error width))
-        Its rounded sum, `dot_latency(above)` cycles after the last word of the row.
+        Its rounded sum, in stage ``delta`` of the last word of the row.
     own : In(ArrayLayout)
         Classifier only: error of each lane in units of one spike, for the word being finished.
     own_en, own_word : Out
@@ -173,26 +173,27 @@ class BackwardPath(wiring.Component):
         m.d.comb += [masked[lane].eq(Mux(lanes_valid[lane], window.codes[lane], 0)) for lane in range(unit.lanes)]
         ends = Signal()  # the last operation of an event
 
-        depth = backward_depth(unit, above)
+        names = stages.backward(unit, above)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.event, lane=scan.index,
+            names, valid=scan.valid, event=scan.event, lane=scan.index,
             ends=ends, first=scan.valid & scan.first, last=scan.valid & scan.last,
             codes=masked.as_value(), final=scan.valid & scan.final)
-        act, out = s[depth], s[depth + 1]
+        depth = names.index("lane")
         if unit.neuron.needs_spike:
             fired = register(m, window.fired, name="fired", stages=depth, reset=False)
         if unit.dropout:
             dropped = register(m, window.dropped, name="dropped", stages=depth, reset=False)
-        early, later, ahead = s[depth - 3], s[depth - 2], s[depth - 1]
-        place = count_steps(m, early.last, words=unit.words, steps=unit.slice_steps, backward=True)
+        place = count_steps(m, names.since("recall"), s["recall"].last, words=unit.words, steps=unit.slice_steps,
+                            backward=True)
         m.d.comb += [
-            self.sum_en.eq(later.last & place[1].word_first), self.sum_word.eq(place[1].word),
-            self.stored_en.eq(early.first & place[0].word_first), self.stored_word.eq(place[0].word),
+            self.sum_en.eq(s["resume"].last & place["resume"].word_first), self.sum_word.eq(place["resume"].word),
+            self.stored_en.eq(s["recall"].first & place["recall"].word_first),
+            self.stored_word.eq(place["recall"].word),
         ]
 
         if above is None:
             m.d.comb += [
-                self.own_en.eq(ahead.first & place[2].word_first), self.own_word.eq(place[2].word),
+                self.own_en.eq(s["count"].first & place["count"].word_first), self.own_word.eq(place["count"].word),
             ]
         else:
             m.submodules.taps = taps = TapWalk(above)
@@ -205,8 +206,8 @@ class BackwardPath(wiring.Component):
                 taps.active.eq(scan.event), scan.stay.eq(~taps.last), ends.eq(taps.last),
             ]
             m.submodules.walked = walked = Pipeline(
-                valid=taps.active, first=taps.first, last=taps.last, step=slice_step)
-            own = walked[tap_latency(above)]
+                names, valid=taps.active, first=taps.first, last=taps.last, step=slice_step)
+            own = walked["walked"]
             m.d.sync += [
                 self.request.valid.eq(own.valid),
                 self.request.first.eq(own.first),
@@ -217,18 +218,17 @@ class BackwardPath(wiring.Component):
                 self.request.word.eq(taps.word),
                 self.request.step.eq(own.step),
             ]
-            gather = s[depth - 1]
 
         restart, carry, finish = (copies(m, flag, unit.lanes, name=name) for flag, name in (
-            (place[2].word_first, "restart"), (ahead.first, "carry"), (ahead.last, "finish")))
-        codes = data.View(data.ArrayLayout(unit.neuron.code_bits, unit.lanes), act.codes)
+            (place["prepare"].word_first, "restart"), (s["prepare"].first, "carry"), (s["prepare"].last, "finish")))
+        codes = data.View(data.ArrayLayout(unit.neuron.code_bits, unit.lanes), s["lane"].codes)
         for lane in range(unit.lanes):
             # Reset, although it counts only where there is a code: what is unknown times zero is unknown.
             delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
             if above is None:
                 m.d.sync += delta.eq(self.own[lane].shift_left(config.numbers.error.fraction))
             else:
-                with m.If(gather.event & gather.ends & (gather.lane == lane)):
+                with m.If(s["delta"].event & s["delta"].ends & (s["delta"].lane == lane)):
                     m.d.sync += delta.eq(self.delta)
             error = resolve_name(unit.neuron.backward)(
                 unit.neuron, delta_width=self.delta_width, resumes=unit.slices > 1)
@@ -241,12 +241,12 @@ class BackwardPath(wiring.Component):
             ]
             if unit.neuron.needs_spike:
                 m.d.comb += error.fired.eq(fired[lane])
-        first = register(m, times(place[2].word, unit.error_frames), name="first_error", reset=False)
-        m.d.sync += self.error_address.eq(first + (0 if unit.static else self.offset + place[3].step))
+        first = register(m, times(place["prepare"].word, unit.error_frames), name="first_error", reset=False)
+        m.d.sync += self.error_address.eq(first + (0 if unit.static else self.offset + place["lane"].step))
         m.d.comb += [
-            self.error_valid.eq(out.last), self.error_word.eq(place[4].word),
-            self.error_step.eq(self.offset + place[4].step),
-            self.error_word_first.eq(place[4].word_first), self.error_word_last.eq(place[4].word_last),
-            self.done.eq(out.final),
+            self.error_valid.eq(s["error"].last), self.error_word.eq(place["error"].word),
+            self.error_step.eq(self.offset + place["error"].step),
+            self.error_word_first.eq(place["error"].word_first), self.error_word_last.eq(place["error"].word_last),
+            self.done.eq(s["error"].final),
         ]
         return m

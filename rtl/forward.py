@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import forward_depth
+from ..golden import stages
 from ..golden.units import clog2
 from .arithmetic import copies, shift_floor, shift_kept, times
 from .pipeline import Pipeline, count_steps
@@ -60,12 +60,12 @@ class ForwardPath(wiring.Component):
     fetch, address, bits
         Port of the input bitmaps.
     event, weight_address : Out
-        An operation that adds, in stage 2, and the weight word that it reads; the unit multiplies where it must and
-        returns it as `terms`.
+        An operation that adds, in stage ``address``, and the weight word that it reads; the unit multiplies where it
+        must and returns it as `terms`.
     position : Out
         Bit of the input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
-        Weight word, or product with the frame value, at the accumulate stage; a pooling of spikes has its own.
+        Weight word, or product with the frame value, in stage ``term``; a pooling of spikes has its own.
     stored_en, stored_address, stored : potential read port; the data stand two cycles later.
     keep_en, keep_address, keep : potential write port.
     out_valid, out_word, out_step, out_spikes, out_codes, out_potentials, out_word_last : Out
@@ -146,29 +146,27 @@ class ForwardPath(wiring.Component):
         base = Signal(signed(max(len(scan.tag.row), len(group_base) + 1) + 1))
         m.d.comb += base.eq(scan.tag.row + group_base)
 
-        # The lanes sum in stage depth - 1; decay and integration are in stage depth, results stand one stage later.
-        depth = forward_depth(unit)
+        names = stages.forward(unit)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.event, base=base, index=scan.index, address=scan.tag.address,
+            names, valid=scan.valid, event=scan.event, base=base, index=scan.index, address=scan.tag.address,
             full=~channel_last, spikes=scan.seen.word_select(scan.tag.part, unit.granule),
             first=scan.valid & scan.first, last=scan.valid & scan.last, final=scan.valid & scan.final)
 
         m.d.sync += [
-            self.weight_address.eq(s[1].base + s[1].index),
-            self.position.eq(times(s[1].address, unit.bitmap.scan_width) + s[1].index),
+            self.weight_address.eq(s["place"].base + s["place"].index),
+            self.position.eq(times(s["place"].address, unit.bitmap.scan_width) + s["place"].index),
         ]
-        m.d.comb += [self.event.eq(s[2].event), self.full.eq(s[2].full)]
-        early, ahead, add = s[depth - 3], s[depth - 2], s[depth - 1]
+        m.d.comb += [self.event.eq(s["address"].event), self.full.eq(s["address"].full)]
         adds, begins_sum = (copies(m, flag, unit.lanes, name=name) for flag, name in (
-            (ahead.event, "adds"), (ahead.first, "begins_sum")))
-        place = count_steps(m, early.last, words=unit.words, steps=self.scan.steps)
-        neurons = self._walk(m, add, s[depth], place[3]) if unit.static else self._follow(
-            m, add, s[depth + 1], place[4])
+            (s["prepare"].event, "adds"), (s["prepare"].first, "begins_sum")))
+        place = count_steps(m, names.since("recall"), s["recall"].last, words=unit.words, steps=self.scan.steps)
+        neurons = self._walk(m, s["term"], s["sum"], place["sum"]) if unit.static else self._follow(
+            m, s["term"], s["result"], place["result"])
         # The potential of a word is read three cycles before its first step begins: address, memory, the neuron itself.
-        read, begins = (stage.last if unit.static else stage.first & first.word_first
-                        for stage, first in ((early, place[0]), (ahead, place[1])))
+        read, begins = (s[stage].last if unit.static else s[stage].first & place[stage].word_first
+                        for stage in ("recall", "prepare"))
         load = copies(m, begins, unit.lanes, name="load")
-        m.d.comb += [self.stored_en.eq(read & ~self.first_interval), self.stored_address.eq(place[0].word)]
+        m.d.comb += [self.stored_en.eq(read & ~self.first_interval), self.stored_address.eq(place["recall"].word)]
 
         for lane in range(unit.lanes):
             # With dropout below, `total` is scaled here already.
@@ -177,7 +175,7 @@ class ForwardPath(wiring.Component):
             m.submodules[f"neuron{lane}"] = neuron
             total = Signal(signed(unit.sum_width), name=f"total_{lane}", reset_less=True)
             if unit.pool and not unit.static:
-                term = Mux(add.spikes[lane], unit.pool_weight, 0)
+                term = Mux(s["term"].spikes[lane], unit.pool_weight, 0)
             else:
                 term = self.terms[lane]
             # Operations without an event change nothing, or are the first of a sum of nothing.
