@@ -8,9 +8,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden import stages
 from .arithmetic import copies, register, times
+from .pick import PickBits, PickNone
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
 from .taps import TapWalk
+from .walk import Descent
 
 __all__ = ["BackwardPath", "request_layout", "window_layout"]
 
@@ -88,9 +90,11 @@ class BackwardPath(wiring.Component):
         self.window_layout = window_layout(unit)
         depth = unit.words * unit.steps
         self.delta_width = config.numbers.error.width
-        self.scan = EventScan(
-            words=unit.words, steps=unit.slice_steps, width=lanes, depth=depth, minimum=unit.neuron_cycles,
-            mute=above is None, backward=True, skip=unit.steps - unit.slice_steps, beside=self.window_layout)
+        walk = Descent(
+            words=unit.words, steps=unit.slice_steps, skip=unit.steps - unit.slice_steps, depth=depth)
+        # A classifier asks nobody.
+        pick = PickNone() if above is None else PickBits(lanes)
+        self.scan = EventScan(walk, pick, minimum=unit.neuron_cycles, beside=self.window_layout)
         members = {
             "start":            In(1),
             "offset":           In(range(max(2, unit.history_steps))),
@@ -129,11 +133,9 @@ class BackwardPath(wiring.Component):
         m = Module()
         config, unit, above = self.config, self.unit, self.above
         m.submodules.scan = scan = self.scan
-        asking = Cat(code != 0 for code in self.window.codes)
         m.d.comb += [
             scan.start.eq(self.start),
             scan.base.eq(self.slice_first + ((unit.words - 1) * unit.steps + unit.slice_steps - 1)),
-            scan.bits.eq(asking & ~self.window.dropped if unit.dropout else asking),
             self.fetch.eq(scan.fetch), self.address.eq(scan.address),
         ]
 
@@ -159,14 +161,8 @@ class BackwardPath(wiring.Component):
                 m.d.sync += [group.eq(unit.channel_words - 1), x.eq(x - 1)]
                 with m.If(x == 0):
                     m.d.sync += [x.eq(width - 1), y.eq(y - 1)]
-        # The scan reads ahead.
-        group_ahead = Signal.like(group)
-        with m.If(self.start):
-            m.d.sync += group_ahead.eq(unit.channel_words - 1)
-        with m.Elif(scan.read_word):
-            m.d.sync += group_ahead.eq(Mux(group_ahead == 0, unit.channel_words - 1, group_ahead - 1))
-        m.d.comb += scan.mask.eq(
-            Mux(group_ahead == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1))
+        if above is not None:
+            self._ask(m, scan)
 
         # Lanes without a neuron never leave zero: their errors are read by the unit below and by the update.
         masked = Signal(data.ArrayLayout(unit.neuron.code_bits, unit.lanes))
@@ -175,7 +171,7 @@ class BackwardPath(wiring.Component):
 
         names = stages.backward(unit, above)
         m.submodules.pipe = s = Pipeline(
-            names, valid=scan.valid, event=scan.event, lane=scan.index,
+            names, valid=scan.valid, **({} if above is None else {"event": scan.event, "lane": scan.index}),
             ends=ends, first=scan.valid & scan.first, last=scan.valid & scan.last,
             codes=masked.as_value(), final=scan.valid & scan.final)
         depth = names.index("lane")
@@ -250,3 +246,18 @@ class BackwardPath(wiring.Component):
             self.done.eq(s["error"].final),
         ]
         return m
+
+    def _ask(self, m, scan):
+        """Which lanes have a neuron that asks for its error."""
+        unit = self.unit
+        asking = Cat(code != 0 for code in self.window.codes)
+        # The scan reads ahead.
+        group = Signal(range(max(2, unit.channel_words)), name="group_ahead")
+        with m.If(self.start):
+            m.d.sync += group.eq(unit.channel_words - 1)
+        with m.Elif(scan.read_word):
+            m.d.sync += group.eq(Mux(group == 0, unit.channel_words - 1, group - 1))
+        m.d.comb += [
+            scan.bits.eq(asking & ~self.window.dropped if unit.dropout else asking),
+            scan.mask.eq(Mux(group == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1)),
+        ]

@@ -10,9 +10,11 @@ from amaranth.lib.wiring import In, Out
 from ..golden import stages
 from ..golden.units import clog2
 from .arithmetic import copies, shift_floor, shift_kept, times
+from .pick import PickBits, PickWord
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
 from .taps import lookup
+from .walk import Rectangles
 
 __all__ = ["ForwardPath"]
 
@@ -88,11 +90,12 @@ class ForwardPath(wiring.Component):
             "address": range(max(2, depth)),
             "part": range(max(2, layout.parts)),
         })
-        self.scan = EventScan(
+        walk = Rectangles(
             words=unit.words, steps=1 if unit.static else unit.steps, rows=max(span.count for span in rows),
             groups=max(map(len, self.visited)), row_pitch=layout.groups, step_pitch=layout.words,
-            group_pitch=0 if unit.pool else 1, width=layout.scan_width, depth=depth, minimum=unit.step_minimum,
-            whole=unit.pool, tag=tag)
+            group_pitch=0 if unit.pool else 1, depth=depth)
+        pick = PickWord(layout.scan_width) if unit.pool else PickBits(layout.scan_width)
+        self.scan = EventScan(walk, pick, minimum=unit.step_minimum, tag=tag)
         super().__init__({
             "start":           In(1),
             "base":            In(range(max(2, depth))),
@@ -149,7 +152,8 @@ class ForwardPath(wiring.Component):
         names = stages.forward(unit)
         m.submodules.pipe = s = Pipeline(
             names, valid=scan.valid, event=scan.event, base=base, index=scan.index, address=scan.tag.address,
-            full=~channel_last, spikes=scan.seen.word_select(scan.tag.part, unit.granule),
+            full=~channel_last,
+            **({"spikes": scan.seen.word_select(scan.tag.part, unit.granule)} if unit.pool else {}),
             first=scan.valid & scan.first, last=scan.valid & scan.last, final=scan.valid & scan.final)
 
         m.d.sync += [
@@ -159,7 +163,7 @@ class ForwardPath(wiring.Component):
         m.d.comb += [self.event.eq(s["address"].event), self.full.eq(s["address"].full)]
         adds, begins_sum = (copies(m, flag, unit.lanes, name=name) for flag, name in (
             (s["prepare"].event, "adds"), (s["prepare"].first, "begins_sum")))
-        place = count_steps(m, names.since("recall"), s["recall"].last, words=unit.words, steps=self.scan.steps)
+        place = count_steps(m, names.since("recall"), s["recall"].last, words=unit.words, steps=self.scan.walk.steps)
         neurons = self._walk(m, s["term"], s["sum"], place["sum"]) if unit.static else self._follow(
             m, s["term"], s["result"], place["result"])
         # The potential of a word is read three cycles before its first step begins: address, memory, the neuron itself.
@@ -268,14 +272,14 @@ class ForwardPath(wiring.Component):
             m.d.comb += kind.eq(lookup(m, x, [kinds.index(run) for run in runs], name="window_kind"))
             pixels = Signal(layout.per_word)
             m.d.comb += pixels.eq(lookup(
-                m, times(kind, scan.groups) + scan.read_group,
-                [run >> (group * layout.per_word) & every for run in kinds for group in range(scan.groups)],
+                m, times(kind, scan.walk.groups) + scan.read_group,
+                [run >> (group * layout.per_word) & every for run in kinds for group in range(scan.walk.groups)],
                 name="window_pixels"))
             m.d.comb += scan.mask.eq(Cat(pixel.replicate(layout.pitch) for pixel in pixels))
         else:
             # The last word of a pixel may be wider than what is left of the pixel.
             last = lookup(m, scan.read_group, [g % layout.per_pixel == layout.per_pixel - 1
-                                               for g in range(scan.groups)], name="pixel_ends")
+                                               for g in range(scan.walk.groups)], name="pixel_ends")
             m.d.comb += scan.mask.eq(Mux(last, (1 << layout.partial) - 1, (1 << layout.scan_width) - 1))
 
     def _follow(self, m, ahead, out, place):

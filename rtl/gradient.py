@@ -6,10 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden import stages
 from .arithmetic import register, times
+from .pick import PickBits
 from .pipeline import Pipeline
 from .scan import EventScan
 from .store import Store
 from .taps import TapWalk, lookup
+from .walk import Rectangles
 
 __all__ = ["AccumulatePath", "ApplyScan", "gradient_layout"]
 
@@ -105,9 +107,10 @@ class AccumulatePath(wiring.Component):
         tag = data.StructLayout({
             "y": range(max(2, layout.height)), "group": range(max(2, layout.groups)),
             "address": range(max(2, depth))})
-        self.scan = EventScan(
+        walk = Rectangles(
             words=1, steps=1 if unit.static else unit.slice_steps, rows=layout.height, groups=layout.groups,
-            row_pitch=layout.groups, step_pitch=layout.words, width=layout.scan_width, depth=depth, tag=tag)
+            row_pitch=layout.groups, step_pitch=layout.words, depth=depth)
+        self.scan = EventScan(walk, PickBits(layout.scan_width), tag=tag)
         super().__init__({
             "start":         In(1),
             "base":          In(range(max(2, depth))),

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from ..golden import stages
 from .arithmetic import copies, fraction, half, register, saturate, scale, shift_floor, shift_nearest, times
 from .gradient import ApplyScan, gradient_layout
+from .pick import few, first_set
 from .pipeline import Pipeline
-from .scan import few, first_set
 from .taps import lookup
 
 __all__ = ["UpdatePath", "UpdateScan"]
