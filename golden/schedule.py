@@ -180,6 +180,11 @@ class _Turn(NamedTuple):
         return self.last_interval and self.sample == self.samples - 1
 
 
+def _clear_cycles(block):
+    """Cycles after reset in which the gradient memories of a block are cleared."""
+    return max((unit.weight_depth for unit in block.units if unit.accumulates), default=-1) + 1
+
+
 class Schedule:
     """Walks through samples and says when everything happens. Cycle 0 is the first after reset.
 
@@ -206,9 +211,7 @@ class Schedule:
         graph = edges(config) if graph is None else tuple(graph)
         check_edges(graph, len(blocks))
         self.counters = {}
-        # Gradient memories are cleared after reset.
-        self._free = [0 if cleared else max(
-            (unit.weight_depth for unit in block.units if unit.accumulates), default=-1) + 1 for block in blocks]
+        self._free = [0 if cleared else _clear_cycles(block) for block in blocks]
         buffers = [_Buffer(edge) for edge in graph]
         self._source = next(buffer for buffer in buffers if buffer.edge.source is None)
         self._inputs = [[own for own in buffers if own.edge.target == block.index] for block in blocks]

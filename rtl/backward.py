@@ -148,21 +148,10 @@ class BackwardPath(wiring.Component):
             word.eq(unit.words - 1 - scan.word),
             slice_step.eq(unit.slice_steps - 1 - scan.step),
         ]
-        height, width, _ = unit.shape_out
-        y, x, group = (Signal(range(max(2, length)), name=name) for name, length in (
-            ("y", height), ("x", width), ("group", unit.channel_words)))
-        top = [(y, height - 1), (x, width - 1), (group, unit.channel_words - 1)]
+        y, x, group = self._count_pixels(m, scan)
         lanes_valid = Mux(group == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1)
-        with m.If(self.start):
-            m.d.sync += [place.eq(last) for place, last in top]
-        with m.Elif(scan.last & scan.word_last):
-            m.d.sync += group.eq(group - 1)
-            with m.If(group == 0):
-                m.d.sync += [group.eq(unit.channel_words - 1), x.eq(x - 1)]
-                with m.If(x == 0):
-                    m.d.sync += [x.eq(width - 1), y.eq(y - 1)]
         if above is not None:
-            self._ask(m, scan)
+            self._look(m, scan)
 
         # Lanes without a neuron never leave zero: their errors are read by the unit below and by the update.
         masked = Signal(data.ArrayLayout(unit.neuron.code_bits, unit.lanes))
@@ -201,19 +190,7 @@ class BackwardPath(wiring.Component):
             m.d.comb += [
                 taps.active.eq(scan.event), scan.stay.eq(~taps.last), ends.eq(taps.last),
             ]
-            m.submodules.walked = walked = Pipeline(
-                names, valid=taps.active, first=taps.first, last=taps.last, step=slice_step)
-            own = walked["walked"]
-            m.d.sync += [
-                self.request.valid.eq(own.valid),
-                self.request.first.eq(own.first),
-                self.request.last.eq(own.last),
-                self.request.full.eq(taps.full),
-                self.request.row.eq(taps.row),
-                self.request.weight_base.eq(taps.weight_base),
-                self.request.word.eq(taps.word),
-                self.request.step.eq(own.step),
-            ]
+            self._ask(m, names, taps, slice_step)
 
         restart, carry, finish = (copies(m, flag, unit.lanes, name=name) for flag, name in (
             (place["prepare"].word_first, "restart"), (s["prepare"].first, "carry"), (s["prepare"].last, "finish")))
@@ -247,7 +224,38 @@ class BackwardPath(wiring.Component):
         ]
         return m
 
-    def _ask(self, m, scan):
+    def _count_pixels(self, m, scan):
+        """Pixel and channel word of the operation, counted down."""
+        unit, (height, width, _) = self.unit, self.unit.shape_out
+        y, x, group = (Signal(range(max(2, length)), name=name) for name, length in (
+            ("y", height), ("x", width), ("group", unit.channel_words)))
+        with m.If(self.start):
+            m.d.sync += [y.eq(height - 1), x.eq(width - 1), group.eq(unit.channel_words - 1)]
+        with m.Elif(scan.last & scan.word_last):
+            m.d.sync += group.eq(group - 1)
+            with m.If(group == 0):
+                m.d.sync += [group.eq(unit.channel_words - 1), x.eq(x - 1)]
+                with m.If(x == 0):
+                    m.d.sync += [x.eq(width - 1), y.eq(y - 1)]
+        return y, x, group
+
+    def _ask(self, m, names, taps, step):
+        """Requests to the unit above, one for each word that the walk over its outputs reaches."""
+        m.submodules.walked = walked = Pipeline(
+            names, valid=taps.active, first=taps.first, last=taps.last, step=step)
+        own = walked["walked"]
+        m.d.sync += [
+            self.request.valid.eq(own.valid),
+            self.request.first.eq(own.first),
+            self.request.last.eq(own.last),
+            self.request.full.eq(taps.full),
+            self.request.row.eq(taps.row),
+            self.request.weight_base.eq(taps.weight_base),
+            self.request.word.eq(taps.word),
+            self.request.step.eq(own.step),
+        ]
+
+    def _look(self, m, scan):
         """Which lanes have a neuron that asks for its error."""
         unit = self.unit
         asking = Cat(code != 0 for code in self.window.codes)

@@ -221,7 +221,7 @@ class ForwardPath(wiring.Component):
 
     def _window(self, m, scan):
         """The bitmap words under the window of the word that the scan reads, and what travels with them."""
-        unit, layout, (rows, columns) = self.unit, self.unit.bitmap, self.unit.windows
+        unit, (rows, columns) = self.unit, self.unit.windows
         y, x = Signal(range(max(2, unit.shape_out[0]))), Signal(range(max(2, unit.shape_out[1])))
         group = Signal(range(max(2, unit.channel_words)))
         with m.If(scan.read_word):
@@ -237,21 +237,29 @@ class ForwardPath(wiring.Component):
             scan.last_group.eq(lookup(m, x, [len(own) - 1 for own in self.visited], name="last_group")),
             scan.tag_in.address.eq(scan.address),
         ]
-        first_row = lookup(m, y, [span.first * layout.groups for span in rows], name="first_row")
+        first_row = lookup(m, y, [span.first * unit.bitmap.groups for span in rows], name="first_row")
         if unit.pool:
-            # One granule of one pixel at a time.
-            pixel = Signal(range(max(2, layout.width)))
-            m.d.comb += pixel.eq(lookup(m, x, [span.first for span in columns], name="first_pixel") + scan.read_group)
-            places = [[layout.granule_place(p, c) for c in range(layout.granules)] for p in range(layout.width)]
-            m.d.comb += [
-                scan.offset.eq(first_row + lookup(m, pixel, [own[0][0] for own in places], name="pixel_word")
-                               + lookup(m, group, [word - places[0][0][0] for word, _ in places[0]], name="own_word")),
-                scan.tag_in.part.eq(lookup(m, pixel, [own[0][1] for own in places], name="pixel_part")
-                                    + lookup(m, group, [part for _, part in places[0]], name="own_part")),
-                scan.mask.eq(((1 << layout.granule) - 1) << (scan.tag_in.part * layout.granule)),
-            ]
-            return
-        # Image rows hold the columns of a window side by side, so a kernel row is one run of bits.
+            self._granules(m, scan, x, group, first_row)
+        else:
+            self._kernel_rows(m, scan, y, x, first_row)
+
+    def _granules(self, m, scan, x, group, first_row):
+        """Under the window of a pooling, one granule of one pixel at a time."""
+        layout, columns = self.unit.bitmap, self.unit.windows[1]
+        pixel = Signal(range(max(2, layout.width)))
+        m.d.comb += pixel.eq(lookup(m, x, [span.first for span in columns], name="first_pixel") + scan.read_group)
+        places = [[layout.granule_place(p, c) for c in range(layout.granules)] for p in range(layout.width)]
+        m.d.comb += [
+            scan.offset.eq(first_row + lookup(m, pixel, [own[0][0] for own in places], name="pixel_word")
+                           + lookup(m, group, [word - places[0][0][0] for word, _ in places[0]], name="own_word")),
+            scan.tag_in.part.eq(lookup(m, pixel, [own[0][1] for own in places], name="pixel_part")
+                                + lookup(m, group, [part for _, part in places[0]], name="own_part")),
+            scan.mask.eq(((1 << layout.granule) - 1) << (scan.tag_in.part * layout.granule)),
+        ]
+
+    def _kernel_rows(self, m, scan, y, x, first_row):
+        """Image rows hold the columns of a window side by side, so a kernel row is one run of bits."""
+        unit, layout, (rows, columns) = self.unit, self.unit.bitmap, self.unit.windows
         begins = [own[0] for own in self.visited]
         m.d.comb += [
             scan.offset.eq(first_row + lookup(m, x, begins, name="first_word")),
@@ -262,6 +270,11 @@ class ForwardPath(wiring.Component):
                 + times(scan.read_row, unit.kernel_width * layout.pitch)
                 + times(scan.read_group, layout.scan_width)),
         ]
+        m.d.comb += scan.mask.eq(self._kernel_mask(m, scan, x, begins))
+
+    def _kernel_mask(self, m, scan, x, begins):
+        """Bits of the word that the scan reads that belong to the window."""
+        layout, columns = self.unit.bitmap, self.unit.windows[1]
         if layout.shared:
             # Pixels of the words that belong to the window. Few windows differ in that.
             runs = [((1 << span.count) - 1) << (span.first - word * layout.per_word)
@@ -275,12 +288,11 @@ class ForwardPath(wiring.Component):
                 m, times(kind, scan.walk.groups) + scan.read_group,
                 [run >> (group * layout.per_word) & every for run in kinds for group in range(scan.walk.groups)],
                 name="window_pixels"))
-            m.d.comb += scan.mask.eq(Cat(pixel.replicate(layout.pitch) for pixel in pixels))
-        else:
-            # The last word of a pixel may be wider than what is left of the pixel.
-            last = lookup(m, scan.read_group, [g % layout.per_pixel == layout.per_pixel - 1
-                                               for g in range(scan.walk.groups)], name="pixel_ends")
-            m.d.comb += scan.mask.eq(Mux(last, (1 << layout.partial) - 1, (1 << layout.scan_width) - 1))
+            return Cat(pixel.replicate(layout.pitch) for pixel in pixels)
+        # The last word of a pixel may be wider than what is left of the pixel.
+        last = lookup(m, scan.read_group, [g % layout.per_pixel == layout.per_pixel - 1
+                                           for g in range(scan.walk.groups)], name="pixel_ends")
+        return Mux(last, (1 << layout.partial) - 1, (1 << layout.scan_width) - 1)
 
     def _follow(self, m, ahead, out, place):
         """The neurons take their steps with the operations: the first decays, the last integrates.

@@ -285,30 +285,7 @@ class UpdatePath(wiring.Component):
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
         address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
-        if unit.accumulates:
-            names = stages.APPLY
-            m.submodules.pipe = s = Pipeline(
-                names, valid=scan.valid, used=scan.used, address=address, full=scan.full, finish=scan.finish)
-            # Only rows that were active move, and use up random bits; with momentum all do.
-            m.submodules.live = live = Pipeline(
-                names.since("memory"),
-                last=s["memory"].valid & (s["memory"].used if unit.velocity_width else self.gradient.touched))
-            last = {stage: live[stage].last for stage in ("weight", "gradient", "write")}
-            m.d.comb += [self.gradient_en.eq(s["address"].valid), self.gradient_address.eq(s["address"].address)]
-        else:
-            m.submodules.pipe = s = Pipeline(
-                stages.update(unit), valid=scan.valid, address=address,
-                position=(times(self.base, unit.bitmap.scan_width) + scan.row)[:len(self.position)],
-                error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
-                last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
-            last = {stage: s[stage].last for stage in ("weight", "gradient", "write")}
-            m.d.comb += [
-                scan.base.eq(self.base), scan.bits.eq(self.bits),
-                self.fetch.eq(scan.fetch), self.address.eq(scan.address),
-                self.error_en.eq(s["address"].valid), self.error_address.eq(s["address"].error_address),
-                self.row_en.eq(s["address"].valid), self.position.eq(s["address"].position),
-                self.slot.eq(s["address"].valid), self.full.eq(s["address"].full),
-            ]
+        s, last = (self._from_memory if unit.accumulates else self._from_history)(m, scan, address)
         moves = [Signal(name=f"moves_{lane}") for lane in range(unit.lanes)]
         some_move = Cat(moves).any()
         m.d.comb += [
@@ -326,40 +303,16 @@ class UpdatePath(wiring.Component):
             ]
 
         # What is added before the shift is the same for all lanes, but for random bits.
-        base = config.update.shift + (config.input.fraction if unit.static else 0)
-        shifts = range(base, base + config.update.decay_limit + 1)
+        width, shifts = self._shifts()
         stochastic = config.update.rounding == "stochastic"
-        width = unit.scaled_width
-        if stochastic:  # there may be more random bits than the product has
-            width = max(width, shifts[-1] + 2)
-        else:  # the nearest integer is 0 for all shifts from the bits of the product on: their halves would not fit
-            shifts = [min(shift, width - 2) for shift in shifts]
         decays = [copies(m, bit, unit.lanes, name=f"decays_{place}") for place, bit in enumerate(self.decays)]
         halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
         drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
+        begins = None
         if not unit.accumulates and not unit.static:
             begins = copies(m, s["memory"].first, unit.lanes, name="begins")
         for lane in range(unit.lanes):
-            gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
-                              reset_less=True)
-            if momentum:
-                fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}", reset_less=True)
-                kept = Signal(signed(unit.velocity_width + momentum.shift), name=f"kept_{lane}",
-                              reset_less=True)
-                m.d.sync += [
-                    fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
-                    kept.eq(scale(m, self.velocities[lane], momentum.multiplier, name=f"retained_{lane}")),
-                    gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.velocity_width,
-                                         name=f"velocity_{lane}")),
-                ]
-                m.d.comb += self.velocity_write[lane].eq(gradient)
-            elif unit.accumulates:
-                # The memory has a register behind it.
-                m.d.sync += gradient.eq(register(m, self.gradient.sums[lane], name=f"summed_{lane}", reset=False))
-            elif unit.static:
-                m.d.comb += gradient.eq(self.terms[lane])
-            else:
-                m.d.sync += gradient.eq(Mux(begins[lane], 0, gradient) + self.terms[lane])
+            gradient = self._gradient(m, lane, begins)
             scaled = Signal(signed(width), name=f"scaled_{lane}", reset_less=True)
             m.d.sync += scaled.eq(scale(m, gradient, config.update.multiplier, name=f"product_{lane}")
                                   + (self.random[lane] & drawn if stochastic else halves))
@@ -373,3 +326,69 @@ class UpdatePath(wiring.Component):
                 m, saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"),
                 name=f"write_{lane}", reset=False))
         return m
+
+    def _from_memory(self, m, scan, address):
+        """One operation per word of the gradient memory. Stages, and by stage whether the word moves."""
+        names = stages.APPLY
+        m.submodules.pipe = s = Pipeline(
+            names, valid=scan.valid, used=scan.used, address=address, full=scan.full, finish=scan.finish)
+        # Only rows that were active move, and use up random bits; with momentum all do.
+        m.submodules.live = live = Pipeline(
+            names.since("memory"),
+            last=s["memory"].valid & (s["memory"].used if self.unit.velocity_width else self.gradient.touched))
+        last = {stage: live[stage].last for stage in ("weight", "gradient", "write")}
+        m.d.comb += [self.gradient_en.eq(s["address"].valid), self.gradient_address.eq(s["address"].address)]
+        return s, last
+
+    def _from_history(self, m, scan, address):
+        """One operation per active step of a word. Stages, and by stage whether it is the last one."""
+        unit = self.unit
+        m.submodules.pipe = s = Pipeline(
+            stages.update(unit), valid=scan.valid, address=address,
+            position=(times(self.base, unit.bitmap.scan_width) + scan.row)[:len(self.position)],
+            error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
+            last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
+        last = {stage: s[stage].last for stage in ("weight", "gradient", "write")}
+        m.d.comb += [
+            scan.base.eq(self.base), scan.bits.eq(self.bits),
+            self.fetch.eq(scan.fetch), self.address.eq(scan.address),
+            self.error_en.eq(s["address"].valid), self.error_address.eq(s["address"].error_address),
+            self.row_en.eq(s["address"].valid), self.position.eq(s["address"].position),
+            self.slot.eq(s["address"].valid), self.full.eq(s["address"].full),
+        ]
+        return s, last
+
+    def _shifts(self):
+        """Bits of a scaled gradient, and by how much it is shifted, by the number of halvings."""
+        config, width = self.config, self.unit.scaled_width
+        base = config.update.shift + (config.input.fraction if self.unit.static else 0)
+        shifts = range(base, base + config.update.decay_limit + 1)
+        if config.update.rounding == "stochastic":  # there may be more random bits than the product has
+            return max(width, shifts[-1] + 2), shifts
+        # The nearest integer is 0 for all shifts from the bits of the product on: their halves would not fit.
+        return width, [min(shift, width - 2) for shift in shifts]
+
+    def _gradient(self, m, lane, begins):
+        """What moves the weight of a lane, in the stage ``gradient``: the sum of equation (7), or the velocity."""
+        unit, momentum = self.unit, self.config.update.momentum
+        gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
+                          reset_less=True)
+        if momentum:
+            fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}", reset_less=True)
+            kept = Signal(signed(unit.velocity_width + momentum.shift), name=f"kept_{lane}",
+                          reset_less=True)
+            m.d.sync += [
+                fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
+                kept.eq(scale(m, self.velocities[lane], momentum.multiplier, name=f"retained_{lane}")),
+                gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.velocity_width,
+                                     name=f"velocity_{lane}")),
+            ]
+            m.d.comb += self.velocity_write[lane].eq(gradient)
+        elif unit.accumulates:
+            # The memory has a register behind it.
+            m.d.sync += gradient.eq(register(m, self.gradient.sums[lane], name=f"summed_{lane}", reset=False))
+        elif unit.static:
+            m.d.comb += gradient.eq(self.terms[lane])
+        else:
+            m.d.sync += gradient.eq(Mux(begins[lane], 0, gradient) + self.terms[lane])
+        return gradient
