@@ -14,6 +14,8 @@ __all__ = [
     "APPLY",
     "FACTOR_BITS",
     "HAND_OVER",
+    "PORT_VELOCITY",
+    "PORT_WEIGHT",
     "REPORT",
     "SCAN",
     "UPDATE_GROUP",
@@ -109,6 +111,10 @@ REPORT = Stages(("begin", "clear", "offer"))
 
 #: What a memory takes: the address, which is registered on its way there, its output, and the register behind it.
 _READ = ("address", "port", "memory", "word")
+
+#: What the register port reads of the weights: a lane is chosen from the word. Velocities lie a cycle nearer.
+PORT_WEIGHT = Stages((*_READ, "choice"))
+PORT_VELOCITY = Stages(("address", "memory", "word", "choice"))
 
 
 def tree_latency(lanes):

@@ -24,7 +24,8 @@ def variants():
     """Every pass with all stages that it can have, and with as few as possible: name -> list of `Stages`."""
     configs = [config.replace(numbers=numbers) for config in (DENSE, IMAGE, EVENTS) for numbers in ({}, WIDE)]
     found = {"scan": [stages.SCAN], "apply": [stages.APPLY], "hand over": [stages.HAND_OVER],
-             "report": [stages.REPORT], "group": [stages.UPDATE_GROUP], "row": [stages.UPDATE_ROW]}
+             "report": [stages.REPORT], "port, weight": [stages.PORT_WEIGHT],
+             "port, velocity": [stages.PORT_VELOCITY], "group": [stages.UPDATE_GROUP], "row": [stages.UPDATE_ROW]}
     for config in configs:
         for unit, above in zip(config.units, [*config.units[1:], None]):
             found.setdefault("forward", []).append(stages.forward(unit))
