@@ -33,24 +33,24 @@ __all__ = [
 SCAN_MINIMUM = 2
 
 
-def _pass_cycles(first, operations, pipeline):
-    """Cycles of a pass, the first and the last included.
+def _pass_cycles(operations, pipeline):
+    """Cycles of a pass after a scan, the first and the last included.
 
-    The first operation comes after the stages `first` and goes through `pipeline`; each other one follows a cycle
-    behind the one before.
+    The first operation comes after the stages of the scan and goes through `pipeline`; each other one follows a cycle
+    after the one before.
     """
-    return len(first) + len(pipeline) + operations - 1
+    return len(SCAN) + operations - 1 + len(pipeline)
 
 
 def forward_cycles(unit, operations):
     """Forward pass of one interval. After the last sum of a frame the neurons still have to take all their steps."""
     steps = unit.steps if unit.static else 1
-    return _pass_cycles(SCAN, operations, stages.forward(unit)) + unit.neuron_cycles * (steps - 1)
+    return _pass_cycles(operations, stages.forward(unit)) + unit.neuron_cycles * (steps - 1)
 
 
 def backward_cycles(unit, above, operations):
     """Backward pass of one interval; `above` is None for a classifier."""
-    return _pass_cycles(SCAN, operations, stages.backward(unit, above))
+    return _pass_cycles(operations, stages.backward(unit, above))
 
 
 def update_operations(operations, begun):
@@ -69,7 +69,7 @@ def update_cycles(unit, operations):
 
 def accumulate_cycles(unit, operations):
     """Gradients of one interval into their memory."""
-    return _pass_cycles(SCAN, operations, stages.accumulate(unit))
+    return _pass_cycles(operations, stages.accumulate(unit))
 
 
 def apply_cycles(unit):
@@ -313,31 +313,29 @@ class Schedule:
 
         It begins and ends with a cycle of its own, counted as forward.
         """
-        now = start
+        first, now = self._first[block.index], start
+        passes = [own[turn.interval] for own in turn.passes[first:first + len(block.units)]]
         for place, unit in enumerate(block.units):
-            now = self._phase(block, turn, "forward", place, now,
-                              forward_cycles(unit, self._operations(block, place, turn).forward))
+            now = self._phase(block, turn, "forward", place, now, forward_cycles(unit, passes[place].forward))
             if place == len(block.units) - 2:
                 spikes = now
         self._count(f"{block.name}.cycles.forward", now - start + 2)
         for part in reversed(range(block.units[0].slices if turn.train else 0)):
-            now = self._learn(block, turn, part, now)
+            now = self._learn(block, turn, passes, part, now)
         return now + 1, spikes
 
-    def _operations(self, block, place, turn):
-        return turn.passes[self._first[block.index] + place][turn.interval]
-
-    def _learn(self, block, turn, part, start):
+    def _learn(self, block, turn, passes, part, start):
         """One slice backward, from the classifier down, then the gradients and weights of all units at the same time.
         """
         now = start
         for place, unit in reversed([own for own in enumerate(block.units) if own[1].learns]):
             above = None if unit.classifier else block.units[place + 1]
-            operations = self._operations(block, place, turn).backward[part]
-            now = self._phase(block, turn, "backward", place, now, backward_cycles(unit, above, operations))
+            now = self._phase(block, turn, "backward", place, now,
+                              backward_cycles(unit, above, passes[place].backward[part]))
         self._count(f"{block.name}.cycles.backward", now - start)
-        updates = {place: self._update(unit, self._operations(block, place, turn).update[part],
-                                       turn.period_ends and part == 0) for place, unit in enumerate(block.units)}
+        period_ends = turn.period_ends and part == 0
+        updates = {place: self._update(unit, passes[place].update[part], period_ends)
+                   for place, unit in enumerate(block.units)}
         ends = [self._phase(block, turn, "update", place, now, cycles) for place, cycles in updates.items() if cycles]
         if not ends:
             return now
@@ -354,13 +352,12 @@ class Schedule:
 
     def _phase(self, block, turn, kind, place, before, cycles):
         self._count(f"{block.units[place].path}.cycles.{kind}", cycles)
-        self._log(block, turn, kind, place, before + 1, before + cycles)
+        if self.log:
+            self._log(block, turn, kind, place, before + 1, before + cycles)
         return before + cycles
 
     def _log(self, block, turn, kind, place, first, last):
-        if self.log:
-            self.phases.append(
-                Phase(block.index, self._samples + turn.sample, turn.interval, kind, place, first, last))
+        self.phases.append(Phase(block.index, self._samples + turn.sample, turn.interval, kind, place, first, last))
 
     def _report(self, block, turn, last, accepted):
         waits = max(0, self._accepted + 1 - (last + 2))
@@ -368,6 +365,7 @@ class Schedule:
         self._count(f"{block.name}.wait.result", waits)
         self._count(f"{block.name}.cycles.report", cycles)
         end = last + waits + cycles
-        self._log(block, turn, "report", -1, last + 1, end)
+        if self.log:
+            self._log(block, turn, "report", -1, last + 1, end)
         self._accepted = end + 1 if accepted is None else accepted
         return end

@@ -7,6 +7,7 @@ torch nor Amaranth.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 
 from .units import clog2
 
@@ -151,6 +152,7 @@ def tap_latency(unit):
     return len(_tables(unit))
 
 
+@cache
 def forward(unit):
     """From an operation to the spikes that follow from its sum.
 
@@ -162,12 +164,14 @@ def forward(unit):
     return Stages(names).mark("sum", recall=3, prepare=2, term=1)
 
 
+@cache
 def serve(unit):
     """From a request of the unit below to its rounded error."""
     tree = [f"tree{level}" for level in range(1, tree_latency(unit.lanes) + 1)]
     return Stages(("request", *_READ, *_multiply(unit), *tree, "sum", "delta"))
 
 
+@cache
 def backward(unit, above):
     """From an operation to the errors of its word; `above` serves the unit, and is None for a classifier.
 
@@ -185,6 +189,7 @@ def _moves(before):
     return Stages((*before, "gradient", "scaled", "step", "write")).mark("step", weight=3)
 
 
+@cache
 def update(unit):
     """From an operation of an update to the write of the weight word, gradients summed from a history.
 
@@ -197,6 +202,7 @@ def update(unit):
 APPLY = _moves(("operation", "velocity", "address", "memory", "word"))
 
 
+@cache
 def accumulate(unit):
     """From an operation to the write of a sum to the gradient memory.
 
