@@ -175,7 +175,7 @@ class Engine:
             self._units[place] = _record(
                 unit, first, kind=kind, place=len(numbers[kind]), source=below, pixel=pixels,
                 wanted=not unit.classifier or place == len(units) - 1,
-                extra_shift=config.input.fraction if unit.static else 0)
+                extra_shift=config.input.fraction if unit.input.static else 0)
             numbers[kind].append(_numbers(unit.neuron))
             links[0].append(pointers + sum(map(len, links[1])))
             links[1].append(reached)
@@ -197,7 +197,7 @@ class Engine:
         self._velocities = np.zeros(first["weight"] if momentum else 0, np.int64)
         self._gradients, self._touched = np.zeros(first["weight"], np.int64), np.zeros(first["row"], np.uint8)
         self._lfsrs, self._droppers = np.ones(first["lfsr"], np.int64), np.ones(first["dropper"], np.int64)
-        self._views = {name: {place: self._view(array, place) for place, unit in enumerate(units) if unit.stored}
+        self._views = {name: {place: self._view(array, place) for place, unit in enumerate(units) if unit.weights.stored}
                        for name, array in (("weight", self._weights), ("velocity", self._velocities)) if len(array)}
         for place, weights in fixed.items():
             self._view(self._weights, place).copy_(weights)
@@ -243,7 +243,7 @@ class Engine:
         return torch.from_numpy(self._call(frames, np.zeros(len(frames), np.int64), 0, train=False))
 
     def _call(self, frames, labels, shift, *, train):
-        static = self.config.units[0].static
+        static = self.config.units[0].input.static
         values = np.ascontiguousarray(frames.numpy(), np.int64) if static else np.zeros((0, 0), np.int64)
         events = np.zeros((0, 0, 0), np.uint8) if static else np.ascontiguousarray(frames.numpy() != 0).view(np.uint8)
         return self._run(self._tables, self._units, self._sizes, self._update, shift, train, values, events, labels,
@@ -252,21 +252,21 @@ class Engine:
 
 
 def _weights(unit):
-    return 0 if unit.pool else unit.fan_in * unit.channels
+    return 0 if unit.window.pools else unit.fan_in * unit.channels
 
 
 def _record(unit, first, **more):
     values = {name: getattr(unit, name) for name in (
         "n_in", "n_out", "channels", "fan_in", "lanes", "channel_words", "static", "pool", "stored", "learns",
         "classifier", "align", "input_dropout", "dropout", "weight_width", "weight_fraction", "error_width")}
-    values |= {"start": unit.neuron.start, "channels_in": 1 if unit.kind == "dense" else unit.shape_in[2],
-               "pool_weight": unit.pool_weight if unit.pool else 0} | first | more
+    values |= {"start": unit.neuron.start, "channels_in": 1 if unit.window.kind == "dense" else unit.shape_in[2],
+               "pool_weight": unit.pool_weight if unit.window.pools else 0} | first | more
     return tuple(int(values[name]) for name in kernel.UNIT.names)
 
 
 def _links(unit):
     """Which output pixels an input pixel reaches, and by which tap: begin and end of each, pixels, taps."""
-    if unit.kind == "dense":  # every input is a pixel, and a tap
+    if unit.window.kind == "dense":  # every input is a pixel, and a tap
         return np.arange(unit.n_in + 1), np.zeros(unit.n_in, np.int64), np.arange(unit.n_in)
     down, across = unit.taps
     pointers, reached, taps = [0], [], []
@@ -275,6 +275,6 @@ def _links(unit):
             for y in range(row.count):
                 for x in range(column.count):
                     reached.append((row.first + y) * unit.shape_out[1] + column.first + x)
-                    taps.append((row.tap - y * unit.stride) * unit.kernel + column.tap - x * unit.stride)
+                    taps.append((row.tap - y * unit.window.stride) * unit.window.kernel + column.tap - x * unit.window.stride)
             pointers.append(len(reached))
     return tuple(np.array(own, np.int64) for own in (pointers, reached, taps))

@@ -44,7 +44,7 @@ def _pass_cycles(operations, pipeline):
 
 def forward_cycles(unit, operations):
     """Forward pass of one interval. After the last sum of a frame the neurons still have to take all their steps."""
-    steps = unit.steps if unit.static else 1
+    steps = unit.steps if unit.input.static else 1
     return _pass_cycles(operations, stages.forward(unit)) + unit.neuron_cycles * (steps - 1)
 
 
@@ -182,7 +182,7 @@ class _Turn(NamedTuple):
 
 def _clear_cycles(block):
     """Cycles after reset in which the gradient memories of a block are cleared."""
-    return max((unit.weight_depth for unit in block.units if unit.accumulates), default=-1) + 1
+    return max((unit.weight_depth for unit in block.units if unit.rule.accumulates), default=-1) + 1
 
 
 class Schedule:
@@ -328,7 +328,7 @@ class Schedule:
         """One slice backward, from the classifier down, then the gradients and weights of all units at the same time.
         """
         now = start
-        for place, unit in reversed([own for own in enumerate(block.units) if own[1].learns]):
+        for place, unit in reversed([own for own in enumerate(block.units) if own[1].rule.learns]):
             above = None if unit.classifier else block.units[place + 1]
             now = self._phase(block, turn, "backward", place, now,
                               backward_cycles(unit, above, passes[place].backward[part]))
@@ -344,9 +344,9 @@ class Schedule:
 
     def _update(self, unit, operations, period_ends):
         """Cycles that a unit spends on its gradients and weights after a slice; 0 for none."""
-        if not unit.stored:
+        if not unit.weights.stored:
             return 0
-        if unit.accumulates:
+        if unit.rule.accumulates:
             return accumulate_cycles(unit, operations) + (apply_cycles(unit) if period_ends else 0)
         return update_cycles(unit, operations) if period_ends else 0
 

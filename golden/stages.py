@@ -128,7 +128,7 @@ def _multiply(unit):
 
     A pooling multiplies by a constant.
     """
-    parts = unit.factor_width > FACTOR_BITS and not (unit.pool and not unit.static)
+    parts = unit.factor_width > FACTOR_BITS and not (unit.window.pools and not unit.input.static)
     return ("multiply", *(["parts"] if parts else []), "product")
 
 
@@ -139,12 +139,12 @@ def product_latency(unit):
 
 def _frame_product(unit):
     """Of a frame, what was read is multiplied by a frame value: the factor is chosen first."""
-    return ("factor", *_multiply(unit)) if unit.static else ()
+    return ("factor", *_multiply(unit)) if unit.input.static else ()
 
 
 def _tables(unit):
     """The tables of a kernel, from an input to the weights that it meets; a dense layer has none."""
-    return () if unit.kind == "dense" else ("tables",)
+    return () if unit.window.kind == "dense" else ("tables",)
 
 
 def tap_latency(unit):
@@ -159,7 +159,7 @@ def forward(unit):
     ``term`` is what a lane adds to its sum; ``recall`` reads the potential, ``prepare`` sets the registers of all
     lanes. The sum of a frame is moved aside, since the neurons need it for all steps.
     """
-    current = ("current",) if unit.static else ()
+    current = ("current",) if unit.input.static else ()
     names = ("operation", "place", *_READ, *_frame_product(unit), "sum", *current, "result")
     return Stages(names).mark("sum", recall=3, prepare=2, term=1)
 

@@ -22,7 +22,7 @@ class UnitTrace(NamedTuple):
     potentials, spikes, codes : torch.Tensor
         (T, n_out).
     errors : torch.Tensor or None
-        (T, n_out) potential errors; None without training, and where the unit computes none (`Unit.learns`).
+        (T, n_out) potential errors; None without training, and where the unit computes none (`Unit.rule.learns`).
     dropped : torch.Tensor or None
         (T, n_out) which neurons are dropped, bool; None without training or dropout. `spikes` are those before.
     moved : list of torch.Tensor
@@ -115,7 +115,7 @@ class Recorder:
             own |= {name: own[name] if own[name] is None else own[name].to(torch.int64)
                     for name in ("potentials", "codes", "errors")}
             for sample, units in enumerate(found):
-                inputs = of(sample, frames, 0) if unit.static else of(sample, source)
+                inputs = of(sample, frames, 0) if unit.input.static else of(sample, source)
                 units.append(UnitTrace(inputs, moved=self._moved[place], weights=self._weights[place], **{
                     name: of(sample, values) for name, values in own.items()}))
             if not unit.classifier:

@@ -63,7 +63,7 @@ class BlockCore(wiring.Component):
     def __init__(self, config, block, registers, *, seeds):
         self.config, self.block, self.regions = config, block, registers.of(block.index)
         bottom, top = block.units[0], block.layers[-1]
-        kind = FrameBuffer if bottom.static else EventBuffer if bottom.events else SpikeBuffer
+        kind = FrameBuffer if bottom.input.static else EventBuffer if bottom.input.events else SpikeBuffer
         self.buffer = kind(config, bottom)
         self.stores = [SpikeStore(config, unit, slots=1) for unit in block.units[1:]]
         depths = [self.buffer.depth, *(store.depth for store in self.stores)]
@@ -108,7 +108,7 @@ class BlockCore(wiring.Component):
             context.first.eq(context.interval == 0),
             context.slice_last.eq(context.slice_first == 0),
             context.resume.eq(context.slice_first != self.config.time.interval - self.block.units[0].slice_steps),
-            context.ready.eq(Cat(core.ready for core in self.units if core.unit.stored).all()),
+            context.ready.eq(Cat(core.ready for core in self.units if core.unit.weights.stored).all()),
         ]
         self._wire_units(m, context)
         result = self._wire_output(m, context)
@@ -122,9 +122,9 @@ class BlockCore(wiring.Component):
         units, buffer = self.units, self.buffer
         m.d.comb += [
             buffer.read_en.eq(units[0].input_en), buffer.read_address.eq(units[0].input_address),
-            units[0].input_bits.eq(buffer.bits),
+            units[0].input.bits.eq(buffer.bits),
         ]
-        if units[0].unit.static:
+        if units[0].unit.input.static:
             m.d.comb += [
                 buffer.value_en.eq(units[0].value_en), buffer.value_address.eq(units[0].value_address),
                 units[0].value.eq(buffer.value), units[0].value_written.eq(buffer.value_written),
@@ -139,18 +139,18 @@ class BlockCore(wiring.Component):
             slot = buffer.base if place == 0 else 0
             m.d.sync += [
                 core.base.eq(slot + interval), core.update_base.eq(slot + update),
-                core.offset.eq(context.offset + context.slice_first if core.unit.gradient == "history" else 0),
+                core.offset.eq(context.offset + context.slice_first if core.unit.rule.gradient == "history" else 0),
             ]
             m.d.comb += [
                 core.first_interval.eq(context.first), core.last_interval.eq(context.last),
                 core.train.eq(context.train), core.decays.eq(context.decays), core.sample.eq(context.computed),
                 core.slice_first.eq(context.slice_first), core.resume.eq(context.resume),
             ]
-            if core.unit.stored:
+            if core.unit.weights.stored:
                 m.d.comb += core.apply.eq(context.period_ends & context.batch_ends & context.slice_last)
         for below, core, store in zip(units, units[1:], self.stores):
             # They are in memory a cycle later: two before the unit reads its first ones.
-            step = below.spikes_step + (context.offset if core.unit.gradient == "history" else 0)
+            step = below.spikes_step + (context.offset if core.unit.rule.gradient == "history" else 0)
             m.d.comb += [
                 store.write_en.eq(register(m, below.spikes_valid, name=f"{core.unit.name}_written")),
                 store.write.eq(register(m, below.spikes, name=f"{core.unit.name}_spikes", reset=False)),
@@ -162,7 +162,7 @@ class BlockCore(wiring.Component):
                 store.read_en.eq(core.input_en), store.read_address.eq(core.input_address),
                 core.input_bits.eq(store.bits),
             ]
-            if core.unit.serves:
+            if core.unit.rule.serves:
                 m.d.comb += [core.request.eq(below.ask), below.answer.eq(core.delta)]
         m.d.comb += units[-1].label.eq(context.label)
 
@@ -172,9 +172,9 @@ class BlockCore(wiring.Component):
 
         That is the update period where there is a history, and else the slice.
         """
-        if unit.static:
+        if unit.input.static:
             return 0, 0
-        if unit.gradient == "history":
+        if unit.rule.gradient == "history":
             return times(context.offset, unit.bitmap.words), 0
         if unit.slices == 1:
             return 0, 0

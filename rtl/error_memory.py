@@ -27,10 +27,10 @@ def error_memory(m, core, ports, backward, learning, asked, busy):
     """
     unit, errors, uses = core.unit, ports.store("error"), []
     found = Read.of(m, errors, unit.history_width, unit.lanes, name="error")
-    (_sum if unit.static else _each)(m, core, errors, uses, found.now, backward)
+    (_sum if unit.input.static else _each)(m, core, errors, uses, found.now, backward)
     if learning is not None:
         uses.append(Use("update", learning.error_en, learning.reader.error_address, busy["update"]))
-    if unit.serves:
+    if unit.rule.serves:
         uses.append(Use("backward", asked[1].valid, asked[1].error_address))
     if uses:
         ports.read("error", errors, *uses)
@@ -46,7 +46,7 @@ def _each(m, core, errors, uses, read, backward):
     if unit.slices > 1:
         resume = register(m, core.resume, name="resuming")
         # The first step of the later slice lies after this slice, or still where its own first will be.
-        step = core.offset + unit.slice_steps if unit.gradient == "history" else 0
+        step = core.offset + unit.slice_steps if unit.rule.gradient == "history" else 0
         uses.append(Use("backward", backward.stored_en & resume, times(backward.stored_word, unit.error_frames) + step))
         m.d.sync += [backward.stored[lane].eq(Mux(resume, read[lane], 0)) for lane in range(unit.lanes)]
 

@@ -83,7 +83,7 @@ class ForwardPath(wiring.Component):
         lanes, width = unit.lanes, unit.neuron.width
         layout = unit.bitmap
         rows, columns = unit.windows
-        self.visited = [range(span.count) if unit.pool else layout.visited(span.first, span.count) for span in columns]
+        self.visited = [range(span.count) if unit.window.pools else layout.visited(span.first, span.count) for span in columns]
         tag = data.StructLayout({
             # Of the first bit of a bitmap word: row of the weights (it may lie before the window) and address.
             "row": signed(clog2(unit.fan_rows + layout.scan_width) + 1),
@@ -91,10 +91,10 @@ class ForwardPath(wiring.Component):
             "part": range(max(2, layout.parts)),
         })
         walk = Rectangles(
-            words=unit.words, steps=1 if unit.static else unit.steps, rows=max(span.count for span in rows),
+            words=unit.words, steps=1 if unit.input.static else unit.steps, rows=max(span.count for span in rows),
             groups=max(map(len, self.visited)), row_pitch=layout.groups, step_pitch=layout.words,
-            group_pitch=0 if unit.pool else 1, depth=depth)
-        pick = PickWord(layout.scan_width) if unit.pool else PickBits(layout.scan_width)
+            group_pitch=0 if unit.window.pools else 1, depth=depth)
+        pick = PickWord(layout.scan_width) if unit.window.pools else PickBits(layout.scan_width)
         self.scan = EventScan(walk, pick, minimum=unit.step_minimum, tag=tag)
         super().__init__({
             "start":           In(1),
@@ -122,7 +122,7 @@ class ForwardPath(wiring.Component):
             "out_potentials":  Out(data.ArrayLayout(signed(width), lanes)),
             "full":            Out(1),
             "done":            Out(1),
-        } | ({"train": In(1)} if unit.input_dropout else {}))
+        } | ({"train": In(1)} if unit.input.dropout else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -153,7 +153,7 @@ class ForwardPath(wiring.Component):
         m.submodules.pipe = s = Pipeline(
             names, valid=scan.valid, event=scan.event, base=base, index=scan.index, address=scan.tag.address,
             full=~channel_last,
-            **({"spikes": scan.seen.word_select(scan.tag.part, unit.granule)} if unit.pool else {}),
+            **({"spikes": scan.seen.word_select(scan.tag.part, unit.granule)} if unit.window.pools else {}),
             first=scan.valid & scan.first, last=scan.valid & scan.last, final=scan.valid & scan.final)
 
         m.d.sync += [
@@ -164,21 +164,21 @@ class ForwardPath(wiring.Component):
         adds, begins_sum = (copies(m, flag, unit.lanes, name=name) for flag, name in (
             (s["prepare"].event, "adds"), (s["prepare"].first, "begins_sum")))
         place = count_steps(m, names.since("recall"), s["recall"].last, words=unit.words, steps=self.scan.walk.steps)
-        neurons = self._walk(m, s["term"], s["sum"], place["sum"]) if unit.static else self._follow(
+        neurons = self._walk(m, s["term"], s["sum"], place["sum"]) if unit.input.static else self._follow(
             m, s["term"], s["result"], place["result"])
         # The potential of a word is read three cycles before its first step begins: address, memory, the neuron itself.
-        read, begins = (s[stage].last if unit.static else s[stage].first & place[stage].word_first
+        read, begins = (s[stage].last if unit.input.static else s[stage].first & place[stage].word_first
                         for stage in ("recall", "prepare"))
         load = copies(m, begins, unit.lanes, name="load")
         m.d.comb += [self.stored_en.eq(read & ~self.first_interval), self.stored_address.eq(place["recall"].word)]
 
         for lane in range(unit.lanes):
             # With dropout below, `total` is scaled here already.
-            width, align = (unit.current_width, 0) if unit.input_dropout else (unit.sum_width, unit.align)
+            width, align = (unit.current_width, 0) if unit.input.dropout else (unit.sum_width, unit.align)
             neuron = resolve_name(unit.neuron.forward)(unit.neuron, total_width=width, align=align)
             m.submodules[f"neuron{lane}"] = neuron
             total = Signal(signed(unit.sum_width), name=f"total_{lane}", reset_less=True)
-            if unit.pool and not unit.static:
+            if unit.window.pools and not unit.input.static:
                 term = Mux(s["term"].spikes[lane], unit.pool_weight, 0)
             else:
                 term = self.terms[lane]
@@ -188,7 +188,7 @@ class ForwardPath(wiring.Component):
             with m.Elif(begins_sum[lane]):
                 m.d.sync += total.eq(0)
             summed = total
-            if unit.static:
+            if unit.input.static:
                 summed = Signal.like(total, name=f"current_{lane}", reset_less=True)
                 with m.If(neurons.begin[lane]):
                     m.d.sync += summed.eq(total)
@@ -214,10 +214,10 @@ class ForwardPath(wiring.Component):
     def _scaled(self, m, total, lane):
         """A sum; where training drops inputs, in units of the last potential bit, and less of it in inference."""
         unit = self.unit
-        if not unit.input_dropout:
+        if not unit.input.dropout:
             return total
         return Mux(self.train, shift_floor(total, -unit.align),
-                   shift_kept(m, total, -unit.align, unit.input_dropout, name=f"share_{lane}"))
+                   shift_kept(m, total, -unit.align, unit.input.dropout, name=f"share_{lane}"))
 
     def _window(self, m, scan):
         """The bitmap words under the window of the word that the scan reads, and what travels with them."""
@@ -238,7 +238,7 @@ class ForwardPath(wiring.Component):
             scan.tag_in.address.eq(scan.address),
         ]
         first_row = lookup(m, y, [span.first * unit.bitmap.groups for span in rows], name="first_row")
-        if unit.pool:
+        if unit.window.pools:
             self._granules(m, scan, x, group, first_row)
         else:
             self._kernel_rows(m, scan, y, x, first_row)

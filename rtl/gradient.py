@@ -108,7 +108,7 @@ class AccumulatePath(wiring.Component):
             "y": range(max(2, layout.height)), "group": range(max(2, layout.groups)),
             "address": range(max(2, depth))})
         walk = Rectangles(
-            words=1, steps=1 if unit.static else unit.slice_steps, rows=layout.height, groups=layout.groups,
+            words=1, steps=1 if unit.input.static else unit.slice_steps, rows=layout.height, groups=layout.groups,
             row_pitch=layout.groups, step_pitch=layout.words, depth=depth)
         self.scan = EventScan(walk, PickBits(layout.scan_width), tag=tag)
         super().__init__({
@@ -161,7 +161,7 @@ class AccumulatePath(wiring.Component):
             ]
 
         step = Signal(range(max(2, unit.error_frames)))
-        m.d.comb += step.eq(0 if unit.static else scan.step)
+        m.d.comb += step.eq(0 if unit.input.static else scan.step)
         names = stages.accumulate(unit)
         m.submodules.walked = walked = Pipeline(
             names, valid=taps.active, step=step, index=scan.index, address=scan.tag.address,

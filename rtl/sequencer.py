@@ -45,9 +45,9 @@ def sequence(m, block, context, result):
         None but in the last block.
     """
     config, units, buffer = block.config, block.units, block.buffer
-    learners = [place for place, core in enumerate(units) if core.unit.learns]
-    writers = [core for core in units if core.unit.stored]
-    accumulates = any(core.unit.accumulates for core in units)
+    learners = [place for place, core in enumerate(units) if core.unit.rule.learns]
+    writers = [core for core in units if core.unit.weights.stored]
+    accumulates = any(core.unit.rule.accumulates for core in units)
     slice_steps = block.block.units[0].slice_steps
     # Units that update (known long before), and those that are not done.
     pending, left, begun = (Signal(len(writers), name=name) for name in ("pending", "left", "begun"))
@@ -144,10 +144,10 @@ def sequence(m, block, context, result):
 
     for place, core in enumerate(units):
         m.d.comb += core.start_forward.eq(starts[f"Forward{place}"])
-        if core.unit.learns:
+        if core.unit.rule.learns:
             m.d.comb += core.start_backward.eq(starts[f"Backward{place}"])
     for place, core in enumerate(writers):
-        m.d.sync += begun[place].eq(1 if core.unit.accumulates else context.period_ends & context.slice_last)
+        m.d.sync += begun[place].eq(1 if core.unit.rule.accumulates else context.period_ends & context.slice_last)
         m.d.comb += [
             core.start_update.eq(starts["Update"] & begun[place]),
             left[place].eq(pending[place] & ~core.done_update),
@@ -168,10 +168,10 @@ def sequence(m, block, context, result):
                 m.d.sync += context.offset.eq(0)
     m.d.comb += context.samples_end.eq(interval_ends & context.last & context.batch_ends)
     bottom = units[0].unit
-    if bottom.static:
+    if bottom.input.static:
         m.d.comb += [buffer.release.eq(context.samples_end), buffer.sample.eq(context.sample)]
     else:
         m.d.comb += [
-            buffer.release.eq(interval_ends & (context.period_ends if bottom.gradient == "history" else 1)),
+            buffer.release.eq(interval_ends & (context.period_ends if bottom.rule.gradient == "history" else 1)),
             buffer.take.eq(starts["Forward0"]),
         ]

@@ -92,7 +92,7 @@ class UnitCore(wiring.Component):
     def __init__(self, config, unit, above, regions, *, seeds, depth):
         self.config, self.unit, self.above, self.depth = config, unit, above, depth
         self.regions = regions
-        self.stochastic = config.update.rounding == "stochastic" and unit.stored
+        self.stochastic = config.update.rounding == "stochastic" and unit.weights.stored
         self.seeds = list(seeds)
         if self.stochastic != bool(seeds):
             raise ValueError(f"seeds must be given for weights with stochastic rounding only, not {seeds!r}")
@@ -120,19 +120,19 @@ class UnitCore(wiring.Component):
             "spikes_step":    Out(range(max(2, unit.steps))),
             "spikes":         Out(unit.lanes),
         }
-        if unit.learns:
+        if unit.rule.learns:
             members |= {"start_backward": In(1), "done_backward": Out(1)}
-        if unit.stored:
+        if unit.weights.stored:
             members |= {
                 "start_update":   In(1), "done_update": Out(1), "apply": In(1), "ready": Out(1),
             }
-        if unit.static:
+        if unit.input.static:
             members |= {"value_en": Out(1), "value_address": Out(range(max(2, depth * unit.bitmap.scan_width))),
-                        "value": In(unit.input_bits), "value_written": In(1)}
-        if unit.serves:
-            members |= {"request": In(request_layout(unit)), "delta": Out(signed(unit.error_width))}
-        if above is not None and unit.learns:
-            members |= {"ask": Out(request_layout(above)), "answer": In(signed(above.error_width))}
+                        "value": In(unit.input.bits), "value_written": In(1)}
+        if unit.rule.serves:
+            members |= {"request": In(request_layout(unit)), "delta": Out(signed(unit.rule.error_width))}
+        if above is not None and unit.rule.learns:
+            members |= {"ask": Out(request_layout(above)), "answer": In(signed(above.rule.error_width))}
         if above is None:
             members |= {
                 "label":      In(range(unit.n_out)),
@@ -148,7 +148,7 @@ class UnitCore(wiring.Component):
         ports = Ports(m, config, unit)
         # The frame value is unsigned: one bit more to multiply it as a signed number.
         m.submodules.forward = forward = ForwardPath(
-            config, unit, depth=self.depth, term_width=unit.weight_width + unit.input_bits)
+            config, unit, depth=self.depth, term_width=unit.weights.width + unit.input.bits)
         m.d.comb += [
             forward.start.eq(self.start_forward), self.done_forward.eq(forward.done), forward.base.eq(self.base),
             forward.first_interval.eq(self.first_interval), forward.last_interval.eq(self.last_interval),
@@ -158,33 +158,33 @@ class UnitCore(wiring.Component):
         ]
         dropped = self._dropout(m, forward) if unit.dropout else None
         m.d.comb += self.spikes.eq(forward.out_spikes if dropped is None else forward.out_spikes & ~dropped)
-        if unit.input_dropout:
+        if unit.input.dropout:
             m.d.comb += forward.train.eq(self.train)
         self._potentials(m, ports, forward)
-        asked = self._asked(m, ports) if unit.serves else None
-        backward = self._backward(m, ports, forward, dropped) if unit.learns else None
-        learning = self._learning(m, ports) if unit.stored else None
+        asked = self._asked(m, ports) if unit.rule.serves else None
+        backward = self._backward(m, ports, forward, dropped) if unit.rule.learns else None
+        learning = self._learning(m, ports) if unit.weights.stored else None
 
         # Which pass runs: whose addresses the shared ports take, and which cycles are counted.
         busy = {name: running(m, start, done, name=f"in_{name}") for name, start, done in (
             ("forward", self.start_forward, self.done_forward),
-            *([("backward", self.start_backward, self.done_backward)] if unit.learns else []),
-            *([("update", self.start_update, self.done_update)] if unit.stored else []))}
+            *([("backward", self.start_backward, self.done_backward)] if unit.rule.learns else []),
+            *([("update", self.start_update, self.done_update)] if unit.weights.stored else []))}
         for name, runs in busy.items():
             ports.count(f"cycles.{name}", getattr(self, f"start_{name}") | runs)
         ports.count("adds.forward", self._active(forward.event, forward.full))
         self._inputs(m, ports, forward, learning, busy)
-        error = error_memory(m, self, ports, backward, learning, asked, busy) if unit.learns else None
+        error = error_memory(m, self, ports, backward, learning, asked, busy) if unit.rule.learns else None
         weight, weight_node = weight_memory(m, self, ports, forward, learning, asked, busy)
         products = self._products(m, forward, learning, asked, busy, weight, error)
         for lane in range(lanes):
-            m.d.comb += forward.terms[lane].eq(products[lane] if unit.static else weight.later[lane])
+            m.d.comb += forward.terms[lane].eq(products[lane] if unit.input.static else weight.later[lane])
             if learning is not None:
                 m.d.comb += [
-                    learning.reader.terms[lane].eq(products[lane] if unit.static else error.later[lane]),
+                    learning.reader.terms[lane].eq(products[lane] if unit.input.static else error.later[lane]),
                     learning.update.weights[lane].eq(weight.later[lane]),
                 ]
-        if unit.serves:
+        if unit.rule.serves:
             m.submodules.dot = dot = DotPath(config, unit)
             own = asked[4 + product_latency(unit)]
             m.d.comb += [
@@ -212,7 +212,7 @@ class UnitCore(wiring.Component):
         en, address = ports.choose("input", *updates, Use("forward", forward.fetch, forward.address))
         m.d.comb += [self.input_en.eq(en), self.input_address.eq(address)]
         ports.count("input.write.forward", self.input_written)
-        if self.unit.static:
+        if self.unit.input.static:
             en, address = ports.choose("value", *values, Use("forward", forward.event, forward.position))
             m.d.comb += [self.value_en.eq(en), self.value_address.eq(address)]
             ports.count("value.write.forward", self.value_written)
@@ -242,7 +242,7 @@ class UnitCore(wiring.Component):
             valid=request.valid, first=request.first, full=request.full, row=request.row,
             weight_address=(request.weight_base + request.row)[:len(request.weight_base)],
             error_address=address[:clog2(max(2, unit.words * unit.error_frames))])
-        ports.count("adds.backward", asked[1].valid if unit.pool else self._active(asked[1].valid, asked[1].full))
+        ports.count("adds.backward", asked[1].valid if unit.window.pools else self._active(asked[1].valid, asked[1].full))
         return asked
 
     def _potentials(self, m, ports, forward):
@@ -300,11 +300,11 @@ class UnitCore(wiring.Component):
     def _learning(self, m, ports):
         """The update path, and before it the gradient memory where there is one."""
         config, unit = self.config, self.unit
-        term_width = unit.history_width + unit.input_bits
+        term_width = unit.history_width + unit.input.bits
         m.submodules.update = update = UpdatePath(config, unit, depth=self.depth, term_width=term_width)
         m.d.comb += update.decays.eq(self.decays)
         ports.count("skips.update", update.skip)
-        if not unit.accumulates:
+        if not unit.rule.accumulates:
             m.d.comb += [
                 update.start.eq(self.start_update), self.done_update.eq(update.done), update.base.eq(self.update_base),
                 self.ready.eq(1),
@@ -327,22 +327,22 @@ class UnitCore(wiring.Component):
     def _products(self, m, forward, learning, asked, busy, weight, error):
         """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
         unit, products = self.unit, []
-        if unit.static:
+        if unit.input.static:
             value_q = register(m, self.value, name="value_q", stages=3, reset=False)
-        if unit.serves and unit.pool:
+        if unit.rule.serves and unit.window.pools:
             row = asked[3 + product_latency(unit)].row
             lane_q = lookup(m, row, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
-        if unit.static and learning is not None:
+        if unit.input.static and learning is not None:
             updates = copies(m, busy["update"], unit.lanes, name="multiplies_errors")
-        for lane in range(unit.lanes if unit.static or unit.serves else 0):
-            other = unit.input_bits + 1 if unit.static else unit.error_width
+        for lane in range(unit.lanes if unit.input.static or unit.rule.serves else 0):
+            other = unit.input.bits + 1 if unit.input.static else unit.rule.error_width
             product = Signal(signed(unit.factor_width + other), name=f"product_{lane}", reset_less=True)
-            if unit.static:
+            if unit.input.static:
                 factor = Signal(signed(unit.factor_width), name=f"factor_{lane}", reset_less=True)
                 m.d.sync += factor.eq(weight.later[lane] if learning is None else Mux(
                     updates[lane], error.later[lane], weight.later[lane]))
                 m.d.comb += product.eq(multiply(m, factor, value_q, name=f"times_{lane}"))
-            elif unit.pool:
+            elif unit.window.pools:
                 # An average reaches one channel only.
                 spread = register(m, error.later[lane], name=f"spread_{lane}", reset=False)
                 m.d.sync += product.eq(Mux(lane_q == lane, spread * unit.pool_weight, 0))

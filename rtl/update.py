@@ -244,21 +244,21 @@ class UpdatePath(wiring.Component):
             "slot":           Out(1),
             "full":           Out(1),
         }
-        if unit.accumulates:
+        if unit.rule.accumulates:
             self.scan = ApplyScan(unit)
             source = {
                 "gradient_en":      Out(1),
                 "gradient_address": Out(range(max(2, unit.weight_depth))),
                 "gradient":         In(gradient_layout(unit)),
             }
-            if unit.velocity_width:
+            if unit.optimiser.velocity_width:
                 source |= {
                     "velocity_en":            Out(1),
                     "velocity_address":       Out(range(max(2, unit.weight_depth))),
                     "velocity_write_en":      Out(1),
                     "velocity_write_address": Out(range(max(2, unit.weight_depth))),
-                    "velocity_write":         Out(data.ArrayLayout(signed(unit.velocity_width), unit.lanes)),
-                    "velocities":             In(data.ArrayLayout(signed(unit.velocity_width), unit.lanes)),
+                    "velocity_write":         Out(data.ArrayLayout(signed(unit.optimiser.velocity_width), unit.lanes)),
+                    "velocities":             In(data.ArrayLayout(signed(unit.optimiser.velocity_width), unit.lanes)),
                 }
         else:
             self.scan = UpdateScan(unit, depth=depth)
@@ -268,10 +268,10 @@ class UpdatePath(wiring.Component):
             "decays":         In(range(max(2, config.update.decay_limit + 1))),
             "weight_en":      Out(1),
             "weight_address": Out(range(max(2, unit.weight_depth))),
-            "weights":        In(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
+            "weights":        In(data.ArrayLayout(signed(unit.weights.width), unit.lanes)),
             "write_en":       Out(1),
             "write_address":  Out(range(max(2, unit.weight_depth))),
-            "write":          Out(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
+            "write":          Out(data.ArrayLayout(signed(unit.weights.width), unit.lanes)),
             "skip":           Out(1),
             "random":         In(data.ArrayLayout(16, unit.lanes)),
             "advance":        Out(1),
@@ -285,7 +285,7 @@ class UpdatePath(wiring.Component):
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
         address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
-        s, last = (self._from_memory if unit.accumulates else self._from_history)(m, scan, address)
+        s, last = (self._from_memory if unit.rule.accumulates else self._from_history)(m, scan, address)
         moves = [Signal(name=f"moves_{lane}") for lane in range(unit.lanes)]
         some_move = Cat(moves).any()
         m.d.comb += [
@@ -309,7 +309,7 @@ class UpdatePath(wiring.Component):
         halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
         drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
         begins = None
-        if not unit.accumulates and not unit.static:
+        if not unit.rule.accumulates and not unit.input.static:
             begins = copies(m, s["memory"].first, unit.lanes, name="begins")
         for lane in range(unit.lanes):
             gradient = self._gradient(m, lane, begins)
@@ -323,7 +323,7 @@ class UpdatePath(wiring.Component):
             moves_now = step.any() & s["step"].full if momentum and lane >= unit.last_lanes else step.any()
             m.d.sync += moves[lane].eq(moves_now)
             m.d.comb += self.write[lane].eq(register(
-                m, saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"),
+                m, saturate(m, self.weights[lane] - step, unit.weights.width, name=f"moved_{lane}"),
                 name=f"write_{lane}", reset=False))
         return m
 
@@ -335,7 +335,7 @@ class UpdatePath(wiring.Component):
         # Only rows that were active move, and use up random bits; with momentum all do.
         m.submodules.live = live = Pipeline(
             names.since("memory"),
-            last=s["memory"].valid & (s["memory"].used if self.unit.velocity_width else self.gradient.touched))
+            last=s["memory"].valid & (s["memory"].used if self.unit.optimiser.velocity_width else self.gradient.touched))
         last = {stage: live[stage].last for stage in ("weight", "gradient", "write")}
         m.d.comb += [self.gradient_en.eq(s["address"].valid), self.gradient_address.eq(s["address"].address)]
         return s, last
@@ -361,7 +361,7 @@ class UpdatePath(wiring.Component):
     def _shifts(self):
         """Bits of a scaled gradient, and by how much it is shifted, by the number of halvings."""
         config, width = self.config, self.unit.scaled_width
-        base = config.update.shift + (config.input.fraction if self.unit.static else 0)
+        base = config.update.shift + (config.input.fraction if self.unit.input.static else 0)
         shifts = range(base, base + config.update.decay_limit + 1)
         if config.update.rounding == "stochastic":  # there may be more random bits than the product has
             return max(width, shifts[-1] + 2), shifts
@@ -371,23 +371,23 @@ class UpdatePath(wiring.Component):
     def _gradient(self, m, lane, begins):
         """What moves the weight of a lane, in the stage ``gradient``: the sum of equation (7), or the velocity."""
         unit, momentum = self.unit, self.config.update.momentum
-        gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
+        gradient = Signal(signed(unit.optimiser.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
                           reset_less=True)
         if momentum:
             fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}", reset_less=True)
-            kept = Signal(signed(unit.velocity_width + momentum.shift), name=f"kept_{lane}",
+            kept = Signal(signed(unit.optimiser.velocity_width + momentum.shift), name=f"kept_{lane}",
                           reset_less=True)
             m.d.sync += [
                 fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
                 kept.eq(scale(m, self.velocities[lane], momentum.multiplier, name=f"retained_{lane}")),
-                gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.velocity_width,
+                gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.optimiser.velocity_width,
                                      name=f"velocity_{lane}")),
             ]
             m.d.comb += self.velocity_write[lane].eq(gradient)
-        elif unit.accumulates:
+        elif unit.rule.accumulates:
             # The memory has a register behind it.
             m.d.sync += gradient.eq(register(m, self.gradient.sums[lane], name=f"summed_{lane}", reset=False))
-        elif unit.static:
+        elif unit.input.static:
             m.d.comb += gradient.eq(self.terms[lane])
         else:
             m.d.sync += gradient.eq(Mux(begins[lane], 0, gradient) + self.terms[lane])

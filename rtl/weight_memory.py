@@ -50,9 +50,9 @@ def weight_memory(m, core, ports, forward, learning, asked, busy):
         Ack and answer for the register bus; None where it is not stored.
     """
     unit = core.unit
-    if unit.pool:
-        return Read(None, [Const(unit.pool_weight, signed(unit.weight_width))] * unit.lanes), None
-    if unit.random:
+    if unit.window.pools:
+        return Read(None, [Const(unit.pool_weight, signed(unit.weights.width))] * unit.lanes), None
+    if unit.weights.random:
         return _computed(m, core, forward, asked), None
     return _stored(m, core, ports, forward, learning.update, asked, busy)
 
@@ -78,7 +78,7 @@ class _Port:
         place = access.place("weight")  # velocities have the same places
         self.address = register(m, place[shift:] if depth_bits else Const(0, 1), name="port_address", reset=False)
         self.lane = register(m, place[:shift] if shift else Const(0, 1), name="port_lane", reset=False)
-        self.data = register(m, access.data[:max(unit.weight_width, unit.velocity_width)], name="port_data",
+        self.data = register(m, access.data[:max(unit.weights.width, unit.optimiser.velocity_width)], name="port_data",
                              reset=False)
         valid = register(m, any_of([access.asked(kind) for kind in kinds]), name="port_valid")
         m.submodules.port = self.after = Pipeline(valid=valid, lane=self.lane)
@@ -105,13 +105,13 @@ def _stored(m, core, ports, forward, update, asked, busy):
         weights.write_address, weights.write))
     m.d.sync += [
         write_address.eq(Mux(busy["update"], update.write_address, port.address)),
-        *(write.word_select(lane, unit.weight_width).eq(
-            Mux(updates[lane], update.write[lane].as_unsigned(), port.data[:unit.weight_width]))
+        *(write.word_select(lane, unit.weights.width).eq(
+            Mux(updates[lane], update.write[lane].as_unsigned(), port.data[:unit.weights.width]))
           for lane in range(lanes)),
     ]
     ports.read("weight", weights, Use("update", update.weight_en, update.weight_address, busy["update"]),
                Use("forward", forward.event, forward.weight_address, busy["forward"]),
-               *([Use("backward", asked[1].valid, asked[1].weight_address)] if unit.serves else []),
+               *([Use("backward", asked[1].valid, asked[1].weight_address)] if unit.rule.serves else []),
                Use("", port.read["weight"], port.address))
     ports.count("weight.write.update", update.write_en)
     m.d.comb += [
@@ -120,10 +120,10 @@ def _stored(m, core, ports, forward, update, asked, busy):
             | register(m, port.enables("weight", lanes), name="port_writes")),
         weights.write_address.eq(write_address), weights.write.eq(write),
     ]
-    found = Read.of(m, weights, unit.weight_width, lanes, name="weight")
+    found = Read.of(m, weights, unit.weights.width, lanes, name="weight")
     # Address, memory, its output register, the choice of a lane in two cycles.
     valid, answer = port.after[4].valid, port.choose(m, found.later, port.after[3].lane, name="port_weight")
-    if unit.velocity_width:
+    if unit.optimiser.velocity_width:
         chosen = core.bus.select[[region.kind for region in core.regions].index("velocity")]
         velocity_valid, velocity = _velocities(m, core, ports, update, port)
         valid, answer = Mux(chosen, velocity_valid, valid), Mux(chosen, velocity, answer)
@@ -134,7 +134,7 @@ def _stored(m, core, ports, forward, update, asked, busy):
 
 def _velocities(m, core, ports, update, port):
     """The velocity memory: read and written by the update and by the port. Returns what the port hears, and when."""
-    unit, width = core.unit, core.unit.velocity_width
+    unit, width = core.unit, core.unit.optimiser.velocity_width
     store = ports.store("velocity", initial=True)
     ports.read("velocity", store, Use("", port.read["velocity"], port.address),
                Use("update", update.velocity_en, update.velocity_address), ahead=False)
@@ -159,8 +159,8 @@ def _computed(m, core, forward, asked):
     depth = unit.channel_words * unit.fan_rows
     m.submodules.random_weights = source = RandomWeights(
         keys, address_width=max(1, clog2(depth)), bits=value_bits(unit, config.initial.gain),
-        width=unit.weight_width)
-    address = forward.weight_address if not unit.serves else Mux(
+        width=unit.weights.width)
+    address = forward.weight_address if not unit.rule.serves else Mux(
         asked[1].valid, asked[1].weight_address, forward.weight_address)
     m.d.comb += source.address.eq(register(m, address, name="weight_read_address", reset=False))
     return Read(None, [source.weights[lane] for lane in range(unit.lanes)])

@@ -87,7 +87,7 @@ def settings(config):
         ("Classes", f"{config.network.classes}"),
         ("Blocks", f"{len(config.blocks)}, each with a classifier"),
         ("Layers of each block", ", ".join(str(len(block.layers)) for block in config.blocks)),
-        ("Weights", f"{sum(unit.fan_in * unit.channels if unit.stored else 0 for unit in config.units):,}"),
+        ("Weights", f"{sum(unit.fan_in * unit.channels if unit.weights.stored else 0 for unit in config.units):,}"),
         *_neurons(config.neuron, config.surrogate, ""),
         *[row for name, owner in [*((f"layers.{place}", layer) for place, layer in enumerate(config.layers)),
                                   ("classifier", config.classifier)]

@@ -29,15 +29,15 @@ def variants():
     for config in configs:
         for unit, above in zip(config.units, [*config.units[1:], None]):
             found.setdefault("forward", []).append(stages.forward(unit))
-            if unit.serves:
+            if unit.rule.serves:
                 found.setdefault("serve", []).append(stages.serve(unit))
             if unit.classifier:
                 found.setdefault("backward, classifier", []).append(stages.backward(unit, None))
-            elif unit.learns:
+            elif unit.rule.learns:
                 found.setdefault("backward", []).append(stages.backward(unit, above))
-            if unit.accumulates:
+            if unit.rule.accumulates:
                 found.setdefault("accumulate", []).append(stages.accumulate(unit))
-            elif unit.stored:
+            elif unit.weights.stored:
                 found.setdefault("update", []).append(stages.update(unit))
     return found
 
@@ -88,15 +88,15 @@ def test_what_must_meet():
         for unit, above in zip(config.units, [*config.units[1:], None]):
             forward = stages.forward(unit)
             assert forward.index("sum") == forward.index("term") + 1
-            if unit.static:
+            if unit.input.static:
                 # The value of a frame comes with as many registers in every pass that multiplies it.
-                update = stages.accumulate(unit) if unit.accumulates else stages.update(unit)
+                update = stages.accumulate(unit) if unit.rule.accumulates else stages.update(unit)
                 assert forward.between("address", "factor") == update.between("address", "factor")
-            if unit.stored:
+            if unit.weights.stored:
                 # Whatever the gradient comes from, the step meets the weight that was read for it.
-                moves = stages.APPLY if unit.accumulates else stages.update(unit)
+                moves = stages.APPLY if unit.rule.accumulates else stages.update(unit)
                 assert moves.between("weight", "step") == forward.between("address", "word")
-            if above is not None and unit.learns:
+            if above is not None and unit.rule.learns:
                 backward, serve = stages.backward(unit, above), stages.serve(above)
                 assert backward.between("walked", "delta") == len(serve)
                 assert backward.between("request", "product") == serve.index("product")
