@@ -129,13 +129,14 @@ class _LateFinish(pipeline.Pipeline):
     """The end of an update, one cycle late."""
 
     def __getitem__(self, stage):
-        if stage == 8:
-            late = mock.Mock(wraps=super().__getitem__(8))
-            for name in ("last", "address"):
-                setattr(late, name, getattr(super().__getitem__(8), name))
-            late.finish = super().__getitem__(9).finish
-            return late
-        return super().__getitem__(stage)
+        found = super().__getitem__(stage)
+        if stage != "write":
+            return found
+        late = mock.Mock(wraps=found)
+        for name in ("last", "address"):
+            setattr(late, name, getattr(found, name))
+        late.finish = super().__getitem__(self.names.depth + 1).finish
+        return late
 
 
 def _flip_weight():

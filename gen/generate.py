@@ -14,13 +14,8 @@ from ..golden.counters import category
 from ..golden.errors import SpikeloomError
 from ..golden.files import check_folder, write_atomically
 from ..golden.memories import memories
-from ..golden.schedule import (
-    QUEUE_LATENCY,
-    UPDATE_DEPTH,
-    backward_depth,
-    forward_depth,
-    report_cycles,
-)
+from ..golden.schedule import report_cycles
+from ..golden.stages import APPLY, HAND_OVER, backward, forward
 from ..rtl.core import Core
 from ..rtl.counters import CounterBank
 from ..rtl.events import input_layout
@@ -141,12 +136,12 @@ def sidecar(core: Core, files=()) -> dict:
              "bitmap": {"word": unit.bitmap.scan_width, "words": unit.bitmap.words, "image_row": unit.bitmap.groups,
                         "pixel_pitch": unit.bitmap.pitch}} for unit in config.units],
         "schedule": {
-            "update_depth": UPDATE_DEPTH, "queue_latency": QUEUE_LATENCY,
+            "update_depth": APPLY.depth, "queue_latency": HAND_OVER.depth,
             "report_cycles": report_cycles(config.blocks[-1].classifier),
             "units": {unit.path: {
-                "forward_depth": forward_depth(unit),
-                "backward_depth": backward_depth(unit, None if unit.classifier else above)
-                                  if unit.rule.learns else None}
+                "forward_depth": forward(unit).index("sum"),
+                "backward_depth": backward(unit, None if unit.classifier else above).index("lane")
+                if unit.rule.learns else None}
                 for unit, above in zip(config.units, [*config.units[1:], None])},
         },
     }

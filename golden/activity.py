@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 from .linear import columns, written_words
-from .schedule import ROW_DEPTH, SCAN_MINIMUM, Passes
+from .schedule import SCAN_MINIMUM, Passes, update_operations
 
 __all__ = ["batch_passes_and_counters", "interval_items", "passes_and_counters", "unit_passes_and_counters"]
 
@@ -298,7 +298,7 @@ class _Walk:
         self.counters |= _moves(unit, sum(rows) * words, self.seen.moved)
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * periods
         rest = (0,) * (unit.slices - 1)
-        operations = [words * own + ROW_DEPTH * begun for own, begun in zip(visits, groups)]
+        operations = [update_operations(words * own, begun) for own, begun in zip(visits, groups)]
         return [(operations[i // period] if (i + 1) % period == 0 else 0, *rest) for i in range(self.intervals)]
 
     def _accumulate(self):

@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
 from ..golden.parts.dropout import DROPOUT_BITS
-from ..golden.schedule import FACTOR_BITS
+from ..golden.stages import FACTOR_BITS
 
 __all__ = ["adder_tree", "copies", "fraction", "half", "kept", "leak", "multiply", "register", "saturate", "scale",
            "select", "shift_floor", "shift_kept", "shift_nearest", "signed_digits", "times"]
@@ -165,7 +165,7 @@ def copies(m, flag, lanes, *, name):
 def adder_tree(m, terms, *, name):
     """Sum of `terms` through a balanced tree with a register behind every two levels.
 
-    Latency `golden.schedule.tree_latency(len(terms))` cycles, one sum per cycle.
+    Latency `golden.stages.tree_latency(len(terms))` cycles, one sum per cycle.
     """
     level = 0
     while len(terms) > 1 or level == 0:

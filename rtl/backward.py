@@ -6,11 +6,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import backward_depth, tap_latency
+from ..golden import stages
 from .arithmetic import copies, register, times
+from .pick import PickBits, PickNone
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
 from .taps import TapWalk
+from .walk import Descent
 
 __all__ = ["BackwardPath", "request_layout", "window_layout"]
 
@@ -66,7 +68,7 @@ class BackwardPath(wiring.Component):
     request : Out(request_layout(above))
         One word of a dot product.
     delta : In(signed(error width))
-        Its rounded sum, `dot_latency(above)` cycles after the last word of the row.
+        Its rounded sum, in stage ``delta`` of the last word of the row.
     own : In(ArrayLayout)
         Classifier only: error of each lane in units of one spike, for the word being finished.
     own_en, own_word : Out
@@ -88,9 +90,11 @@ class BackwardPath(wiring.Component):
         self.window_layout = window_layout(unit)
         depth = unit.words * unit.steps
         self.delta_width = config.numbers.error.width
-        self.scan = EventScan(
-            words=unit.words, steps=unit.slice_steps, width=lanes, depth=depth, minimum=unit.neuron_cycles,
-            mute=above is None, backward=True, skip=unit.steps - unit.slice_steps, beside=self.window_layout)
+        walk = Descent(
+            words=unit.words, steps=unit.slice_steps, skip=unit.steps - unit.slice_steps, depth=depth)
+        # A classifier asks nobody.
+        pick = PickNone() if above is None else PickBits(lanes)
+        self.scan = EventScan(walk, pick, minimum=unit.neuron_cycles, beside=self.window_layout)
         members = {
             "start":            In(1),
             "offset":           In(range(max(2, unit.history_steps))),
@@ -129,11 +133,9 @@ class BackwardPath(wiring.Component):
         m = Module()
         config, unit, above = self.config, self.unit, self.above
         m.submodules.scan = scan = self.scan
-        asking = Cat(code != 0 for code in self.window.codes)
         m.d.comb += [
             scan.start.eq(self.start),
             scan.base.eq(self.slice_first + ((unit.words - 1) * unit.steps + unit.slice_steps - 1)),
-            scan.bits.eq(asking & ~self.window.dropped if unit.dropout else asking),
             self.fetch.eq(scan.fetch), self.address.eq(scan.address),
         ]
 
@@ -146,53 +148,37 @@ class BackwardPath(wiring.Component):
             word.eq(unit.words - 1 - scan.word),
             slice_step.eq(unit.slice_steps - 1 - scan.step),
         ]
-        height, width, _ = unit.shape_out
-        y, x, group = (Signal(range(max(2, length)), name=name) for name, length in (
-            ("y", height), ("x", width), ("group", unit.channel_words)))
-        top = [(y, height - 1), (x, width - 1), (group, unit.channel_words - 1)]
+        y, x, group = self._count_pixels(m, scan)
         lanes_valid = Mux(group == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1)
-        with m.If(self.start):
-            m.d.sync += [place.eq(last) for place, last in top]
-        with m.Elif(scan.last & scan.word_last):
-            m.d.sync += group.eq(group - 1)
-            with m.If(group == 0):
-                m.d.sync += [group.eq(unit.channel_words - 1), x.eq(x - 1)]
-                with m.If(x == 0):
-                    m.d.sync += [x.eq(width - 1), y.eq(y - 1)]
-        # The scan reads ahead.
-        group_ahead = Signal.like(group)
-        with m.If(self.start):
-            m.d.sync += group_ahead.eq(unit.channel_words - 1)
-        with m.Elif(scan.read_word):
-            m.d.sync += group_ahead.eq(Mux(group_ahead == 0, unit.channel_words - 1, group_ahead - 1))
-        m.d.comb += scan.mask.eq(
-            Mux(group_ahead == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1))
+        if above is not None:
+            self._look(m, scan)
 
         # Lanes without a neuron never leave zero: their errors are read by the unit below and by the update.
         masked = Signal(data.ArrayLayout(unit.neuron.code_bits, unit.lanes))
         m.d.comb += [masked[lane].eq(Mux(lanes_valid[lane], window.codes[lane], 0)) for lane in range(unit.lanes)]
         ends = Signal()  # the last operation of an event
 
-        depth = backward_depth(unit, above)
+        names = stages.backward(unit, above)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.event, lane=scan.index,
+            names, valid=scan.valid, **({} if above is None else {"event": scan.event, "lane": scan.index}),
             ends=ends, first=scan.valid & scan.first, last=scan.valid & scan.last,
             codes=masked.as_value(), final=scan.valid & scan.final)
-        act, out = s[depth], s[depth + 1]
+        depth = names.index("lane")
         if unit.neuron.needs_spike:
             fired = register(m, window.fired, name="fired", stages=depth, reset=False)
         if unit.dropout:
             dropped = register(m, window.dropped, name="dropped", stages=depth, reset=False)
-        early, later, ahead = s[depth - 3], s[depth - 2], s[depth - 1]
-        place = count_steps(m, early.last, words=unit.words, steps=unit.slice_steps, backward=True)
+        place = count_steps(m, names.since("recall"), s["recall"].last, words=unit.words, steps=unit.slice_steps,
+                            backward=True)
         m.d.comb += [
-            self.sum_en.eq(later.last & place[1].word_first), self.sum_word.eq(place[1].word),
-            self.stored_en.eq(early.first & place[0].word_first), self.stored_word.eq(place[0].word),
+            self.sum_en.eq(s["resume"].last & place["resume"].word_first), self.sum_word.eq(place["resume"].word),
+            self.stored_en.eq(s["recall"].first & place["recall"].word_first),
+            self.stored_word.eq(place["recall"].word),
         ]
 
         if above is None:
             m.d.comb += [
-                self.own_en.eq(ahead.first & place[2].word_first), self.own_word.eq(place[2].word),
+                self.own_en.eq(s["count"].first & place["count"].word_first), self.own_word.eq(place["count"].word),
             ]
         else:
             m.submodules.taps = taps = TapWalk(above)
@@ -204,31 +190,18 @@ class BackwardPath(wiring.Component):
             m.d.comb += [
                 taps.active.eq(scan.event), scan.stay.eq(~taps.last), ends.eq(taps.last),
             ]
-            m.submodules.walked = walked = Pipeline(
-                valid=taps.active, first=taps.first, last=taps.last, step=slice_step)
-            own = walked[tap_latency(above)]
-            m.d.sync += [
-                self.request.valid.eq(own.valid),
-                self.request.first.eq(own.first),
-                self.request.last.eq(own.last),
-                self.request.full.eq(taps.full),
-                self.request.row.eq(taps.row),
-                self.request.weight_base.eq(taps.weight_base),
-                self.request.word.eq(taps.word),
-                self.request.step.eq(own.step),
-            ]
-            gather = s[depth - 1]
+            self._ask(m, names, taps, slice_step)
 
         restart, carry, finish = (copies(m, flag, unit.lanes, name=name) for flag, name in (
-            (place[2].word_first, "restart"), (ahead.first, "carry"), (ahead.last, "finish")))
-        codes = data.View(data.ArrayLayout(unit.neuron.code_bits, unit.lanes), act.codes)
+            (place["prepare"].word_first, "restart"), (s["prepare"].first, "carry"), (s["prepare"].last, "finish")))
+        codes = data.View(data.ArrayLayout(unit.neuron.code_bits, unit.lanes), s["lane"].codes)
         for lane in range(unit.lanes):
             # Reset, although it counts only where there is a code: what is unknown times zero is unknown.
             delta = Signal(signed(self.delta_width), name=f"delta_{lane}")
             if above is None:
                 m.d.sync += delta.eq(self.own[lane].shift_left(config.numbers.error.fraction))
             else:
-                with m.If(gather.event & gather.ends & (gather.lane == lane)):
+                with m.If(s["delta"].event & s["delta"].ends & (s["delta"].lane == lane)):
                     m.d.sync += delta.eq(self.delta)
             error = resolve_name(unit.neuron.backward)(
                 unit.neuron, delta_width=self.delta_width, resumes=unit.slices > 1)
@@ -241,12 +214,58 @@ class BackwardPath(wiring.Component):
             ]
             if unit.neuron.needs_spike:
                 m.d.comb += error.fired.eq(fired[lane])
-        first = register(m, times(place[2].word, unit.error_frames), name="first_error", reset=False)
-        m.d.sync += self.error_address.eq(first + (0 if unit.input.static else self.offset + place[3].step))
+        first = register(m, times(place["prepare"].word, unit.error_frames), name="first_error", reset=False)
+        m.d.sync += self.error_address.eq(first + (0 if unit.input.static else self.offset + place["lane"].step))
         m.d.comb += [
-            self.error_valid.eq(out.last), self.error_word.eq(place[4].word),
-            self.error_step.eq(self.offset + place[4].step),
-            self.error_word_first.eq(place[4].word_first), self.error_word_last.eq(place[4].word_last),
-            self.done.eq(out.final),
+            self.error_valid.eq(s["error"].last), self.error_word.eq(place["error"].word),
+            self.error_step.eq(self.offset + place["error"].step),
+            self.error_word_first.eq(place["error"].word_first), self.error_word_last.eq(place["error"].word_last),
+            self.done.eq(s["error"].final),
         ]
         return m
+
+    def _count_pixels(self, m, scan):
+        """Pixel and channel word of the operation, counted down."""
+        unit, (height, width, _) = self.unit, self.unit.shape_out
+        y, x, group = (Signal(range(max(2, length)), name=name) for name, length in (
+            ("y", height), ("x", width), ("group", unit.channel_words)))
+        with m.If(self.start):
+            m.d.sync += [y.eq(height - 1), x.eq(width - 1), group.eq(unit.channel_words - 1)]
+        with m.Elif(scan.last & scan.word_last):
+            m.d.sync += group.eq(group - 1)
+            with m.If(group == 0):
+                m.d.sync += [group.eq(unit.channel_words - 1), x.eq(x - 1)]
+                with m.If(x == 0):
+                    m.d.sync += [x.eq(width - 1), y.eq(y - 1)]
+        return y, x, group
+
+    def _ask(self, m, names, taps, step):
+        """Requests to the unit above, one for each word that the walk over its outputs reaches."""
+        m.submodules.walked = walked = Pipeline(
+            names, valid=taps.active, first=taps.first, last=taps.last, step=step)
+        own = walked["walked"]
+        m.d.sync += [
+            self.request.valid.eq(own.valid),
+            self.request.first.eq(own.first),
+            self.request.last.eq(own.last),
+            self.request.full.eq(taps.full),
+            self.request.row.eq(taps.row),
+            self.request.weight_base.eq(taps.weight_base),
+            self.request.word.eq(taps.word),
+            self.request.step.eq(own.step),
+        ]
+
+    def _look(self, m, scan):
+        """Which lanes have a neuron that asks for its error."""
+        unit = self.unit
+        asking = Cat(code != 0 for code in self.window.codes)
+        # The scan reads ahead.
+        group = Signal(range(max(2, unit.channel_words)), name="group_ahead")
+        with m.If(self.start):
+            m.d.sync += group.eq(unit.channel_words - 1)
+        with m.Elif(scan.read_word):
+            m.d.sync += group.eq(Mux(group == 0, unit.channel_words - 1, group - 1))
+        m.d.comb += [
+            scan.bits.eq(asking & ~self.window.dropped if unit.dropout else asking),
+            scan.mask.eq(Mux(group == unit.channel_words - 1, (1 << unit.last_lanes) - 1, (1 << unit.lanes) - 1)),
+        ]

@@ -122,7 +122,7 @@ class BlockCore(wiring.Component):
         units, buffer = self.units, self.buffer
         m.d.comb += [
             buffer.read_en.eq(units[0].input_en), buffer.read_address.eq(units[0].input_address),
-            units[0].input_bits.eq(buffer.bits),
+            units[0].input.bits.eq(buffer.bits),
         ]
         if units[0].unit.input.static:
             m.d.comb += [

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..golden.edges import edges
 from ..golden.memories import samples_begun
 from .arithmetic import register
 from .block import BlockCore
@@ -60,9 +61,9 @@ class Core(wiring.Component):
         blocks = self.blocks
         for block in blocks:
             m.submodules[block.block.name] = block
-        wiring.connect(m, wiring.flipped(self.samples), blocks[0].i)
-        for below, above in zip(blocks, blocks[1:]):
-            wiring.connect(m, below.o, above.i)
+        for edge in edges(self.config):
+            source = wiring.flipped(self.samples) if edge.source is None else blocks[edge.source].o
+            wiring.connect(m, source, blocks[edge.target].i)
         wiring.connect(m, blocks[-1].o, wiring.flipped(self.results))
 
         nodes = {"common": self.map.of(None)} | {

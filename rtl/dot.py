@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import tree_latency
+from ..golden.stages import tree_latency
 from .arithmetic import adder_tree, half, register, saturate, shift_floor
 
 __all__ = ["DotPath"]

@@ -7,12 +7,14 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import forward_depth
+from ..golden import stages
 from ..golden.units import clog2
 from .arithmetic import copies, shift_floor, shift_kept, times
+from .pick import PickBits, PickWord
 from .pipeline import Pipeline, count_steps
 from .scan import EventScan
 from .taps import lookup
+from .walk import Rectangles
 
 __all__ = ["ForwardPath"]
 
@@ -60,12 +62,12 @@ class ForwardPath(wiring.Component):
     fetch, address, bits
         Port of the input bitmaps.
     event, weight_address : Out
-        An operation that adds, in stage 2, and the weight word that it reads; the unit multiplies where it must and
-        returns it as `terms`.
+        An operation that adds, in stage ``address``, and the weight word that it reads; the unit multiplies where it
+        must and returns it as `terms`.
     position : Out
         Bit of the input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
-        Weight word, or product with the frame value, at the accumulate stage; a pooling of spikes has its own.
+        Weight word, or product with the frame value, in stage ``term``; a pooling of spikes has its own.
     stored_en, stored_address, stored : potential read port; the data stand two cycles later.
     keep_en, keep_address, keep : potential write port.
     out_valid, out_word, out_step, out_spikes, out_codes, out_potentials, out_word_last : Out
@@ -89,11 +91,12 @@ class ForwardPath(wiring.Component):
             "address": range(max(2, depth)),
             "part": range(max(2, layout.parts)),
         })
-        self.scan = EventScan(
+        walk = Rectangles(
             words=unit.words, steps=1 if unit.input.static else unit.steps, rows=max(span.count for span in rows),
             groups=max(map(len, self.visited)), row_pitch=layout.groups, step_pitch=layout.words,
-            group_pitch=0 if unit.window.pools else 1, width=layout.scan_width, depth=depth, minimum=unit.step_minimum,
-            whole=unit.window.pools, tag=tag)
+            group_pitch=0 if unit.window.pools else 1, depth=depth)
+        pick = PickWord(layout.scan_width) if unit.window.pools else PickBits(layout.scan_width)
+        self.scan = EventScan(walk, pick, minimum=unit.step_minimum, tag=tag)
         super().__init__({
             "start":           In(1),
             "base":            In(range(max(2, depth))),
@@ -147,29 +150,28 @@ class ForwardPath(wiring.Component):
         base = Signal(signed(max(len(scan.tag.row), len(group_base) + 1) + 1))
         m.d.comb += base.eq(scan.tag.row + group_base)
 
-        # The lanes sum in stage depth - 1; decay and integration are in stage depth, results stand one stage later.
-        depth = forward_depth(unit)
+        names = stages.forward(unit)
         m.submodules.pipe = s = Pipeline(
-            valid=scan.valid, event=scan.event, base=base, index=scan.index, address=scan.tag.address,
-            full=~channel_last, spikes=scan.seen.word_select(scan.tag.part, unit.granule),
+            names, valid=scan.valid, event=scan.event, base=base, index=scan.index, address=scan.tag.address,
+            full=~channel_last,
+            **({"spikes": scan.seen.word_select(scan.tag.part, unit.granule)} if unit.window.pools else {}),
             first=scan.valid & scan.first, last=scan.valid & scan.last, final=scan.valid & scan.final)
 
         m.d.sync += [
-            self.weight_address.eq(s[1].base + s[1].index),
-            self.position.eq(times(s[1].address, unit.bitmap.scan_width) + s[1].index),
+            self.weight_address.eq(s["place"].base + s["place"].index),
+            self.position.eq(times(s["place"].address, unit.bitmap.scan_width) + s["place"].index),
         ]
-        m.d.comb += [self.event.eq(s[2].event), self.full.eq(s[2].full)]
-        early, ahead, add = s[depth - 3], s[depth - 2], s[depth - 1]
+        m.d.comb += [self.event.eq(s["address"].event), self.full.eq(s["address"].full)]
         adds, begins_sum = (copies(m, flag, unit.lanes, name=name) for flag, name in (
-            (ahead.event, "adds"), (ahead.first, "begins_sum")))
-        place = count_steps(m, early.last, words=unit.words, steps=self.scan.steps)
-        neurons = self._walk(m, add, s[depth], place[3]) if unit.input.static else self._follow(
-            m, add, s[depth + 1], place[4])
+            (s["prepare"].event, "adds"), (s["prepare"].first, "begins_sum")))
+        place = count_steps(m, names.since("recall"), s["recall"].last, words=unit.words, steps=self.scan.walk.steps)
+        neurons = self._walk(m, s["term"], s["sum"], place["sum"]) if unit.input.static else self._follow(
+            m, s["term"], s["result"], place["result"])
         # The potential of a word is read three cycles before its first step begins: address, memory, the neuron itself.
-        read, begins = (stage.last if unit.input.static else stage.first & first.word_first
-                        for stage, first in ((early, place[0]), (ahead, place[1])))
+        read, begins = (s[stage].last if unit.input.static else s[stage].first & place[stage].word_first
+                        for stage in ("recall", "prepare"))
         load = copies(m, begins, unit.lanes, name="load")
-        m.d.comb += [self.stored_en.eq(read & ~self.first_interval), self.stored_address.eq(place[0].word)]
+        m.d.comb += [self.stored_en.eq(read & ~self.first_interval), self.stored_address.eq(place["recall"].word)]
 
         for lane in range(unit.lanes):
             # With dropout below, `total` is scaled here already.
@@ -178,7 +180,7 @@ class ForwardPath(wiring.Component):
             m.submodules[f"neuron{lane}"] = neuron
             total = Signal(signed(unit.sum_width), name=f"total_{lane}", reset_less=True)
             if unit.window.pools and not unit.input.static:
-                term = Mux(add.spikes[lane], unit.pool_weight, 0)
+                term = Mux(s["term"].spikes[lane], unit.pool_weight, 0)
             else:
                 term = self.terms[lane]
             # Operations without an event change nothing, or are the first of a sum of nothing.
@@ -220,7 +222,7 @@ class ForwardPath(wiring.Component):
 
     def _window(self, m, scan):
         """The bitmap words under the window of the word that the scan reads, and what travels with them."""
-        unit, layout, (rows, columns) = self.unit, self.unit.bitmap, self.unit.windows
+        unit, (rows, columns) = self.unit, self.unit.windows
         y, x = Signal(range(max(2, unit.shape_out[0]))), Signal(range(max(2, unit.shape_out[1])))
         group = Signal(range(max(2, unit.channel_words)))
         with m.If(scan.read_word):
@@ -236,21 +238,29 @@ class ForwardPath(wiring.Component):
             scan.last_group.eq(lookup(m, x, [len(own) - 1 for own in self.visited], name="last_group")),
             scan.tag_in.address.eq(scan.address),
         ]
-        first_row = lookup(m, y, [span.first * layout.groups for span in rows], name="first_row")
+        first_row = lookup(m, y, [span.first * unit.bitmap.groups for span in rows], name="first_row")
         if unit.window.pools:
-            # One granule of one pixel at a time.
-            pixel = Signal(range(max(2, layout.width)))
-            m.d.comb += pixel.eq(lookup(m, x, [span.first for span in columns], name="first_pixel") + scan.read_group)
-            places = [[layout.granule_place(p, c) for c in range(layout.granules)] for p in range(layout.width)]
-            m.d.comb += [
-                scan.offset.eq(first_row + lookup(m, pixel, [own[0][0] for own in places], name="pixel_word")
-                               + lookup(m, group, [word - places[0][0][0] for word, _ in places[0]], name="own_word")),
-                scan.tag_in.part.eq(lookup(m, pixel, [own[0][1] for own in places], name="pixel_part")
-                                    + lookup(m, group, [part for _, part in places[0]], name="own_part")),
-                scan.mask.eq(((1 << layout.granule) - 1) << (scan.tag_in.part * layout.granule)),
-            ]
-            return
-        # Image rows hold the columns of a window side by side, so a kernel row is one run of bits.
+            self._granules(m, scan, x, group, first_row)
+        else:
+            self._kernel_rows(m, scan, y, x, first_row)
+
+    def _granules(self, m, scan, x, group, first_row):
+        """Under the window of a pooling, one granule of one pixel at a time."""
+        layout, columns = self.unit.bitmap, self.unit.windows[1]
+        pixel = Signal(range(max(2, layout.width)))
+        m.d.comb += pixel.eq(lookup(m, x, [span.first for span in columns], name="first_pixel") + scan.read_group)
+        places = [[layout.granule_place(p, c) for c in range(layout.granules)] for p in range(layout.width)]
+        m.d.comb += [
+            scan.offset.eq(first_row + lookup(m, pixel, [own[0][0] for own in places], name="pixel_word")
+                           + lookup(m, group, [word - places[0][0][0] for word, _ in places[0]], name="own_word")),
+            scan.tag_in.part.eq(lookup(m, pixel, [own[0][1] for own in places], name="pixel_part")
+                                + lookup(m, group, [part for _, part in places[0]], name="own_part")),
+            scan.mask.eq(((1 << layout.granule) - 1) << (scan.tag_in.part * layout.granule)),
+        ]
+
+    def _kernel_rows(self, m, scan, y, x, first_row):
+        """Image rows hold the columns of a window side by side, so a kernel row is one run of bits."""
+        unit, layout, (rows, columns) = self.unit, self.unit.bitmap, self.unit.windows
         begins = [own[0] for own in self.visited]
         m.d.comb += [
             scan.offset.eq(first_row + lookup(m, x, begins, name="first_word")),
@@ -261,6 +271,11 @@ class ForwardPath(wiring.Component):
                 + times(scan.read_row, unit.kernel_width * layout.pitch)
                 + times(scan.read_group, layout.scan_width)),
         ]
+        m.d.comb += scan.mask.eq(self._kernel_mask(m, scan, x, begins))
+
+    def _kernel_mask(self, m, scan, x, begins):
+        """Bits of the word that the scan reads that belong to the window."""
+        layout, columns = self.unit.bitmap, self.unit.windows[1]
         if layout.shared:
             # Pixels of the words that belong to the window. Few windows differ in that.
             runs = [((1 << span.count) - 1) << (span.first - word * layout.per_word)
@@ -271,15 +286,14 @@ class ForwardPath(wiring.Component):
             m.d.comb += kind.eq(lookup(m, x, [kinds.index(run) for run in runs], name="window_kind"))
             pixels = Signal(layout.per_word)
             m.d.comb += pixels.eq(lookup(
-                m, times(kind, scan.groups) + scan.read_group,
-                [run >> (group * layout.per_word) & every for run in kinds for group in range(scan.groups)],
+                m, times(kind, scan.walk.groups) + scan.read_group,
+                [run >> (group * layout.per_word) & every for run in kinds for group in range(scan.walk.groups)],
                 name="window_pixels"))
-            m.d.comb += scan.mask.eq(Cat(pixel.replicate(layout.pitch) for pixel in pixels))
-        else:
-            # The last word of a pixel may be wider than what is left of the pixel.
-            last = lookup(m, scan.read_group, [g % layout.per_pixel == layout.per_pixel - 1
-                                               for g in range(scan.groups)], name="pixel_ends")
-            m.d.comb += scan.mask.eq(Mux(last, (1 << layout.partial) - 1, (1 << layout.scan_width) - 1))
+            return Cat(pixel.replicate(layout.pitch) for pixel in pixels)
+        # The last word of a pixel may be wider than what is left of the pixel.
+        last = lookup(m, scan.read_group, [g % layout.per_pixel == layout.per_pixel - 1
+                                           for g in range(scan.walk.groups)], name="pixel_ends")
+        return Mux(last, (1 << layout.partial) - 1, (1 << layout.scan_width) - 1)
 
     def _follow(self, m, ahead, out, place):
         """The neurons take their steps with the operations: the first decays, the last integrates.

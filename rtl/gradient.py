@@ -4,12 +4,14 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import accumulate_depth, tap_latency
+from ..golden import stages
 from .arithmetic import register, times
+from .pick import PickBits
 from .pipeline import Pipeline
 from .scan import EventScan
 from .store import Store
 from .taps import TapWalk, lookup
+from .walk import Rectangles
 
 __all__ = ["AccumulatePath", "ApplyScan", "gradient_layout"]
 
@@ -80,11 +82,11 @@ class AccumulatePath(wiring.Component):
     -------
     start, base, fetch, address, bits : as `ForwardPath`
     error_en, error_address : Out
-        Read of one error word, in stage 2; its data return as `terms`.
+        Read of one error word, in stage ``address``; its data return as `terms`.
     position : Out
         Bit of the input in the bitmap memory, with `error_en`.
     terms : In(ArrayLayout)
-        Errors in stage 5, or their products with the frame value `product_latency` + 1 later.
+        Errors, or their products with the frame value, in stage ``term``.
     full : Out(1)
         Whether all lanes of the operation with `error_en` hold a neuron.
     done : Out(1)
@@ -105,9 +107,10 @@ class AccumulatePath(wiring.Component):
         tag = data.StructLayout({
             "y": range(max(2, layout.height)), "group": range(max(2, layout.groups)),
             "address": range(max(2, depth))})
-        self.scan = EventScan(
+        walk = Rectangles(
             words=1, steps=1 if unit.input.static else unit.slice_steps, rows=layout.height, groups=layout.groups,
-            row_pitch=layout.groups, step_pitch=layout.words, width=layout.scan_width, depth=depth, tag=tag)
+            row_pitch=layout.groups, step_pitch=layout.words, depth=depth)
+        self.scan = EventScan(walk, PickBits(layout.scan_width), tag=tag)
         super().__init__({
             "start":         In(1),
             "base":          In(range(max(2, depth))),
@@ -159,18 +162,20 @@ class AccumulatePath(wiring.Component):
 
         step = Signal(range(max(2, unit.error_frames)))
         m.d.comb += step.eq(0 if unit.input.static else scan.step)
+        names = stages.accumulate(unit)
         m.submodules.walked = walked = Pipeline(
-            valid=taps.active, step=step, index=scan.index, address=scan.tag.address, final=scan.valid & scan.final)
-        own = walked[tap_latency(unit)]
+            names, valid=taps.active, step=step, index=scan.index, address=scan.tag.address,
+            final=scan.valid & scan.final)
+        own = walked["walked"]
         m.submodules.pipe = s = Pipeline(
-            valid=own.valid, row=taps.row, weight_base=taps.weight_base, word=taps.word, step=own.step, full=taps.full,
-            index=own.index, address=own.address, final=own.final)
+            names.since("walked"), valid=own.valid, row=taps.row, weight_base=taps.weight_base, word=taps.word,
+            step=own.step, full=taps.full, index=own.index, address=own.address, final=own.final)
         m.d.sync += [
-            self.error_address.eq(times(s[1].word, unit.error_frames) + s[1].step),
-            self.position.eq(times(s[1].address, layout.scan_width) + s[1].index),
+            self.error_address.eq(times(s["place"].word, unit.error_frames) + s["place"].step),
+            self.position.eq(times(s["place"].address, layout.scan_width) + s["place"].index),
         ]
-        m.d.comb += [self.error_en.eq(s[2].valid), self.full.eq(s[2].full)]
-        self._memory(m, s)
+        m.d.comb += [self.error_en.eq(s["address"].valid), self.full.eq(s["address"].full)]
+        self._memory(m, names, s)
         return m
 
     def _mask(self, m, scan):
@@ -184,13 +189,13 @@ class AccumulatePath(wiring.Component):
                      for g in range(layout.groups)]
         return lookup(m, scan.read_group, masks, name="valid_bits")
 
-    def _memory(self, m, s):
+    def _memory(self, m, names, s):
         """Read, register, add, write, one cycle each; a sum that is still on its way to memory is taken from there."""
         unit, layout = self.unit, gradient_layout(self.unit)
         m.submodules.gradient_store = store = Store(width=layout.size, depth=unit.weight_depth)
-        depth = accumulate_depth(unit)
-        m.submodules.places = places = Pipeline(place=(s[1].weight_base + s[1].row)[:len(self.apply_address)])
-        place = places[depth - 3].place  # in the stage that reads
+        m.submodules.places = places = Pipeline(
+            names.since("place"), place=(s["place"].weight_base + s["place"].row)[:len(self.apply_address)])
+        place = places["recall"].place
         clearing = Signal(init=1)
         sweep = Signal(range(max(2, unit.weight_depth)))
         m.d.comb += self.ready.eq(~clearing)
@@ -206,8 +211,8 @@ class AccumulatePath(wiring.Component):
         adding, writing, written = (
             register(m, s[stage].valid & (address == other), name=name) if distance >= unit.channel_words else 0
             for distance, name, stage, address, other in (
-                (1, "adding", depth, arrived, here), (2, "writing", depth, place, here),
-                (3, "written", depth + 1, place, before)))
+                (1, "adding", "term", arrived, here), (2, "writing", "term", place, here),
+                (3, "written", "sum", place, before)))
         read = data.View(layout, store.read)
         total, older, known = (Signal(layout.members["sums"], name=name, reset_less=True)
                                for name in ("total", "older", "known"))
@@ -223,14 +228,14 @@ class AccumulatePath(wiring.Component):
         m.d.sync += [applied.eq(self.apply_en), applied_address.eq(self.apply_address)]
         write = Signal(layout)
         m.d.comb += [
-            store.read_en.eq(s[depth - 2].valid | self.apply_en),
+            store.read_en.eq(s["recall"].valid | self.apply_en),
             store.read_address.eq(Mux(self.apply_en, self.apply_address, place)),
             self.apply.eq(read),
-            write.touched.eq(s[depth + 1].valid), write.sums.eq(total),
+            write.touched.eq(s["sum"].valid), write.sums.eq(total),
             store.write.eq(write.as_value()),
             # What was applied begins anew.
-            store.write_en.eq(s[depth + 1].valid | (applied & read.touched) | clearing),
+            store.write_en.eq(s["sum"].valid | (applied & read.touched) | clearing),
             store.write_address.eq(Mux(clearing, sweep, Mux(applied, applied_address, before))),
             self.reads.eq(store.read_en), self.writes.eq(store.write_en & ~clearing),
-            self.done.eq(s[depth + 1].final),
+            self.done.eq(s["sum"].final),
         ]

@@ -34,19 +34,23 @@ class Pipeline(Elaboratable):
 
     Parameters
     ----------
+    stages : Stages, optional
+        Names of the stages, from the one that it is now.
     fields : values
         What is true now, by name.
 
     Examples
     --------
-    ``pipe[3].name`` is the field ``name`` three cycles later.
+    ``pipe["write"].name`` is the field ``name`` in the stage ``write``; ``pipe[3].name`` the field three cycles later.
     """
 
-    def __init__(self, **fields):
-        self._delays = []
+    def __init__(self, stages=None, /, **fields):
+        self.names, self._delays = stages, []
         self._stages = [_Fields(fields)]
 
     def __getitem__(self, stage):
+        if isinstance(stage, str):
+            stage = self.names.index(stage)
         while len(self._stages) <= stage:
             self._stages.append(_Stage(len(self._stages), self._stages[-1], self._delays))
         return self._stages[stage]
@@ -57,8 +61,8 @@ class Pipeline(Elaboratable):
         return m
 
 
-def count_steps(m, last, *, words, steps, backward=False):
-    """Where the operation in some stage belongs, counted there instead of carried to it; a submodule of `m`.
+def count_steps(m, stages, last, *, words, steps, backward=False):
+    """Where the operation in the first of `stages` belongs, counted there instead of carried to it; a submodule of `m`.
 
     `last` is high with the last operation of a step in that stage. A count ends where the next one begins.
 
@@ -77,7 +81,7 @@ def count_steps(m, last, *, words, steps, backward=False):
         with m.If(step == step_last):
             m.d.sync += word.eq(Mux(word == word_last, word_first, word - 1 if backward else word + 1))
     m.submodules.place = place = Pipeline(
-        word=word, step=step, word_first=step == step_first, word_last=step == step_last)
+        stages, word=word, step=step, word_first=step == step_first, word_last=step == step_last)
     return place
 
 

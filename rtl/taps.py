@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from ..golden.schedule import tap_latency
+from ..golden.stages import tap_latency
 from .arithmetic import register, times
 
 __all__ = ["TapWalk", "lookup"]

@@ -4,11 +4,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import product_latency
+from ..golden import stages
 from .arithmetic import copies, fraction, half, register, saturate, scale, shift_floor, shift_nearest, times
 from .gradient import ApplyScan, gradient_layout
+from .pick import few, first_set
 from .pipeline import Pipeline
-from .scan import few, first_set
 from .taps import lookup
 
 __all__ = ["UpdatePath", "UpdateScan"]
@@ -19,7 +19,7 @@ class UpdateScan(wiring.Component):
 
     For each bitmap word of the input, the `frames` words of the update period are read; then each row with a set bit
     in any of them gives one operation per output word and active step, one per cycle. Beside the operations, a group
-    takes ``frames + GROUP_CYCLES`` cycles, and `ROW_DEPTH` more if a row is active.
+    takes ``frames`` cycles and those of `UPDATE_GROUP`, and of `UPDATE_ROW` if a row is active.
 
     Parameters
     ----------
@@ -192,8 +192,8 @@ class UpdatePath(wiring.Component):
     """Gradient and new value of every weight of every active row: equation (7), once per update period.
 
     The gradient is summed here over the history of errors, or comes from the gradient memory. From `start` to `done`
-    (both included) `golden.schedule.update_cycles` or `apply_cycles`; a weight word is written `UPDATE_DEPTH` cycles
-    after the last operation that adds to it.
+    (both included) `golden.schedule.update_cycles` or `apply_cycles`; a weight word is written in
+    the stage ``write`` of the last operation that adds to it.
 
     Parameters
     ----------
@@ -208,11 +208,11 @@ class UpdatePath(wiring.Component):
     decays : In
         How often the learning rate has been halved.
     error_en, error_address : Out
-        Read of one error word, in stage 1; its data return as `terms`.
+        Read of one error word, in stage ``address``; its data return as `terms`.
     row_en, position : Out
         The same operation, and the bit of its input in the bitmap memory: the address of its frame value.
     terms : In(ArrayLayout)
-        Errors in stage 4, or their products with the frame value `product_latency` + 1 later.
+        Errors in stage ``word``, or their products with the frame value in stage ``gradient``.
     gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
         Read port of the gradient memory, instead of all the above; its data stand one cycle later.
     velocity_en, velocity_address, velocities, velocity_write_en, velocity_write_address, velocity_write
@@ -224,7 +224,7 @@ class UpdatePath(wiring.Component):
     random : In(ArrayLayout(16, lanes))
         Random words; `advance` tells that they are used up.
     slot, full : Out(1)
-        An operation at stage 1; whether all its lanes hold a neuron.
+        An operation in stage ``address``; whether all its lanes hold a neuron.
     done : Out(1)
         The last word is on its way: it is in memory two cycles later.
     """
@@ -284,82 +284,35 @@ class UpdatePath(wiring.Component):
         m.submodules.scan = scan = self.scan
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
-        # Stages that a product takes more than a sum.
-        late = product_latency(unit) if unit.input.static and not unit.rule.accumulates else 0
         address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
-        if unit.rule.accumulates:
-            m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, used=scan.used, address=address, full=scan.full, finish=scan.finish)
-            # Only rows that were active move, and use up random bits; with momentum all do.
-            m.submodules.live = live = Pipeline(
-                last=s[3].valid & (s[3].used if unit.optimiser.velocity_width else self.gradient.touched))
-            last = {stage: live[stage - 3].last for stage in (4, 5, 8)}
-            m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].address)]
-        else:
-            m.submodules.pipe = s = Pipeline(
-                valid=scan.valid, address=address,
-                position=(times(self.base, unit.bitmap.scan_width) + scan.row)[:len(self.position)],
-                error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
-                last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
-            last = {stage: s[stage + late].last for stage in (4, 5, 8)}
-            m.d.comb += [
-                scan.base.eq(self.base), scan.bits.eq(self.bits),
-                self.fetch.eq(scan.fetch), self.address.eq(scan.address),
-                self.error_en.eq(s[1].valid), self.error_address.eq(s[1].error_address),
-                self.row_en.eq(s[1].valid), self.position.eq(s[1].position),
-                self.slot.eq(s[1].valid), self.full.eq(s[1].full),
-            ]
+        s, last = (self._from_memory if unit.rule.accumulates else self._from_history)(m, scan, address)
         moves = [Signal(name=f"moves_{lane}") for lane in range(unit.lanes)]
         some_move = Cat(moves).any()
         m.d.comb += [
-            self.weight_en.eq(last[4]), self.weight_address.eq(s[4 + late].address),
-            self.advance.eq(last[5]),
-            self.write_en.eq(last[8] & some_move), self.skip.eq(last[8] & ~some_move),
-            self.write_address.eq(s[8 + late].address),
-            self.done.eq(s[8 + late].finish),
+            self.weight_en.eq(last["weight"]), self.weight_address.eq(s["weight"].address),
+            self.advance.eq(last["gradient"]),
+            self.write_en.eq(last["write"] & some_move), self.skip.eq(last["write"] & ~some_move),
+            self.write_address.eq(s["write"].address),
+            self.done.eq(s["write"].finish),
         ]
         if momentum:
             m.d.comb += [
-                self.velocity_en.eq(s[1].valid), self.velocity_address.eq(s[1].address),
-                self.velocity_write_en.eq(s[5].valid & s[5].used),
-                self.velocity_write_address.eq(s[5].address),
+                self.velocity_en.eq(s["velocity"].valid), self.velocity_address.eq(s["velocity"].address),
+                self.velocity_write_en.eq(s["gradient"].valid & s["gradient"].used),
+                self.velocity_write_address.eq(s["gradient"].address),
             ]
 
         # What is added before the shift is the same for all lanes, but for random bits.
-        base = config.update.shift + (config.input.fraction if unit.input.static else 0)
-        shifts = range(base, base + config.update.decay_limit + 1)
+        width, shifts = self._shifts()
         stochastic = config.update.rounding == "stochastic"
-        width = unit.scaled_width
-        if stochastic:  # there may be more random bits than the product has
-            width = max(width, shifts[-1] + 2)
-        else:  # the nearest integer is 0 for all shifts from the bits of the product on: their halves would not fit
-            shifts = [min(shift, width - 2) for shift in shifts]
         decays = [copies(m, bit, unit.lanes, name=f"decays_{place}") for place, bit in enumerate(self.decays)]
         halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
         drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
+        begins = None
         if not unit.rule.accumulates and not unit.input.static:
-            begins = copies(m, s[3].first, unit.lanes, name="begins")
+            begins = copies(m, s["memory"].first, unit.lanes, name="begins")
         for lane in range(unit.lanes):
-            gradient = Signal(signed(unit.optimiser.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
-                              reset_less=True)
-            if momentum:
-                fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}", reset_less=True)
-                kept = Signal(signed(unit.optimiser.velocity_width + momentum.shift), name=f"kept_{lane}",
-                              reset_less=True)
-                m.d.sync += [
-                    fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
-                    kept.eq(scale(m, self.velocities[lane], momentum.multiplier, name=f"retained_{lane}")),
-                    gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.optimiser.velocity_width,
-                                         name=f"velocity_{lane}")),
-                ]
-                m.d.comb += self.velocity_write[lane].eq(gradient)
-            elif unit.rule.accumulates:
-                # The memory has a register behind it.
-                m.d.sync += gradient.eq(register(m, self.gradient.sums[lane], name=f"summed_{lane}", reset=False))
-            elif unit.input.static:
-                m.d.comb += gradient.eq(self.terms[lane])
-            else:
-                m.d.sync += gradient.eq(Mux(begins[lane], 0, gradient) + self.terms[lane])
+            gradient = self._gradient(m, lane, begins)
             scaled = Signal(signed(width), name=f"scaled_{lane}", reset_less=True)
             m.d.sync += scaled.eq(scale(m, gradient, config.update.multiplier, name=f"product_{lane}")
                                   + (self.random[lane] & drawn if stochastic else halves))
@@ -367,9 +320,74 @@ class UpdatePath(wiring.Component):
             m.d.sync += step.eq(_choose(
                 [bit[lane] for bit in decays], [shift_floor(scaled, shift) for shift in shifts]))
             # A velocity of a lane without a neuron may be anything.
-            moves_now = step.any() & s[7].full if momentum and lane >= unit.last_lanes else step.any()
+            moves_now = step.any() & s["step"].full if momentum and lane >= unit.last_lanes else step.any()
             m.d.sync += moves[lane].eq(moves_now)
             m.d.comb += self.write[lane].eq(register(
                 m, saturate(m, self.weights[lane] - step, unit.weights.width, name=f"moved_{lane}"),
                 name=f"write_{lane}", reset=False))
         return m
+
+    def _from_memory(self, m, scan, address):
+        """One operation per word of the gradient memory. Stages, and by stage whether the word moves."""
+        names = stages.APPLY
+        m.submodules.pipe = s = Pipeline(
+            names, valid=scan.valid, used=scan.used, address=address, full=scan.full, finish=scan.finish)
+        # Only rows that were active move, and use up random bits; with momentum all do.
+        moves = s["memory"].used if self.unit.optimiser.velocity_width else self.gradient.touched
+        m.submodules.live = live = Pipeline(names.since("memory"), last=s["memory"].valid & moves)
+        last = {stage: live[stage].last for stage in ("weight", "gradient", "write")}
+        m.d.comb += [self.gradient_en.eq(s["address"].valid), self.gradient_address.eq(s["address"].address)]
+        return s, last
+
+    def _from_history(self, m, scan, address):
+        """One operation per active step of a word. Stages, and by stage whether it is the last one."""
+        unit = self.unit
+        m.submodules.pipe = s = Pipeline(
+            stages.update(unit), valid=scan.valid, address=address,
+            position=(times(self.base, unit.bitmap.scan_width) + scan.row)[:len(self.position)],
+            error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
+            last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
+        last = {stage: s[stage].last for stage in ("weight", "gradient", "write")}
+        m.d.comb += [
+            scan.base.eq(self.base), scan.bits.eq(self.bits),
+            self.fetch.eq(scan.fetch), self.address.eq(scan.address),
+            self.error_en.eq(s["address"].valid), self.error_address.eq(s["address"].error_address),
+            self.row_en.eq(s["address"].valid), self.position.eq(s["address"].position),
+            self.slot.eq(s["address"].valid), self.full.eq(s["address"].full),
+        ]
+        return s, last
+
+    def _shifts(self):
+        """Bits of a scaled gradient, and by how much it is shifted, by the number of halvings."""
+        config, width = self.config, self.unit.scaled_width
+        base = config.update.shift + (config.input.fraction if self.unit.input.static else 0)
+        shifts = range(base, base + config.update.decay_limit + 1)
+        if config.update.rounding == "stochastic":  # there may be more random bits than the product has
+            return max(width, shifts[-1] + 2), shifts
+        # The nearest integer is 0 for all shifts from the bits of the product on: their halves would not fit.
+        return width, [min(shift, width - 2) for shift in shifts]
+
+    def _gradient(self, m, lane, begins):
+        """What moves the weight of a lane, in the stage ``gradient``: the sum of equation (7), or the velocity."""
+        unit, momentum = self.unit, self.config.update.momentum
+        gradient = Signal(signed(unit.optimiser.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
+                          reset_less=True)
+        if momentum:
+            fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}", reset_less=True)
+            kept = Signal(signed(unit.optimiser.velocity_width + momentum.shift), name=f"kept_{lane}",
+                          reset_less=True)
+            m.d.sync += [
+                fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
+                kept.eq(scale(m, self.velocities[lane], momentum.multiplier, name=f"retained_{lane}")),
+                gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.optimiser.velocity_width,
+                                     name=f"velocity_{lane}")),
+            ]
+            m.d.comb += self.velocity_write[lane].eq(gradient)
+        elif unit.rule.accumulates:
+            # The memory has a register behind it.
+            m.d.sync += gradient.eq(register(m, self.gradient.sums[lane], name=f"summed_{lane}", reset=False))
+        elif unit.input.static:
+            m.d.comb += gradient.eq(self.terms[lane])
+        else:
+            m.d.sync += gradient.eq(Mux(begins[lane], 0, gradient) + self.terms[lane])
+        return gradient

@@ -4,7 +4,7 @@ import copy
 from collections import Counter
 
 import torch
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -250,7 +250,7 @@ def scan_memory(scan, memory, *, base, observe, ends, limit, runs=1, drive=None)
     Parameters
     ----------
     scan : Component
-        Has `start`, `base`, `fetch`, `address`, `bits` and `valid`.
+        Has `start`, `base`, `fetch`, `address`, `valid`, and `bits` if it looks at them.
     memory : list of int
     base : int
     observe : callable
@@ -269,8 +269,9 @@ def scan_memory(scan, memory, *, base, observe, ends, limit, runs=1, drive=None)
     """
     m, results = Module(), []
     m.submodules.scan = scan
-    m.submodules.store = store = Store(width=len(scan.bits), depth=len(memory))
-    m.d.comb += [store.read_en.eq(scan.fetch), store.read_address.eq(scan.address), scan.bits.eq(store.read)]
+    bits = getattr(scan, "bits", Signal(8))
+    m.submodules.store = store = Store(width=len(bits), depth=len(memory))
+    m.d.comb += [store.read_en.eq(scan.fetch), store.read_address.eq(scan.address), bits.eq(store.read)]
     if drive is not None:
         drive(m)
 

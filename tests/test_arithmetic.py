@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeloom.golden import arithmetic as golden
-from spikeloom.golden.schedule import tree_latency
+from spikeloom.golden.stages import tree_latency
 from spikeloom.golden.steps.lif import leak as golden_leak
 from spikeloom.rtl import arithmetic as rtl
 from strategies import LEAKS, simulate, small

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spikeloom.golden.arithmetic import saturate, shift_nearest
-from spikeloom.golden.schedule import tree_latency
+from spikeloom.golden.stages import tree_latency
 from spikeloom.rtl.dot import DotPath
 from strategies import simulate, small
 

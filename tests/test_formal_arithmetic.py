@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from amaranth.hdl import Assert, Cat, Module, Mux, ResetSignal, Signal, signed
 
 from formal import Verdict, check, without_reset
-from spikeloom.golden.schedule import tree_latency
+from spikeloom.golden.stages import tree_latency
 from spikeloom.rtl.arithmetic import (
     adder_tree,
     half,

@@ -8,8 +8,10 @@ import pytest
 from amaranth.hdl import Array, Assert, Cat, Const, Module, Mux, ResetSignal, Signal
 
 from formal import Verdict, check, constant, without_reset
-from spikeloom.rtl import scan as rtl_scan
-from spikeloom.rtl.scan import EventScan, few, first_set
+from spikeloom.rtl import pick as rtl_pick
+from spikeloom.rtl.pick import PickBits, few, first_set
+from spikeloom.rtl.scan import EventScan
+from spikeloom.rtl.walk import Rectangles
 
 
 def popcount(bits):
@@ -29,8 +31,8 @@ class Claims:
     def __init__(self, *, words, steps, groups, width, minimum=2, stays=False, amiss=None):
         self.m = m = Module()
         depth = words * steps * groups
-        self.scan = scan = EventScan(words=words, steps=steps, width=width, depth=depth, groups=groups,
-                                     step_pitch=groups, minimum=minimum, tag=range(depth))
+        walk = Rectangles(words=words, steps=steps, depth=depth, groups=groups, step_pitch=groups)
+        self.scan = scan = EventScan(walk, PickBits(width), minimum=minimum, tag=range(depth))
         m.submodules.scan = scan
         without_reset(m)
         stay = Signal(name="stay")
@@ -53,7 +55,7 @@ class Claims:
         """The memory, and a start in the first cycle after reset only."""
         m, scan = self.m, self.scan
         self.age = Signal(8)
-        word, read = Signal(8), Signal(scan.width)
+        word, read = Signal(8), Signal(scan.pick.width)
         m.d.sync += self.age.eq(self.age + 1)
         with m.If(scan.fetch):
             m.d.sync += read.eq(Array(memory)[scan.address])
@@ -61,7 +63,7 @@ class Claims:
             m.d.sync += word.eq(word + per_word)
         m.d.comb += [
             scan.start.eq(self.age == 0), scan.bits.eq(read), scan.mask.eq(~0), scan.last_row.eq(0),
-            scan.last_group.eq(scan.groups - 1), scan.tag_in.eq(scan.address), scan.stay.eq(stay),
+            scan.last_group.eq(scan.walk.groups - 1), scan.tag_in.eq(scan.address), scan.stay.eq(stay),
             scan.offset.eq(word),
         ]
 
@@ -133,7 +135,7 @@ def _highest(m, bits, *, name, one_hot=False):
 
 @pytest.mark.parametrize("name, wrong", [("few", _few_miscounts), ("first_set", _highest)])
 def test_a_wrong_scan_is_refuted(name, wrong, monkeypatch):
-    monkeypatch.setattr(rtl_scan, name, wrong)
+    monkeypatch.setattr(rtl_pick, name, wrong)
     assert Claims(**SMALL).verdict() is Verdict.REFUTED
 
 

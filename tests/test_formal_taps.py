@@ -9,7 +9,7 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Const, Module, Mux, ResetSi
 
 from formal import Verdict, check, constant, without_reset
 from spikeloom.golden.geometry import spans
-from spikeloom.golden.schedule import tap_latency
+from spikeloom.golden.stages import tap_latency
 from spikeloom.rtl.arithmetic import register, times
 from spikeloom.rtl.taps import TapWalk
 from strategies import small

@@ -3,6 +3,7 @@
 import pytest
 from amaranth.hdl import Module, Signal, signed
 
+from spikeloom.golden.stages import Stages
 from spikeloom.rtl.pipeline import Pipeline
 from strategies import simulate
 
@@ -31,6 +32,16 @@ def test_a_field_nobody_asks_for_has_no_registers():
     first, again = pipe[2].wanted, pipe[2].wanted
     assert first is again
     assert [len(field) for field, _ in pipe._delays] == [3, 3]
+
+
+def test_stages_have_names():
+    stages = Stages(("now", "port", "memory", "word")).mark("word", read=2)
+    pipe = Pipeline(stages, number=Signal(8))
+    assert pipe["word"] is pipe[3] and pipe["read"] is pipe["port"] is pipe[1]
+    later = Pipeline(stages.since("port"), number=Signal(8))
+    assert later["word"] is later[2] and later["read"] is later[0]
+    with pytest.raises(KeyError, match="no stage 'now'"):
+        later["now"]
 
 
 def test_an_unknown_field():

@@ -7,7 +7,9 @@ from amaranth.hdl import Array, Module, Signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeloom.rtl.scan import EventScan, few
+from spikeloom.rtl.pick import PickBits, PickNone, PickWord, few
+from spikeloom.rtl.scan import EventScan, OperationCount
+from spikeloom.rtl.walk import Descent, Rectangles, StepLoop
 from strategies import scan_memory, simulate
 
 
@@ -130,12 +132,18 @@ def expected_scan(shape, memory):
     return operations, addresses, reads
 
 
+def walk_of(shape, depth):
+    """What reads the words of `shape`."""
+    if shape.backward:
+        return Descent(words=shape.words, steps=shape.steps, skip=shape.skip, depth=depth)
+    return Rectangles(words=shape.words, depth=depth, **{name: getattr(shape, name) for name in (
+        "steps", "rows", "groups", "group_pitch", "row_pitch", "step_pitch")})
+
+
 def rtl_scan(shape, memory, *, limit, runs=1):
     """For each of `runs` scans in one simulation: operations by cycle since `start`, addresses, and reads."""
-    names = ("steps", "rows", "groups", "group_pitch", "row_pitch", "step_pitch", "width", "minimum", "whole", "mute",
-             "backward", "skip")
-    scan = EventScan(words=shape.words, depth=len(memory), tag=range(len(memory)),
-                     **{name: getattr(shape, name) for name in names})
+    pick = PickNone() if shape.mute else PickWord(shape.width) if shape.whole else PickBits(shape.width)
+    scan = EventScan(walk_of(shape, len(memory)), pick, minimum=shape.minimum, tag=range(len(memory)))
     reads = []
 
     def drive(m):
@@ -145,32 +153,35 @@ def rtl_scan(shape, memory, *, limit, runs=1):
             m.d.sync += word.eq(0)
         with m.Elif(scan.read_word):
             m.d.sync += word.eq(word + 1)
-        with m.If(scan.valid & scan.event):
-            m.d.sync += turn.eq(turn + 1)
-            with m.If(~scan.stay):
-                m.d.sync += turn.eq(0)
-
-        offsets = [offset for *_, own in shape.rectangles for offset in own]
-        place = (word * shape.rows + scan.read_row) * shape.groups + scan.read_group
-        m.d.comb += [
-            scan.last_row.eq(Array(rows - 1 for rows, *_ in shape.rectangles)[word]),
-            scan.last_group.eq(Array(groups - 1 for _, groups, _ in shape.rectangles)[word]),
-            scan.offset.eq(Array(offsets)[word * shape.groups + scan.read_group]),
-            scan.mask.eq(Array(shape.masks)[place % len(shape.masks)]),
-            scan.tag_in.eq(scan.address),
-            scan.stay.eq(turn != Array(shape.repeats)[scan.index % len(shape.repeats)] - 1),
-        ]
+        place = word
+        if not shape.backward:
+            offsets = [offset for *_, own in shape.rectangles for offset in own]
+            place = (word * shape.rows + scan.read_row) * shape.groups + scan.read_group
+            m.d.comb += [
+                scan.last_row.eq(Array(rows - 1 for rows, *_ in shape.rectangles)[word]),
+                scan.last_group.eq(Array(groups - 1 for _, groups, _ in shape.rectangles)[word]),
+                scan.offset.eq(Array(offsets)[word * shape.groups + scan.read_group]),
+            ]
+        m.d.comb += scan.tag_in.eq(scan.address)
+        if not shape.mute:
+            m.d.comb += scan.mask.eq(Array(shape.masks)[place % len(shape.masks)])
+        if not shape.mute and not shape.whole:
+            with m.If(scan.valid & scan.event):
+                m.d.sync += turn.eq(turn + 1)
+                with m.If(~scan.stay):
+                    m.d.sync += turn.eq(0)
+            m.d.comb += scan.stay.eq(turn != Array(shape.repeats)[scan.index % len(shape.repeats)] - 1)
 
     def observe(ctx):
-        index = ctx.get(scan.index) if ctx.get(scan.event) else None
+        index = ctx.get(scan.index) if not shape.mute and ctx.get(scan.event) else None
         seen = ctx.get(scan.seen) if shape.whole else None
         return Operation(ctx.get(scan.word), ctx.get(scan.step), index, ctx.get(scan.tag), seen, *(
             bool(ctx.get(signal)) for signal in (scan.first, scan.last, scan.word_first, scan.word_last, scan.final)))
 
     def ends(ctx):
         if ctx.get(scan.fetch):
-            reads.append(Read(ctx.get(scan.read_row), ctx.get(scan.read_group), bool(ctx.get(scan.read_step)),
-                              bool(ctx.get(scan.read_word))))
+            place = (0, 0) if shape.backward else (ctx.get(scan.read_row), ctx.get(scan.read_group))
+            reads.append(Read(*place, bool(ctx.get(scan.read_step)), bool(ctx.get(scan.read_word))))
         return bool(ctx.get(scan.valid & scan.final))
 
     found = scan_memory(scan, memory, base=shape.base, observe=observe, ends=ends, limit=limit, runs=runs, drive=drive)
@@ -264,16 +275,20 @@ def test_rectangles_of_two_words():
         1 + 4, 1 + 5, 7 + 4, 7 + 5]
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"words": 0}, "words must be positive, not 0"),
-    ({"steps": 0}, "steps must be positive, not 0"),
-    ({"rows": 0}, "rows must be positive, not 0"),
-    ({"groups": 0}, "groups must be positive, not 0"),
-    ({"width": 0}, "width must be positive, not 0"),
-    ({"minimum": 1}, "minimum must be at least 2, not 1"),
-    ({"groups": 2, "backward": True}, "rows and groups must be 1 in a backward scan, not 1 and 2"),
-    ({"rows": 3, "backward": True}, "rows and groups must be 1 in a backward scan, not 3 and 1"),
+@pytest.mark.parametrize("kind, changes, message", [
+    (Rectangles, {"words": 0}, "words must be positive, not 0"),
+    (Rectangles, {"steps": 0}, "steps must be positive, not 0"),
+    (Rectangles, {"rows": 0}, "rows must be positive, not 0"),
+    (Rectangles, {"groups": 0}, "groups must be positive, not 0"),
+    (Descent, {"words": 0}, "words must be positive, not 0"),
+    (Descent, {"steps": 0}, "steps must be positive, not 0"),
+    (StepLoop, {"steps": -1}, "steps must be positive, not -1"),
+    (OperationCount, {"words": 0}, "words must be positive, not 0"),
+    (OperationCount, {"minimum": 1}, "minimum must be at least 2, not 1"),
+    (PickBits, {"width": 0}, "width must be positive, not 0"),
+    (PickWord, {"width": 0}, "width must be positive, not 0"),
 ])
-def test_constructor_errors(changes, message):
+def test_constructor_errors(kind, changes, message):
+    right = {Rectangles: {"words": 1, "steps": 1, "depth": 4}, Descent: {"words": 1, "steps": 1, "depth": 4}}
     with pytest.raises(ValueError, match=f"^{message}$"):
-        EventScan(**{"words": 1, "steps": 1, "groups": 1, "width": 4, "depth": 4, **changes})
+        kind(**{**right.get(kind, {} if "width" in changes else {"words": 1, "steps": 1}), **changes})

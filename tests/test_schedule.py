@@ -11,12 +11,11 @@ from spikeloom.golden.schedule import (
     accumulate_cycles,
     apply_cycles,
     backward_cycles,
-    dot_latency,
     forward_cycles,
-    product_latency,
     report_cycles,
     update_cycles,
 )
+from spikeloom.golden.stages import product_latency, serve
 from strategies import small
 
 #: One block of one layer, one interval of one step.
@@ -42,7 +41,7 @@ def test_passes_of_one_interval():
     assert forward_cycles(classifier, 2) == 3 + 2 + 6 + 2
     # A request: register, two for the address, memory, output register, two for the product, a tree of one level, sum,
     # rounding.
-    assert dot_latency(classifier) == 10
+    assert len(serve(classifier)) == 10
     # Wide factors are multiplied in parts, a pooling multiplies with a constant.
     numbers = {"error": {"width": 19, "fraction": 4}}
     wide = small(layers=[{"neurons": 3, "lanes": 2}], numbers=numbers).units[0]

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.golden.schedule import tap_latency
+from spikeloom.golden.stages import tap_latency
 from spikeloom.rtl.taps import TapWalk, lookup
 from strategies import simulate, small, spatial_units
 

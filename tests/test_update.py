@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.golden.schedule import GROUP_CYCLES, ROW_DEPTH, UPDATE_DEPTH, product_latency, update_cycles
+from spikeloom.golden import stages
+from spikeloom.golden.schedule import update_cycles, update_operations
 from spikeloom.rtl.update import UpdateScan
 from strategies import scan_memory, small
 
@@ -48,10 +49,10 @@ def expected_scan(unit, base, memory):
 
 def check(unit, base, memory, runs=1):
     operations, addresses, begun = expected_scan(unit, base, memory)
-    # The pass ends UPDATE_DEPTH cycles after `finish` (a product more of a frame), and counts its first and last cycle.
-    depth = UPDATE_DEPTH + product_latency(unit) * unit.input.static
-    finish = update_cycles(unit, len(operations) + ROW_DEPTH * begun) - depth - 1
-    assert finish == 1 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + len(operations) + begun
+    # The pass ends when `finish` has gone through all stages, and counts its first and last cycle. A group takes three
+    # cycles beside its reads, and one more where a row is active.
+    finish = update_cycles(unit, update_operations(len(operations), begun)) - len(stages.update(unit))
+    assert finish == 1 + unit.bitmap.words * (unit.frames + 3) + len(operations) + begun
     scan = UpdateScan(unit, depth=len(memory))
 
     def observe(ctx):

@@ -14,9 +14,8 @@ from spikeloom.rtl.host import HostedCore
 
 #: Inputs that not every configuration needs; where they are not driven, the part does without them.
 OPTIONAL = {
-    ("BackwardPath", "stored"), ("BlockCore", "cycles"), ("ErrorUnit", "fired"), ("EventScan", "beside_in"),
-    ("EventScan", "last_group"), ("EventScan", "last_row"), ("EventScan", "offset"), ("EventScan", "stay"),
-    ("EventScan", "tag_in"), ("SpikeStore", "write_slot"), ("TapWalk", "x"), ("TapWalk", "y"), ("UnitCore", "count_en"),
+    ("BackwardPath", "stored"), ("BlockCore", "cycles"), ("ErrorUnit", "fired"), ("EventScan", "offset"),
+    ("EventScan", "stay"), ("SpikeStore", "write_slot"), ("TapWalk", "x"), ("TapWalk", "y"), ("UnitCore", "count_en"),
     ("UnitCore", "count_word"), ("UpdatePath", "random"),
 }
 
