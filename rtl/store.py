@@ -4,15 +4,39 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Store"]
+from .promise import promise
+
+__all__ = ["Store", "memory_port"]
+
+
+def memory_port(*, width, depth, granule=None):
+    """Read port and write port of a `Store`, as its user sees them.
+
+    Members
+    -------
+    read_en, read_address : Out
+    read : In(width)
+        The word one cycle later; it stands until the next read.
+    write_en : Out
+        One bit per granule of the word.
+    write_address, write : Out
+    """
+    return wiring.Signature({
+        "read_en":       Out(1),
+        "read_address":  Out(range(max(2, depth))),
+        "read":          In(width),
+        "write_en":      Out(width // (granule or width)),
+        "write_address": Out(range(max(2, depth))),
+        "write":         Out(width),
+    })
 
 
 class Store(wiring.Component):
     """Simple dual-port memory; read data stand one cycle after `read_en` and stay until the next read.
 
-    No user of it reads a word in the cycle in which it is written, so that any RAM will do: in the generated Verilog
-    such a read gives wrong bits in simulation. Contents survive reset; at
-    power-up they may be anything, and no user depends on them but for the weights and velocities that the host writes.
+    No user of it reads a word in the cycle in which it is written, so that any RAM will do: in simulation such a read
+    is an error, and of the generated Verilog it gives wrong bits. Contents survive reset; at power-up they may be
+    anything, and no user depends on them but for the weights and velocities that the host writes.
 
     Parameters
     ----------
@@ -27,8 +51,8 @@ class Store(wiring.Component):
 
     Members
     -------
-    read_en, read_address, read : read port
-    write_en, write_address, write : write port; `write_en` has one bit per granule.
+    read_en, read_address, read, write_en, write_address, write
+        The other end of a `memory_port`.
 
     Raises
     ------
@@ -44,14 +68,7 @@ class Store(wiring.Component):
             raise ValueError(f"granule must divide the width {width}, not {granule!r}")
         self.width, self.depth, self.granule, self.style = width, depth, granule, style
         self.contents = contents
-        super().__init__({
-            "read_en":       In(1),
-            "read_address":  In(range(max(2, depth))),
-            "read":          Out(width),
-            "write_en":      In(width // granule),
-            "write_address": In(range(max(2, depth))),
-            "write":         In(width),
-        })
+        super().__init__(memory_port(width=width, depth=depth, granule=granule).flip())
 
     def elaborate(self, platform):
         m = Module()
@@ -66,4 +83,6 @@ class Store(wiring.Component):
             read.en.eq(self.read_en), read.addr.eq(self.read_address), self.read.eq(read.data),
             write.en.eq(self.write_en), write.addr.eq(self.write_address), write.data.eq(self.write),
         ]
+        promise(m, platform, ~(self.read_en & self.write_en.any() & (self.read_address == self.write_address)),
+                "no word of a memory is read in the cycle in which it is written")
         return m
