@@ -37,7 +37,7 @@ class Service(wiring.Component):
     products : In(ArrayLayout)
         Products of what was read, ``3 + product_latency`` cycles after `read_en`.
     delta : Out(signed(error width))
-        The rounded sum, `dot_latency` cycles after the last request of a row.
+        The rounded sum, ``dot_latency(unit) - 1`` cycles after the last request of a row.
     """
 
     def __init__(self, config, unit):

@@ -48,7 +48,7 @@ class SpikeCounts(wiring.Component):
     count_en, count_word, counts : In, In, Out(ArrayLayout)
         Read of one word of totals, which stand one cycle later.
     own_en, own_word, own : In, In, Out(ArrayLayout)
-        Read of its error in units of one spike, which stands one cycle later, and only then.
+        Read of its error in units of one spike, which stands from the next cycle on, as long as `own_word` does.
     memory : Out(memory_port(...))
     counted : Out(StructLayout)
     """
