@@ -1,12 +1,13 @@
 """Gradients that are summed in a memory: event by event in every interval, applied once per update period."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..golden.schedule import accumulate_depth, tap_latency
 from .arithmetic import register, times
 from .pipeline import Pipeline
+from .promise import promise
 from .scan import EventScan
 from .store import Store
 from .taps import TapWalk, lookup
@@ -171,6 +172,9 @@ class AccumulatePath(wiring.Component):
         ]
         m.d.comb += [self.error_en.eq(s[2].valid), self.full.eq(s[2].full)]
         self._memory(m, s)
+        sums = [s[stage].valid for stage in range(accumulate_depth(unit) + 2)]
+        promise(m, platform, ~self.apply_en | (self.ready & ~Cat(scan.valid, sums).any()),
+                "sums are read only while nothing is summed")
         return m
 
     def _mask(self, m, scan):
@@ -187,7 +191,7 @@ class AccumulatePath(wiring.Component):
     def _memory(self, m, s):
         """Read, register, add, write, one cycle each; a sum that is still on its way to memory is taken from there."""
         unit, layout = self.unit, gradient_layout(self.unit)
-        m.submodules.gradient_store = store = Store(width=layout.size, depth=unit.weight_depth)
+        m.submodules.gradient_store = store = Store(width=layout.size, depth=unit.weight_depth, bypassed=True)
         depth = accumulate_depth(unit)
         m.submodules.places = places = Pipeline(place=(s[1].weight_base + s[1].row)[:len(self.apply_address)])
         place = places[depth - 3].place  # in the stage that reads

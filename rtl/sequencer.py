@@ -24,8 +24,7 @@ class Sequencer(wiring.Component):
     Members
     -------
     available, next_label, next_train : In
-        Of the input buffer: whether the next interval is complete, and its label and mode. They stand until the second
-        cycle of the interval.
+        Of the input buffer: whether the next interval is complete; label and mode, looked at in its second cycle.
     out_free, hold : In(1)
         The spikes of the interval before have left; begin no interval.
     ready : In(1)

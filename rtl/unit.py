@@ -176,7 +176,7 @@ class UnitCore(wiring.Component):
         if self.unit.serves:
             self._serve(m, ports)
         self._multiply(m, runs)
-        self._registers(m, ports.bank(self.counter_clear))
+        self._registers(m, platform, ports.bank(self.counter_clear))
         return m
 
     def _passes(self, m, platform, ports):
@@ -356,7 +356,7 @@ class UnitCore(wiring.Component):
             if unit.serves:
                 m.d.comb += self.parts["service"].products[lane].eq(multipliers.products[lane])
 
-    def _registers(self, m, bank):
+    def _registers(self, m, platform, bank):
         """What the register bus hears: of weights, LFSRs and counters, whichever there are."""
         access, nodes = Access.of(self.bus, self.regions), []
         if self.unit.stored:
@@ -377,3 +377,4 @@ class UnitCore(wiring.Component):
             self.bus.ack.eq(any_of([ack for ack, _ in nodes])),
             self.bus.answer.eq(joined([answer for _, answer in nodes])),
         ]
+        promise(m, platform, at_most_one(ack for ack, _ in nodes), "one register of a unit answers at a time")

@@ -69,6 +69,19 @@ def test_no_word_is_read_while_it_is_written():
         rtl_store(8, 3, 4, [(1, 2, 0b10, 2, 0xCD)])
 
 
+def test_unless_its_user_knows_what_is_written():
+    dut, found = Store(width=8, depth=3, bypassed=True), []
+
+    async def bench(ctx):
+        for port in (dut.read_en, dut.write_en, dut.write):
+            ctx.set(port, 1)
+        await ctx.tick()
+        found.append(ctx.get(dut.read))
+
+    simulate(dut, bench)
+    assert found == [0]
+
+
 def test_contents_survive_reset():
     cycles = [(0, 0, 1, 1, 0x5A), (0, 0, 0, 0, 0), (1, 1, 0, 0, 0)]
     assert rtl_store(8, 2, 8, cycles, resets={1})[-1] == 0x5A
