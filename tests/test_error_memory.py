@@ -95,7 +95,7 @@ def test_a_later_slice_goes_on(config, place, offset):
         dut = bench.dut
         for address, word in enumerate(words):
             await bench.write(ctx, address, word)
-        for resume in (0, 1):
+        for resume in (1, 0):
             ctx.set(dut.resume, resume)
             ctx.set(dut.offset, offset)
             await bench.tick(ctx)

@@ -73,10 +73,14 @@ def test_counts_and_errors(classes, lanes, interval, gap, batch):
     """Of samples in turn, interval by interval; what is expected is a sum of their spikes, and a target."""
     config, unit = classifier(classes, lanes, interval=interval, intervals=3, batch=batch)
     bench, source = Bench(config, unit), random.Random(classes)
-    dut, labels = bench.dut, [source.randrange(classes), classes if classes & (classes - 1) else 0]
-    totals = [[0] * (unit.words * lanes) for _ in range(batch)]
+    dut = bench.dut
 
     async def run(ctx):
+        for labels in ([source.randrange(classes), classes if classes & (classes - 1) else 0], [classes - 1, 0]):
+            await samples(ctx, labels)
+
+    async def samples(ctx, labels):
+        totals = [[0] * (unit.words * lanes) for _ in range(batch)]
         for number in range(3):
             for sample in range(batch):
                 spikes = [[source.getrandbits(lanes) for _ in range(unit.steps)] for _ in range(unit.words)]
@@ -94,8 +98,8 @@ def test_counts_and_errors(classes, lanes, interval, gap, batch):
 
     simulate(bench.m, run)
     assert bench.counts == {
-        "count.write.forward": 3 * batch * unit.words, "count.read.forward": 2 * batch * unit.words,
-        "count.read.backward": 3 * batch * unit.words, "count.read.report": batch * unit.words}
+        "count.write.forward": 6 * batch * unit.words, "count.read.forward": 4 * batch * unit.words,
+        "count.read.backward": 6 * batch * unit.words, "count.read.report": 2 * batch * unit.words}
 
 
 def test_no_report_but_of_the_last_block():
