@@ -43,6 +43,7 @@ CASES = {
     "conv-frame": (small(input={"shape": [4, 4, 2]}, layers=[CONV], **LIVELY), 0),
     "dropout": (small(layers=[DENSE, DENSE | {"dropout": 7}], neuron={"reset": "zero", "reset_error": False},
                       **LIVELY), 2),
+    "after-dropout": (small(layers=[DENSE | {"dropout": 7}, DENSE], network={"block_length": 2}, **LIVELY), 1),
     "pool": (small(input={"shape": [4, 4, 2]}, layers=[CONV, {"kind": "avg_pool", "size": 2}]), 1),
     "random": (small(classifier={"kind": "random", "seed": 5}, initial={"gain": 4.0}), 1),
 }
