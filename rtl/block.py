@@ -13,7 +13,7 @@ from .events import EventBuffer
 from .learning_rate import LearningRate
 from .nodes import block_node, counter_node, rate_node
 from .ports import feed
-from .promise import promise
+from .promise import promise, simulated
 from .registers import BLOCK_STATUS
 from .result import CYCLE_BITS, ResultUnit, result_layout
 from .sequencer import Sequencer
@@ -108,10 +108,13 @@ class BlockCore(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), buffer.i)
         if self.block.index == 0:
             m.d.comb += self.violations.eq(buffer.violations)
-        self._wire_buffer(m)
+        self._wire_buffer(m, platform)
         self._wire_units(m)
         self._wire_stores(m)
-        (self._wire_result if self.block.last else self._wire_queue)(m, platform)
+        if self.block.last:
+            self._wire_result(m)
+        else:
+            self._wire_queue(m, platform)
         m.d.comb += [
             sequencer.hold.eq(self.hold), self.idle.eq(sequencer.idle), self.begins.eq(sequencer.begins),
             rate.ended.eq(sequencer.samples_end & sequencer.train),
@@ -119,7 +122,7 @@ class BlockCore(wiring.Component):
         self._registers(m, self._count(m) if self.counting is not None else None)
         return m
 
-    def _wire_buffer(self, m):
+    def _wire_buffer(self, m, platform):
         """The buffer of the input, to the sequencer and to the unit that reads it."""
         buffer, bottom, sequencer = self.buffer, self.units[0], self.sequencer
         m.d.comb += [
@@ -133,6 +136,10 @@ class BlockCore(wiring.Component):
             feed(m, buffer, bottom, "value_en", "value_address")
             feed(m, bottom, buffer, "value", "value_written")
             m.d.comb += bottom.input_written.eq(buffer.bits_written)
+            if simulated(platform):
+                taken, now = register(m, sequencer.take, name="taken"), Cat(buffer.label, buffer.train)
+                promise(m, platform, ~taken | (now == register(m, now, name="before")),
+                        "label and mode of a frame stand when a block looks at them")
         else:
             feed(m, buffer, sequencer, "take")
             m.d.comb += bottom.input_written.eq(buffer.written)
@@ -197,7 +204,7 @@ class BlockCore(wiring.Component):
             return 0, 0
         return 0, times(slice_first, unit.bitmap.words)
 
-    def _wire_result(self, m, platform):
+    def _wire_result(self, m):
         """The result of a sample, to the outside."""
         result, classifier, sequencer = self.result, self.units[-1], self.sequencer
         m.submodules.result = result

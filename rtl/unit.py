@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .arithmetic import register
 from .backward import BackwardPath, request_layout
 from .bus import any_of, joined, node_signature
 from .dropout import Dropout
@@ -16,7 +17,7 @@ from .nodes import Access, counter_node, lfsr_node
 from .pipeline import running
 from .ports import Ports, Use, feed
 from .potential_memory import PotentialMemory
-from .promise import at_most_one, promise
+from .promise import at_most_one, promise, simulated
 from .service import Service
 from .spike_counts import SpikeCounts
 from .update import UpdatePath
@@ -41,6 +42,8 @@ class UnitCore(wiring.Component):
         Its registers.
     seeds : list of int
         LFSR seeds, one per lane; empty with nearest rounding.
+    depth : int
+        Words of the memory of input bitmaps.
 
     Members
     -------
@@ -187,7 +190,19 @@ class UnitCore(wiring.Component):
             starts[phase], runs[phase] = start, running(m, start, done, name=f"in_{phase}")
             ports.count(f"cycles.{phase}", start | runs[phase])
         promise(m, platform, at_most_one([*starts.values(), *runs.values()]), "one pass of a unit runs at a time")
+        if simulated(platform):
+            # It may still change with the first cycle of a pass.
+            running_on = Cat(runs.values()).any()
+            was, before = (register(m, value, name=f"promised_{name}") for name, value in (
+                ("runs", running_on), ("place", self._place())))
+            promise(m, platform, ~(running_on & was) | (self._place() == before),
+                    "the place of an interval stands while a pass runs")
         return runs
+
+    def _place(self):
+        """What the interval is."""
+        return Cat(self.sample, self.train, self.first_interval, self.last_interval,
+                   () if self.above else self.label)
 
     def _active(self, enable, full):
         """Lanes that compute something in this cycle."""

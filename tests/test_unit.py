@@ -338,6 +338,22 @@ def test_one_pass_at_a_time():
         simulate(bench.dut, run)
 
 
+@pytest.mark.parametrize("port", ["sample", "train", "first_interval", "last_interval"])
+def test_the_place_of_an_interval_stands(port):
+    bench = Bench(*CASES["batch"])
+
+    async def run(ctx):
+        ctx.set(bench.dut.start_forward, 1)
+        await ctx.tick()
+        ctx.set(bench.dut.start_forward, 0)
+        for value in (1, 1, 0):  # it may change with the first cycle
+            ctx.set(getattr(bench.dut, port), value)
+            await ctx.tick()
+
+    with pytest.raises(AssertionError, match="the place of an interval stands while a pass runs"):
+        simulate(bench.dut, run)
+
+
 @pytest.mark.parametrize("name, seeds", [("classifier", [1, 2]), ("stochastic", [])])
 def test_seeds_only_where_they_are_needed(name, seeds):
     config, number = CASES[name]
