@@ -44,7 +44,7 @@ def moved(config, batches):
             labels = [label if label < config.network.classes else None for label in batch.labels[first:first + size]]
             golden.train_batch(torch.from_numpy(batch.frames[first:first + size]), labels)
     return [not torch.equal(*pair) for unit, *pair in zip(
-        config.units, golden.state["weight"], initial_state(config)["weight"]) if unit.stored]
+        config.units, golden.state["weight"], initial_state(config)["weight"]) if unit.weights.stored]
 
 
 def _dense(r, lanes):

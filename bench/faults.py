@@ -213,9 +213,9 @@ def _without(name):
 def _padding_read(unit, windows):
     """Rows of padding are read, whatever lies before the image in memory."""
     rows, columns = windows
-    if unit.kind != "conv":
+    if unit.window.kind != "conv":
         return windows
-    return (Span(-unit.padding, unit.kernel, 0), *rows[1:]), columns
+    return (Span(-unit.window.padding, unit.window.kernel, 0), *rows[1:]), columns
 
 
 def _share_potentials(memory, elaborate):

@@ -63,9 +63,9 @@ def _state(config, random, style, where="all", last=False):
         return torch.from_numpy(found.astype(np.int64))
 
     chosen = [where == "all" or (where == "above" and unit.index > 0) for unit in config.units]
-    weights = [extreme(matrix, unit.weight_width) if own else matrix
+    weights = [extreme(matrix, unit.weights.width) if own else matrix
                for own, unit, matrix in zip(chosen, config.units, state["weight"])]
-    velocities = [extreme(matrix, max(1, unit.velocity_width))
+    velocities = [extreme(matrix, max(1, unit.optimiser.velocity_width))
                   for unit, matrix in zip(config.units, state["velocity"])]
     lfsr = [[0xFFFF if (place + lane) % 2 else 1 for lane in range(len(own))]
             for place, own in enumerate(state["lfsr"])]

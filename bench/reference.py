@@ -124,23 +124,23 @@ class Reference:
         self.shift, self.since_decay = config.update.shift, 0
 
     def _weights(self, place, unit, values):
-        if unit.pool:
+        if unit.window.pools:
             return None
-        if unit.random:
+        if unit.weights.random:
             keys = lane_keys(self.config.classifier.seed, place, unit.lanes)
             values = torch.from_numpy(random_weights(unit, keys, self.config.initial.gain))
-        values = values.to(self.device, self.dtype) / 2**unit.weight_fraction
-        if unit.kind == "conv":
-            values = values.reshape(unit.kernel, unit.kernel, -1, unit.channels).permute(3, 2, 0, 1).contiguous()
-        return values.requires_grad_(unit.stored)
+        values = values.to(self.device, self.dtype) / 2**unit.weights.fraction
+        if unit.window.kind == "conv":
+            values = values.reshape(unit.window.kernel, unit.window.kernel, -1, unit.channels).permute(3, 2, 0, 1).contiguous()
+        return values.requires_grad_(unit.weights.stored)
 
     def _current(self, place, below):
         """Currents (steps, samples, channels, height, width) of a unit from what is below it, of the same form."""
         unit, weights, images = self.config.units[place], self.weights[place], below.flatten(0, 1)
-        if unit.pool:
-            sums = functional.avg_pool2d(images, unit.kernel, unit.stride)
-        elif unit.kind == "conv":
-            sums = functional.conv2d(images, weights, stride=unit.stride, padding=unit.padding)
+        if unit.window.pools:
+            sums = functional.avg_pool2d(images, unit.window.kernel, unit.window.stride)
+        elif unit.window.kind == "conv":
+            sums = functional.conv2d(images, weights, stride=unit.window.stride, padding=unit.window.padding)
         else:
             sums = (images.permute(0, 2, 3, 1).flatten(1) @ weights)[..., None, None]
         return sums.unflatten(0, below.shape[:2])
@@ -148,7 +148,7 @@ class Reference:
     def _frames(self, frames):
         """Frames (1, samples, channels, height, width) in real numbers, or events with steps first."""
         frames = frames.to(self.device).to(self.dtype).div_(2**self.config.input.fraction)
-        frames = frames.unsqueeze(0) if self.config.units[0].static else frames.transpose(0, 1)
+        frames = frames.unsqueeze(0) if self.config.units[0].input.static else frames.transpose(0, 1)
         return frames.unflatten(-1, self.config.input.shape).movedim(-1, -3)
 
     def _interval(self, frames, number, state, wanted):
@@ -186,7 +186,7 @@ class Reference:
         config, frames, state = self.config, self._frames(frames), self._start()
         labels = torch.as_tensor(labels, device=self.device)
         target = functional.one_hot(labels, config.network.classes).to(self.dtype) * config.time.interval
-        learned = [place for place, unit in enumerate(config.units) if unit.stored]
+        learned = [place for place, unit in enumerate(config.units) if unit.weights.stored]
         total, sums = 0, None
         for number in range(config.intervals):
             counts = self._interval(frames, number, state, range(len(self.weights)))

@@ -132,10 +132,10 @@ def memory_table(config, memories):
     for column in ("unit", "history", "memory", "chosen"):
         table.add_column(column, justify="right" if column in ("history", "memory") else "left")
     for unit in config.units:
-        if unit.stored:
+        if unit.weights.stored:
             bits = unit.gradient_bits
             table.add_row(unit.path, f"{bits['history']:,}", f"{bits['memory']:,}",
-                          f"{unit.gradient}: {_reason(unit, bits)}")
+                          f"{unit.rule.gradient}: {_reason(unit, bits)}")
     console.print(table)
 
 
@@ -184,9 +184,9 @@ def synthesis_tables(report):
 
 def _reason(unit, bits):
     """Why the gradients of `unit` are summed where they are."""
-    rules = {f"more than {HISTORY_LIMIT} steps": unit.gradient == "memory" and unit.update_steps > HISTORY_LIMIT,
-             "shared weights": unit.kind == "conv", "momentum": unit.velocity_width > 0, "batch": unit.batch > 1,
-             "fewer bits": bits[unit.gradient] == min(bits.values())}
+    rules = {f"more than {HISTORY_LIMIT} steps": unit.rule.gradient == "memory" and unit.update_steps > HISTORY_LIMIT,
+             "shared weights": unit.window.kind == "conv", "momentum": unit.optimiser.velocity_width > 0, "batch": unit.batch > 1,
+             "fewer bits": bits[unit.rule.gradient] == min(bits.values())}
     return next((rule for rule, holds in rules.items() if holds), "as configured")
 
 

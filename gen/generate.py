@@ -135,8 +135,8 @@ def sidecar(core: Core, files=()) -> dict:
         | {"input": {"width": config.input.bits, "fraction": config.input.fraction, "signed": False}},
         "units": [
             {"name": unit.path, "inputs": unit.n_in, "neurons": unit.n_out, "lanes": unit.lanes, "words": unit.words,
-             "kind": unit.kind, "shape_in": unit.shape_in, "shape_out": unit.shape_out, "kernel": unit.kernel,
-             "stride": unit.stride, "padding": unit.padding, "gradient": unit.gradient, "dropout": unit.dropout,
+             "kind": unit.window.kind, "shape_in": unit.shape_in, "shape_out": unit.shape_out, "kernel": unit.window.kernel,
+             "stride": unit.window.stride, "padding": unit.window.padding, "gradient": unit.rule.gradient, "dropout": unit.dropout,
              "bitmap": {"word": unit.bitmap.scan_width, "words": unit.bitmap.words, "image_row": unit.bitmap.groups,
                         "pixel_pitch": unit.bitmap.pitch}} for unit in config.units],
         "schedule": {
@@ -144,7 +144,7 @@ def sidecar(core: Core, files=()) -> dict:
             "report_cycles": report_cycles(config.blocks[-1].classifier),
             "units": {unit.path: {
                 "forward_depth": forward_depth(unit),
-                "backward_depth": backward_depth(unit, None if unit.classifier else above) if unit.learns else None}
+                "backward_depth": backward_depth(unit, None if unit.classifier else above) if unit.rule.learns else None}
                 for unit, above in zip(config.units, [*config.units[1:], None])},
         },
     }

@@ -76,7 +76,7 @@ class _Bench:
         count = len(stimulus.labels)
         straight = -(-count // batch // 2) * batch if pause else count
         # No memory is being cleared any more when the first item comes.
-        self.first = 2 + max(unit.weight_depth * unit.accumulates for unit in config.units)
+        self.first = 2 + max(unit.weight_depth * unit.rule.accumulates for unit in config.units)
         if events:
             self.first += config.units[0].frames * config.units[0].bitmap.words
         state = state or initial_state(config)

@@ -17,7 +17,7 @@ __all__ = ["batch_passes_and_counters", "interval_items", "passes_and_counters",
 def _positions(unit):
     """Bit of every input in the bitmap words of a step, int64 (n_in,)."""
     inputs = torch.arange(unit.n_in)
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return unit.fan_address(inputs)
     channel, pixel = inputs % unit.shape_in[2], inputs // unit.shape_in[2]
     return unit.bitmap.position(pixel // unit.shape_in[1], pixel % unit.shape_in[1], channel)
@@ -74,7 +74,7 @@ def _pool_forward(unit, bits):
     lanes = bits.reshape(len(bits), *unit.shape_in)
     lanes = torch.nn.functional.pad(lanes, (0, layout.granules * unit.lanes - unit.channels))
     active = lanes.reshape(*lanes.shape[:3], layout.granules, unit.lanes).any(4)
-    windows = active.unfold(1, unit.kernel, unit.stride).unfold(2, unit.kernel, unit.stride)
+    windows = active.unfold(1, unit.window.kernel, unit.window.stride).unfold(2, unit.window.kernel, unit.window.stride)
     events = windows.sum((4, 5)).flatten(1)  # steps, (pixel, channel word)
     operations = taps.flatten().repeat_interleave(unit.channel_words).clamp(min=unit.step_minimum)
     return events, operations.expand(len(bits), -1), int(taps.sum()) * unit.channel_words
@@ -84,7 +84,7 @@ def _pool_forward(unit, bits):
 def _taps(unit):
     """Outputs over each input of a step, int64 (n_in,)."""
     down, across = (torch.tensor([span.count for span in axis]) for axis in unit.taps)
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return torch.ones(unit.n_in, dtype=torch.int64)
     return torch.outer(down, across).flatten().repeat_interleave(unit.shape_in[2])
 
@@ -101,7 +101,7 @@ def batch_passes_and_counters(config, traces):
     if len(traces) > 1 and traces[0].train:
         # Weights move once for all.
         for place, unit in enumerate(config.units):
-            if unit.stored:
+            if unit.weights.stored:
                 inputs = [(trace.units[place].inputs != 0).reshape(-1, unit.n_in) for trace in traces]
                 moved = traces[0].units[place].moved
                 counters |= {f"{unit.path}.{name}": value
@@ -175,13 +175,13 @@ def _apply(config, unit, inputs, moved):
     """Counters of the passes that move the weights, after all samples of a batch; `inputs` of each (steps, n_in)."""
     period, repeat, touched = config.time.update_period, unit.channel_words, False
     for own in inputs:
-        active = own.expand(config.intervals, -1) if unit.static else \
+        active = own.expand(config.intervals, -1) if unit.input.static else \
             own.reshape(config.intervals, -1, unit.n_in).any(1)
         active = active.reshape(-1, period, unit.n_in).any(1)
         touched = columns(unit, active).any(1) | touched
     rows, words = int(touched.sum()) * repeat, unit.weight_depth * len(touched)
     counters = {"gradient.read.update": words, "gradient.write.update": rows}
-    if unit.velocity_width:
+    if unit.optimiser.velocity_width:
         rows = unit.fan_in * repeat * len(touched)
         counters |= {"velocity.read.update": words, "velocity.write.update": rows}
     return counters | _moves(unit, rows, moved)
@@ -192,7 +192,7 @@ class _Walk:
 
     def __init__(self, config, unit, above, seen, train):
         self.config, self.unit, self.above, self.seen = config, unit, above, seen
-        self.learns = train and unit.learns
+        self.learns = train and unit.rule.learns
         self.intervals = config.intervals
         self.inputs = (seen.inputs != 0).reshape(-1, unit.n_in)
         self.counters, self.requests = {}, {}
@@ -200,13 +200,13 @@ class _Walk:
     def _per_interval(self, values):
         """Sum over each interval of values of a step; a static frame has one step, the same in every interval."""
         values = values.reshape(len(values), -1).sum(1)
-        return (values.expand(self.intervals) if self.unit.static else
+        return (values.expand(self.intervals) if self.unit.input.static else
                 values.reshape(self.intervals, -1).sum(1)).tolist()
 
     def _per_slice(self, values):
         """The same for each slice of the interval, as a tuple."""
         values = values.reshape(len(values), -1).sum(1)
-        parts = values.reshape(1, 1).expand(self.intervals, 1) if self.unit.static else \
+        parts = values.reshape(1, 1).expand(self.intervals, 1) if self.unit.input.static else \
             values.reshape(self.intervals, self.unit.slices, -1).sum(2)
         return [tuple(own) for own in parts.tolist()]
 
@@ -214,22 +214,22 @@ class _Walk:
         """Operations by interval; fills `counters` and `requests` (counters of the unit above)."""
         forward, none = self._forward_pass(), [(0,) * self.unit.slices] * self.intervals
         backward = self._backward_pass() if self.learns else none
-        weighted = self.learns and self.unit.stored
-        update = (self._accumulate() if self.unit.accumulates else self._update()) if weighted else none
+        weighted = self.learns and self.unit.weights.stored
+        update = (self._accumulate() if self.unit.rule.accumulates else self._update()) if weighted else none
         return [Passes(*own) for own in zip(forward, backward, update)]
 
     def _forward_pass(self):
         unit, steps = self.unit, self.config.time.steps
-        frames = self.intervals if unit.static else 1  # how often a static frame is read
-        events, operations, read = (_pool_forward if unit.pool else _forward)(unit, self.inputs)
-        per_pixel = 1 if unit.pool else unit.channel_words
-        if unit.events:
+        frames = self.intervals if unit.input.static else 1  # how often a static frame is read
+        events, operations, read = (_pool_forward if unit.window.pools else _forward)(unit, self.inputs)
+        per_pixel = 1 if unit.window.pools else unit.channel_words
+        if unit.input.events:
             granules = int(self.inputs.sum())
-        elif unit.static:
+        elif unit.input.static:
             granules = unit.bitmap.words
         else:
             granules = steps * unit.shape_in[0] * unit.shape_in[1] * -(-unit.shape_in[2] // unit.granule)
-        if unit.pool:
+        if unit.window.pools:
             lanes = torch.full((unit.channel_words,), unit.lanes)
             lanes[-1] = unit.last_lanes
             useful = (events.reshape(len(events), -1, unit.channel_words) * lanes).sum()
@@ -242,13 +242,13 @@ class _Walk:
             "potential.read.forward": words * (self.intervals - 1),
             "potential.write.forward": words * (self.intervals - 1),
             "input.write.forward": granules,
-            "input.read.forward": read * (1 if unit.pool else per_pixel) * len(self.inputs) * frames,
+            "input.read.forward": read * (1 if unit.window.pools else per_pixel) * len(self.inputs) * frames,
         }
-        if unit.stored:
+        if unit.weights.stored:
             self.counters["weight.read.forward"] = total
-        if unit.learns:
+        if unit.rule.learns:
             self.counters["window.write.forward"] = words * steps * self.learns
-        if unit.static:
+        if unit.input.static:
             self.counters |= {"value.write.forward": unit.n_in, "value.read.forward": total}
         if unit.classifier:
             self.counters |= {"count.read.forward": words * (self.intervals - 1),
@@ -259,10 +259,10 @@ class _Walk:
     def _backward_pass(self):
         unit, above, words, steps = self.unit, self.above, self.unit.words, self.config.time.steps
         period = self.config.time.update_period
-        periods = self.intervals if unit.accumulates else self.intervals // period
+        periods = self.intervals if unit.rule.accumulates else self.intervals // period
         self.counters["window.read.backward"] = words * steps
-        self.counters["error.write.backward"] = words * (self.intervals if unit.static else steps)
-        if unit.static:
+        self.counters["error.write.backward"] = words * (self.intervals if unit.input.static else steps)
+        if unit.input.static:
             self.counters["error.read.backward"] = words * (self.intervals - periods)
         elif unit.slices > 1:
             self.counters["error.read.backward"] = words * self.intervals * (unit.slices - 1)
@@ -275,11 +275,11 @@ class _Walk:
         channels = torch.nn.functional.pad(
             inside.reshape(steps, unit.pixels, unit.channels),
             (0, unit.channel_words * unit.lanes - unit.channels)).reshape(steps, words, unit.lanes)
-        repeat = 1 if above.pool else above.channel_words
+        repeat = 1 if above.window.pools else above.channel_words
         asked = int(inside.sum())
         self.requests = {"error.read.backward": asked * repeat,
-                         "adds.backward": asked * (1 if above.pool else above.channels)}
-        if above.stored:
+                         "adds.backward": asked * (1 if above.window.pools else above.channels)}
+        if above.weights.stored:
             self.requests["weight.read.backward"] = asked * repeat
         operations = (channels.sum(2) * repeat).clamp(min=unit.neuron_cycles).sum(1)
         parts = operations.reshape(self.intervals, unit.slices, unit.slice_steps).sum(2)
@@ -289,7 +289,7 @@ class _Walk:
         """Row by row over the history of one update period."""
         unit, period, words = self.unit, self.config.time.update_period, self.unit.words
         periods = self.intervals // period
-        history = self.inputs.expand(periods, 1, -1) if unit.static else self.inputs.reshape(periods, -1, unit.n_in)
+        history = self.inputs.expand(periods, 1, -1) if unit.input.static else self.inputs.reshape(periods, -1, unit.n_in)
         active = history.any(1)
         rows, visits = active.sum(1).tolist(), history.sum((1, 2)).tolist()
         groups = _bitmap(unit, active).reshape(periods, unit.bitmap.words, -1).any(2).sum(1).tolist()
@@ -320,5 +320,5 @@ class _Walk:
             "adds.update": operations // unit.channel_words * unit.channels,
             "error.read.update": operations,
         }
-        if unit.static:
+        if unit.input.static:
             self.counters["value.read.update"] = operations

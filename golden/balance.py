@@ -53,7 +53,7 @@ def settings(config):
         for unit in block.layers:
             # Spikes arrive in words of the lanes below: the block above a top layer reads them so.
             reached = {block.index} if unit is not block.layers[-1] or block.last else {block.index, block.index + 1}
-            if not unit.pool:
+            if not unit.window.pools:
                 found.append(Setting(f"layers.{place}", unit.channels, 1, frozenset(reached)))
             elif found:
                 own = found[-1]

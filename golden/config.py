@@ -202,20 +202,20 @@ class Config(Section):
                     "stochastic rounding (16 random bits, less decay_limit and input.fraction)", self.update.shift)
         blocks = build_blocks(self)
         for block in blocks:
-            if not any(unit.stored for unit in block.units):
+            if not any(unit.weights.stored for unit in block.units):
                 reject("network.block_ends", f"must give block {block.index} a layer with weights, since its "
                        "classifier is random", list(self.network.block_ends))
         units = [unit for block in blocks for unit in block.units]
         self._check_sizes(units)
         for unit in units:
             exact = 2.0**self.numbers.weight.fraction / unit.fan_in
-            if unit.pool and abs(unit.pool_weight - exact) > exact / 4:
+            if unit.window.pools and abs(unit.pool_weight - exact) > exact / 4:
                 reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average, to a "
                        "quarter of its value", self.numbers.weight.fraction)
-            if unit.pool and unit.pool_weight >= 1 << (self.numbers.weight.width - 1):
+            if unit.window.pools and unit.pool_weight >= 1 << (self.numbers.weight.width - 1):
                 reject("numbers.weight.width", f"must hold 1 / {unit.fan_in}, the weight of an average",
                        self.numbers.weight.width)
-            if unit.gradient == "history" and unit.frames > HISTORY_LIMIT:
+            if unit.rule.gradient == "history" and unit.frames > HISTORY_LIMIT:
                 reject("time.interval", f"must be at most {HISTORY_LIMIT} steps, with time.update_period, where "
                        f"gradient is 'history' (block {unit.block})", self.time.interval)
         batch = self.update.batch
@@ -239,7 +239,7 @@ class Config(Section):
 
     def _check_sizes(self, units):
         """Before any memory is taken."""
-        batch, weights = self.update.batch, sum(unit.fan_in * unit.channels for unit in units if not unit.pool)
+        batch, weights = self.update.batch, sum(unit.fan_in * unit.channels for unit in units if not unit.window.pools)
         if weights > VALUE_LIMIT:
             reject("layers", f"must have at most {VALUE_LIMIT:,} weights in all", weights)
         for what, count in (("potentials (neurons, time.steps, update.batch)",

@@ -17,7 +17,7 @@ WAIT_BITS = 32
 def unit_counters(config, unit):
     """Counters of one unit, full names, in the order of their indices."""
     names = [f"cycles.{phase}" for phase in unit_phases(unit)] + ["adds.forward"]
-    names += ["adds.backward"] * unit.serves + ["adds.update", "skips.update"] * unit.stored
+    names += ["adds.backward"] * unit.rule.serves + ["adds.update", "skips.update"] * unit.weights.stored
     names += [f"{state.name}.{access}" for state in unit_states(config, unit).values() for access in state.accesses]
     return [f"{unit.path}.{name}" for name in names]
 

@@ -249,11 +249,11 @@ class Workload:
         # An event adds all channels of a pixel, word by word. A pooling serves one channel of a request; forward, its
         # taps without a spike are not told from lanes without a channel.
         events = Fraction(adds, server.channels) * server.channel_words
-        if server.pool:
+        if server.window.pools:
             events = Fraction(adds) if phase == "backward" else Fraction(adds, server.lanes)
         causes = {IDLE_LANES: events - Fraction(adds, server.lanes), NO_EVENT: operations - events}
         rest = cycles * self.samples - operations
-        if phase == "update" and unit.accumulates:
+        if phase == "update" and unit.rule.accumulates:
             periods = len(self.batches) * config.intervals // config.time.update_period
             causes[ALL_WORDS] = apply_cycles(unit) * periods
         elif phase == "update":

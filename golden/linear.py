@@ -23,9 +23,9 @@ exactly = torch.backends.nnpack.flags(enabled=False)
 
 def columns(unit, inputs):
     """Inputs (..., n_in) of every window: shape (..., pixels, fan_in); channels stay apart where the unit pools."""
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return inputs.unsqueeze(-2)
-    padding, kernel, stride = unit.padding, unit.kernel, unit.stride
+    padding, kernel, stride = unit.window.padding, unit.window.kernel, unit.window.stride
     frames = inputs.reshape(*inputs.shape[:-1], *unit.shape_in)
     # The last window may end beyond the border; what is padded there beyond need is not read.
     frames = functional.pad(frames, (0, 0, padding, padding, padding, padding))
@@ -46,7 +46,7 @@ def _flat(images, lead):
 
 def _filters(unit, weights, dtype):
     """A weight matrix as PyTorch wants filters: (channels, channels of the input, kernel, kernel)."""
-    return weights.to(dtype).reshape(unit.kernel, unit.kernel, -1, unit.channels).permute(3, 2, 0, 1)
+    return weights.to(dtype).reshape(unit.window.kernel, unit.window.kernel, -1, unit.channels).permute(3, 2, 0, 1)
 
 
 def _magnitude(values):
@@ -70,18 +70,18 @@ def input_sums(unit, inputs, weights, dtype=torch.int64):
         Of the result; it has to hold `unit.sum_width` bits.
     """
     lead = inputs.shape[:-1]
-    if unit.pool:
-        images = _images(inputs, unit.shape_in, float_type(unit.fan_in << unit.input_bits))
-        sums = functional.avg_pool2d(images, unit.kernel, unit.stride, divisor_override=1)
+    if unit.window.pools:
+        images = _images(inputs, unit.shape_in, float_type(unit.fan_in << unit.input.bits))
+        sums = functional.avg_pool2d(images, unit.window.kernel, unit.window.stride, divisor_override=1)
         return _flat(sums, lead).to(dtype) * constant(unit.pool_weight, dtype)
-    bound = unit.fan_in << (unit.weight_width - 1 + unit.input_bits)
+    bound = unit.fan_in << (unit.weights.width - 1 + unit.input.bits)
     if bound > SINGLE:  # for any weights; these ones are smaller
-        bound = int(weights.abs().sum(0).max()) << unit.input_bits
-    if unit.kind == "dense":
+        bound = int(weights.abs().sum(0).max()) << unit.input.bits
+    if unit.window.kind == "dense":
         return exact_matmul(inputs, weights, bound, dtype)
     number = float_type(bound)
     sums = functional.conv2d(_images(inputs, unit.shape_in, number), _filters(unit, weights, number),
-                             stride=unit.stride, padding=unit.padding)
+                             stride=unit.window.stride, padding=unit.window.padding)
     return _flat(sums, lead).to(dtype)
 
 
@@ -93,23 +93,23 @@ def output_sums(unit, errors, weights):
     a rounding constant can be added, and int64 elsewhere.
     """
     lead = errors.shape[:-1]
-    if unit.pool:
-        wide = unit.most_taps * unit.pool_weight << (unit.error_width - 1) > 1 << 30
+    if unit.window.pools:
+        wide = unit.most_taps * unit.pool_weight << (unit.rule.error_width - 1) > 1 << 30
         dtype = torch.int64 if wide else torch.int32
         own = errors.to(dtype) * constant(unit.pool_weight, dtype)
         return _spread(unit, own).reshape(*lead, -1)
-    reached = weights.abs().reshape(-1, unit.n_in if unit.kind == "dense" else unit.shape_in[2], unit.channels)
+    reached = weights.abs().reshape(-1, unit.n_in if unit.window.kind == "dense" else unit.shape_in[2], unit.channels)
     bound = int(reached.sum((0, 2)).max()) * _magnitude(errors)
     dtype = torch.int64 if bound > 1 << 30 else torch.int32
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return exact_matmul(errors, weights.T, bound, dtype)
     number = float_type(bound)
     # Inputs that no full stride reaches have to be asked for.
-    rest = [length + 2 * unit.padding - unit.kernel - (windows - 1) * unit.stride
+    rest = [length + 2 * unit.window.padding - unit.window.kernel - (windows - 1) * unit.window.stride
             for length, windows in zip(unit.shape_in[:2], unit.shape_out)]
     sums = functional.conv_transpose2d(
-        _images(errors, unit.shape_out, number), _filters(unit, weights, number), stride=unit.stride,
-        padding=unit.padding, output_padding=rest)
+        _images(errors, unit.shape_out, number), _filters(unit, weights, number), stride=unit.window.stride,
+        padding=unit.window.padding, output_padding=rest)
     return _flat(sums, lead).to(dtype)
 
 
@@ -119,8 +119,8 @@ def _spread(unit, values):
     rows, across, _ = unit.shape_out
     values = values.reshape(-1, rows, across, channels)
     total = values.new_zeros(len(values), height, width, channels)
-    for y, x in product(range(unit.kernel), repeat=2):
-        total[:, y:y + rows * unit.stride:unit.stride, x:x + across * unit.stride:unit.stride] += values
+    for y, x in product(range(unit.window.kernel), repeat=2):
+        total[:, y:y + rows * unit.window.stride:unit.window.stride, x:x + across * unit.window.stride:unit.window.stride] += values
     return total
 
 
@@ -132,15 +132,15 @@ def gradient(unit, inputs, errors):
     summed over the steps.
     """
     own = errors.reshape(-1, unit.channels)
-    bound = (len(own) * _magnitude(own)) << unit.input_bits
+    bound = (len(own) * _magnitude(own)) << unit.input.bits
     if bound > SINGLE:  # were all of them that large; the sum of each channel is smaller
-        bound = int(own.abs().sum(0).max()) << unit.input_bits
+        bound = int(own.abs().sum(0).max()) << unit.input.bits
     if unit.pixels == 1:
         return exact_matmul(columns(unit, inputs).reshape(-1, unit.fan_in).T, own, bound)
     number = float_type(bound)
     images, errors = _images(inputs, unit.shape_in, number), _images(errors, unit.shape_out, number)
-    shape = unit.channels, unit.shape_in[2], unit.kernel, unit.kernel
-    sums = torch.nn.grad.conv2d_weight(images, shape, errors, stride=unit.stride, padding=unit.padding)
+    shape = unit.channels, unit.shape_in[2], unit.window.kernel, unit.window.kernel
+    sums = torch.nn.grad.conv2d_weight(images, shape, errors, stride=unit.window.stride, padding=unit.window.padding)
     return sums.permute(2, 3, 1, 0).reshape(unit.fan_in, unit.channels).to(torch.int64)
 
 

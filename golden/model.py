@@ -71,7 +71,7 @@ class UnitTrace(NamedTuple):
     potentials, spikes, codes : torch.Tensor
         (T, n_out).
     errors : torch.Tensor or None
-        (T, n_out) potential errors; None without training, and where the unit computes none (`Unit.learns`).
+        (T, n_out) potential errors; None without training, and where the unit computes none (`Unit.rule.learns`).
     dropped : torch.Tensor or None
         (T, n_out) which neurons are dropped, bool; None without training or dropout. `spikes` are those before.
     moved : list of torch.Tensor
@@ -118,7 +118,7 @@ def visited_rows(unit, inputs):
 
     `inputs` are the spikes (..., n_in) of the update period, or the values of static frames.
     """
-    if unit.velocity_width:
+    if unit.optimiser.velocity_width:
         return torch.arange(unit.fan_in)
     return columns(unit, inputs != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1)
 
@@ -161,7 +161,7 @@ def _drawn(config, unit, shape, random):
     """Weights to begin with."""
     limit = config.initial.gain / math.sqrt(unit.fan_in)  # a power may be off in its last bit
     values = np.rint(random.uniform(-limit, limit, shape) * 2.0**config.numbers.weight.fraction)
-    return saturate(torch.from_numpy(values.astype(np.int64)), unit.weight_width)
+    return saturate(torch.from_numpy(values.astype(np.int64)), unit.weights.width)
 
 
 class Golden:
@@ -192,7 +192,7 @@ class Golden:
         self._fixed = {
             place: torch.from_numpy(random_weights(unit, lane_keys(config.classifier.seed, place, unit.lanes),
                                                    config.initial.gain))
-            for place, unit in enumerate(config.units) if unit.random}
+            for place, unit in enumerate(config.units) if unit.weights.random}
         self._integer = neuron.integer(config)
 
     def _weights(self, place):
@@ -201,8 +201,8 @@ class Golden:
     def _current(self, unit, place, inputs, *, train):
         """Input currents (steps or 1, ..., n_out): equation (1), its sum; in inference less what dropout takes."""
         sums = input_sums(unit, inputs, self._weights(place), self._integer)
-        if unit.input_dropout and not train:
-            return shift_kept(sums, -unit.align, unit.input_dropout)
+        if unit.input.dropout and not train:
+            return shift_kept(sums, -unit.align, unit.input.dropout)
         return shift_floor(sums, -unit.align)
 
     def _drop(self, unit, place, samples):
@@ -215,7 +215,7 @@ class Golden:
     def _spike_error(self, unit, place, errors):
         """Errors of the spikes below `unit` (steps, samples, n_in): the sum of equation (4)."""
         dot = output_sums(unit, errors, self._weights(place))
-        return saturate(shift_nearest(dot, self.config.numbers.weight.fraction), unit.error_width).to(self._integer)
+        return saturate(shift_nearest(dot, self.config.numbers.weight.fraction), unit.rule.error_width).to(self._integer)
 
     def _update(self, unit, place, inputs, errors):
         """Equation (7) over one update period and all samples, and the deferred update of the weights.
@@ -223,7 +223,7 @@ class Golden:
         Spikes `inputs` (steps, samples, n_in), or values (samples, n_in) of static frames; `errors` (steps, samples,
         n_out). The steps are returned, (fan_in, channels).
         """
-        total = gradient(unit, inputs, errors.sum(0) if unit.static else errors)
+        total = gradient(unit, inputs, errors.sum(0) if unit.input.static else errors)
         momentum = self.config.update.momentum
         if momentum:
             velocity = self.state["velocity"][place]
@@ -231,14 +231,14 @@ class Golden:
             total = saturate(kept.add_(total), momentum.width, out=velocity)
         multiplier = self.config.update.multiplier
         scaled = total * multiplier if multiplier > 1 else total
-        shift = self.state.shift + (self.config.input.fraction if unit.static else 0)
+        shift = self.state.shift + (self.config.input.fraction if unit.input.static else 0)
         if self.config.update.rounding == "nearest":
             step = shift_nearest(scaled, shift)
         else:
             step = shift_stochastic(scaled, shift, self._random(unit, place, inputs))
         weights = self.state["weight"][place]
         weights.sub_(step)
-        saturate(weights, unit.weight_width, out=weights)
+        saturate(weights, unit.weights.width, out=weights)
         return step
 
     def _random(self, unit, place, inputs):
@@ -254,7 +254,7 @@ class Golden:
     def _backward(self, block, first, target, taught, history):
         """Errors (steps, samples, n_out) of every unit of `block` that has any, for one interval, by its place."""
         config, errors, delta = self.config, {}, None
-        for unit in reversed([unit for unit in block.units if unit.learns]):
+        for unit in reversed([unit for unit in block.units if unit.rule.learns]):
             codes, fired, dropped = history[first + unit.index]
             if unit.classifier:
                 # Equation (3): the same error in every step of the interval, in units of one spike.
@@ -263,7 +263,7 @@ class Golden:
             elif dropped is not None:
                 delta.masked_fill_(dropped, 0)
             errors[unit.index] = neuron.error_steps(delta, codes, fired, config)
-            if not unit.bottom and block.units[unit.index - 1].learns:
+            if not unit.bottom and block.units[unit.index - 1].rule.learns:
                 delta = self._spike_error(unit, first + unit.index, errors[unit.index])
         return errors
 
@@ -319,7 +319,7 @@ class Golden:
         config, units = self.config, self.config.units
         period = config.time.update_period
         samples = len(frames)
-        frames = frames.to(torch.int64) if config.units[0].static else frames.ne(0).transpose(0, 1)
+        frames = frames.to(torch.int64) if config.units[0].input.static else frames.ne(0).transpose(0, 1)
         target = torch.zeros(samples, config.network.classes, dtype=torch.int64)
         taught = torch.ones(samples, 1, dtype=torch.int64)
         for own, known, label in zip(target, taught, labels):
@@ -367,14 +367,14 @@ class Golden:
     def _input(self, frames, interval):
         """What the first unit sees in one interval: values (1, ..., n_in) of a frame, or spikes (k, ..., n_in)."""
         k = self.config.time.interval
-        return frames.unsqueeze(0) if self.config.units[0].static else frames[interval * k:(interval + 1) * k]
+        return frames.unsqueeze(0) if self.config.units[0].input.static else frames[interval * k:(interval + 1) * k]
 
     def _update_all(self, frames, traces, period, interval, traced):
         first = (interval + 1 - period) * self.config.time.interval
-        source = None if self.config.units[0].static else frames[first:first + period * self.config.time.interval]
+        source = None if self.config.units[0].input.static else frames[first:first + period * self.config.time.interval]
         for place, unit in enumerate(self.config.units):
-            inputs = frames if unit.static else source
-            if unit.stored:
+            inputs = frames if unit.input.static else source
+            if unit.weights.stored:
                 step = self._update(unit, place, inputs, _joined(traces[place][3][-period:]))
                 if traced:
                     traces[place][5].append(step.ne(0))
@@ -391,7 +391,7 @@ class Golden:
 
     def _traces(self, frames, traces, train):
         """A `SampleTrace` for each sample."""
-        static = self.config.units[0].static
+        static = self.config.units[0].input.static
         alone = frames.dim() == (1 if static else 2)
         samples = 1 if alone else len(frames) if static else frames.shape[1]
         found, source = [[] for _ in range(samples)], None if static else frames
@@ -404,7 +404,7 @@ class Golden:
             potentials, codes, errors = (part if part is None else part.to(torch.int64)
                                          for part in (potentials, codes, errors))
             for sample, units in enumerate(found):
-                inputs = of(sample, frames, 0) if unit.static else of(sample, source)
+                inputs = of(sample, frames, 0) if unit.input.static else of(sample, source)
                 units.append(UnitTrace(inputs, *(
                     of(sample, part) for part in (potentials, fired, codes, errors, dropped)), moved, weights))
             if not unit.classifier:
@@ -429,15 +429,15 @@ class Golden:
         wanted = [(place, unit) for place, unit in enumerate(config.units) if not unit.classifier or place == last]
         u = {place: torch.zeros(len(frames), unit.n_out, dtype=self._integer) for place, unit in wanted}
         counts = torch.zeros(len(frames), config.network.classes, dtype=torch.int64)
-        if config.units[0].static:
+        if config.units[0].input.static:
             frames = frames.to(torch.int64)
             static = self._current(config.units[0], 0, frames.unsqueeze(0), train=False)
         else:
             frames = frames.ne(0).transpose(0, 1)
         for interval in range(config.intervals):
-            below = None if config.units[0].static else self._input(frames, interval)
+            below = None if config.units[0].input.static else self._input(frames, interval)
             for place, unit in wanted:
-                current = static if unit.static else self._current(unit, place, below, train=False)
+                current = static if unit.input.static else self._current(unit, place, below, train=False)
                 potentials = neuron.lif_steps(u[place], current, config)
                 u[place], below = potentials[-1], neuron.spikes(potentials, config)
             counts += below.sum(0)

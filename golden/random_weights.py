@@ -39,7 +39,7 @@ def value_bits(unit, gain):
     doubled = 2 * Fraction(gain)**2 / unit.fan_in
     floor = doubled.numerator.bit_length() - doubled.denominator.bit_length()
     floor -= doubled < Fraction(2)**floor
-    return min(max(floor // 2 + unit.weight_fraction + 1, 2), unit.weight_width)
+    return min(max(floor // 2 + unit.weights.fraction + 1, 2), unit.weights.width)
 
 
 def random_weights(unit, keys, gain):

@@ -61,17 +61,17 @@ def tree_latency(lanes):
 
 def product_latency(unit):
     """Cycles of a multiplier with registers before and behind, and one more where a factor is multiplied in parts."""
-    return 3 if unit.factor_width > FACTOR_BITS and not (unit.pool and not unit.static) else 2
+    return 3 if unit.factor_width > FACTOR_BITS and not (unit.window.pools and not unit.input.static) else 2
 
 
 def forward_depth(unit):
     """Cycles from an operation to the neuron: address in three, memory, output register, sum; choice and product."""
-    return 6 + (1 + product_latency(unit) if unit.static else 0)
+    return 6 + (1 + product_latency(unit) if unit.input.static else 0)
 
 
 def tap_latency(unit):
     """Cycles from an input to the weights that it meets: the tables of a kernel have one of their own."""
-    return 0 if unit.kind == "dense" else 1
+    return 0 if unit.window.kind == "dense" else 1
 
 
 def dot_latency(unit):
@@ -90,7 +90,7 @@ def forward_cycles(unit, operations):
     The neurons have decayed before it is complete, and need the cycles of a step more; after the sum of a frame, they
     take all their steps.
     """
-    return SCAN_DEPTH + operations + forward_depth(unit) + unit.step_minimum + unit.static
+    return SCAN_DEPTH + operations + forward_depth(unit) + unit.step_minimum + unit.input.static
 
 
 def backward_cycles(unit, above, operations):
@@ -104,7 +104,7 @@ def update_cycles(unit, operations):
     `operations` with `ROW_DEPTH` more for every group that has an active row.
     """
     return 2 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + operations + UPDATE_DEPTH + (
-        product_latency(unit) if unit.static else 0)
+        product_latency(unit) if unit.input.static else 0)
 
 
 def accumulate_depth(unit):
@@ -112,7 +112,7 @@ def accumulate_depth(unit):
 
     `tap_latency` more in a convolution.
     """
-    return 5 + (1 + product_latency(unit) if unit.static else 0)
+    return 5 + (1 + product_latency(unit) if unit.input.static else 0)
 
 
 def accumulate_cycles(unit, operations):
@@ -186,7 +186,7 @@ class Schedule:
         self.counters = {}
         # Gradient memories are cleared after reset.
         self._free = [0 if cleared else max(
-            (unit.weight_depth for unit in block.units if unit.accumulates), default=-1) + 1 for block in blocks]
+            (unit.weight_depth for unit in block.units if unit.rule.accumulates), default=-1) + 1 for block in blocks]
         self._taken = [0] * len(blocks)        # last spike word of the interval before left the queue in this cycle
         self._released = [[] for _ in blocks]  # cycles in which input slots became free, oldest first
         self._samples = self._arrivals = self._intervals = 0
@@ -274,7 +274,7 @@ class Schedule:
                         last = ends[sample] = self._report(block, sample, last, accepted[sample])
                         accepted[sample] = self._accepted
                     self._free[number] = last + 1
-                    if block.units[0].static and interval == config.intervals - 1 and sample == samples - 1:
+                    if block.units[0].input.static and interval == config.intervals - 1 and sample == samples - 1:
                         self._released[number] += [self._computed] * samples
                 self._intervals += 1
                 if items is not None and interval == config.intervals - 1:
@@ -302,7 +302,7 @@ class Schedule:
         self._count(f"{block.name}.cycles.forward", now - start + 2)
         for part in reversed(range(block.units[0].slices if train else 0)):
             begin = now
-            for place, unit in reversed([own for own in enumerate(block.units) if own[1].learns]):
+            for place, unit in reversed([own for own in enumerate(block.units) if own[1].rule.learns]):
                 above = None if unit.classifier else block.units[place + 1]
                 now = self._phase(block, interval, sample, "backward", place, now,
                                   backward_cycles(unit, above, passes[first + place][interval].backward[part]))
@@ -317,15 +317,15 @@ class Schedule:
                 now = max(ends)
         now += 1
         self._computed, bottom = now, block.units[0]
-        if not bottom.static and (period_ends or bottom.gradient != "history"):
+        if not bottom.input.static and (period_ends or bottom.rule.gradient != "history"):
             self._released[block.index].append(now)
         return now, spikes
 
     def _update(self, unit, operations, period_ends):
         """Cycles that a unit spends on its gradients and weights behind a slice; 0 for none."""
-        if not unit.stored:
+        if not unit.weights.stored:
             return 0
-        if unit.accumulates:
+        if unit.rule.accumulates:
             return accumulate_cycles(unit, operations) + (apply_cycles(unit) if period_ends else 0)
         return update_cycles(unit, operations) if period_ends else 0
 

@@ -97,28 +97,28 @@ class State:
 
 def unit_phases(unit):
     """Passes of a unit, in the order in which they follow each other."""
-    return ("forward", *["backward"] * unit.learns, *["update"] * unit.stored)
+    return ("forward", *["backward"] * unit.rule.learns, *["update"] * unit.weights.stored)
 
 
 def _input(config, unit):
     """Spikes that come in, or what says which values of a frame are not zero, and those."""
     bitmap, hardware, styles = unit.bitmap, config.hardware, config.hardware.memory
-    accesses = ("write.forward", "read.forward", *["read.update"] * unit.stored)
+    accesses = ("write.forward", "read.forward", *["read.update"] * unit.weights.stored)
     buffer = f"block{unit.block}.buffer"
-    if unit.static:
+    if unit.input.static:
         words = hardware.sample_slots * bitmap.words
         yield State(name="input", accesses=accesses, memory=Memory(
             f"{buffer}.bitmaps", "input", words, bitmap.scan_width, "slot * words + word: which values are not zero",
             style=styles.input))
         yield State(name="value", accesses=accesses, memory=Memory(
-            f"{buffer}.values", "input", words * bitmap.scan_width, unit.input_bits,
+            f"{buffer}.values", "input", words * bitmap.scan_width, unit.input.bits,
             "(slot * words + word) * width + bit: value of the frame, where its bit is", style=styles.input))
         return
-    path = f"{unit.path}_input.bitmaps" if not unit.bottom else f"{buffer}.{'' if unit.events else 'store.'}bitmaps"
+    path = f"{unit.path}_input.bitmaps" if not unit.bottom else f"{buffer}.{'' if unit.input.events else 'store.'}bitmaps"
     yield State(name="input", accesses=accesses, memory=Memory(
         path, "history", (hardware.spike_slots if unit.bottom else 1) * unit.frames * bitmap.words, bitmap.scan_width,
         "(slot * frames + step) * words + word: spikes, image row by image row", unit.granule,
-        style=styles.input if unit.events else styles.history))
+        style=styles.input if unit.input.events else styles.history))
 
 
 def _neuron(config, unit):
@@ -141,31 +141,31 @@ def _weights(config, unit):
 
     update = ("read.update", "write.update")
     numbers = config.numbers
-    yield matrix("weight", _classified(unit, "weight"), unit.weight_width, numbers.weight.fraction,
-                 ("read.forward", *["read.backward"] * unit.serves, *update),
-                 "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i", unit.stored)
+    yield matrix("weight", _classified(unit, "weight"), unit.weights.width, numbers.weight.fraction,
+                 ("read.forward", *["read.backward"] * unit.rule.serves, *update),
+                 "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i", unit.weights.stored)
     # A velocity is a sum of errors times spikes, or times the values of a frame.
-    yield matrix("velocity", "momentum", unit.velocity_width,
-                 numbers.error.fraction + (config.input.fraction if unit.static else 0), update,
-                 "as the weights: velocity of each", unit.stored and unit.velocity_width > 0)
+    yield matrix("velocity", "momentum", unit.optimiser.velocity_width,
+                 numbers.error.fraction + (config.input.fraction if unit.input.static else 0), update,
+                 "as the weights: velocity of each", unit.weights.stored and unit.optimiser.velocity_width > 0)
 
 
 def _rule(config, unit):
     """What truncated backpropagation through time keeps of a pass for the next one."""
     styles, lanes = config.hardware.memory, unit.lanes
     beside = lanes * ((config.neuron.reset == "zero") + (unit.dropout > 0))
-    yield State(name="window", there=unit.learns, accesses=("write.forward", "read.backward"), memory=Memory(
+    yield State(name="window", there=unit.rule.learns, accesses=("write.forward", "read.backward"), memory=Memory(
         f"{unit.path}.window_store", "history", unit.words * unit.steps, lanes * config.code_bits + beside,
         "word * k + step: surrogate code per lane, then spikes where the reset is to zero, then which are dropped "
         "where any are", style=styles.history))
-    goes_on = unit.static or unit.serves or unit.slices > 1
+    goes_on = unit.input.static or unit.rule.serves or unit.slices > 1
     yield State(
-        name="error", there=unit.learns,
-        accesses=("write.backward", *["read.backward"] * goes_on, *["read.update"] * unit.stored), memory=Memory(
+        name="error", there=unit.rule.learns,
+        accesses=("write.backward", *["read.backward"] * goes_on, *["read.update"] * unit.weights.stored), memory=Memory(
             f"{unit.path}.error_store", "error", unit.words * unit.error_frames, lanes * unit.history_width,
-            "word: sum of the errors" if unit.static else f"word * {unit.error_frames} + step: error per lane",
+            "word: sum of the errors" if unit.input.static else f"word * {unit.error_frames} + step: error per lane",
             style=styles.error))
-    yield State(name="gradient", there=unit.accumulates, accesses=("read.update", "write.update"), memory=Memory(
+    yield State(name="gradient", there=unit.rule.accumulates, accesses=("read.update", "write.update"), memory=Memory(
         f"{unit.path}.accumulate.gradient_store", "gradient", unit.weight_depth, 1 + lanes * unit.gradient_width,
         "as the weights: whether the row was active, then the gradient of each lane"))
 
@@ -174,7 +174,7 @@ def _random_bits(config, unit):
     """LFSRs, one per lane each: of stochastic rounding, and of dropout."""
     place = [own.path for own in config.units].index(unit.path)
     values = Values(16, 1, PERIOD)
-    rounds = unit.stored and config.update.rounding == "stochastic"
+    rounds = unit.weights.stored and config.update.rounding == "stochastic"
     yield State(name="lfsr", there=rounds, saved="lanes", values=values,
                 start=tuple(lane_seeds(config.update.seed, unit.lanes, place)) if rounds else (),
                 meaning="LFSR of each lane that rounds updates")

@@ -195,7 +195,7 @@ class BackwardPath(wiring.Component):
             ]
         else:
             m.submodules.taps = taps = TapWalk(above)
-            if above.kind == "dense":
+            if above.window.kind == "dense":
                 # Its input is one pixel, which holds all words of this unit.
                 m.d.comb += taps.channel.eq(times(word, unit.lanes) + scan.index)
             else:
@@ -240,7 +240,7 @@ class BackwardPath(wiring.Component):
             if config.neuron.reset == "zero":
                 m.d.comb += error.fired.eq(fired[lane])
         first = register(m, times(place[2].word, unit.error_frames), name="first_error", reset=False)
-        m.d.sync += self.error_address.eq(first + (0 if unit.static else self.offset + place[3].step))
+        m.d.sync += self.error_address.eq(first + (0 if unit.input.static else self.offset + place[3].step))
         m.d.comb += [
             self.error_valid.eq(out.last), self.error_word.eq(place[4].word),
             self.error_step.eq(self.offset + place[4].step),

@@ -66,7 +66,7 @@ class BlockCore(wiring.Component):
     def __init__(self, config, block, registers, *, seeds):
         self.config, self.block, self.regions = config, block, registers.of(block.index)
         bottom, top = block.units[0], block.layers[-1]
-        kind = FrameBuffer if bottom.static else EventBuffer if bottom.events else SpikeBuffer
+        kind = FrameBuffer if bottom.input.static else EventBuffer if bottom.input.events else SpikeBuffer
         self.buffer = kind(config, bottom)
         self.stores = [SpikeStore(config, unit, slots=1) for unit in block.units[1:]]
         depths = [self.buffer.depth, *(store.depth for store in self.stores)]
@@ -129,9 +129,9 @@ class BlockCore(wiring.Component):
             sequencer.available.eq(buffer.available), sequencer.next_label.eq(buffer.label),
             sequencer.next_train.eq(buffer.train), buffer.release.eq(sequencer.release),
             buffer.read_en.eq(bottom.input_en), buffer.read_address.eq(bottom.input_address),
-            bottom.input_bits.eq(buffer.bits),
+            bottom.input.bits.eq(buffer.bits),
         ]
-        if bottom.unit.static:
+        if bottom.unit.input.static:
             feed(m, buffer, sequencer, "sample")
             feed(m, buffer, bottom, "value_en", "value_address")
             feed(m, bottom, buffer, "value", "value_written")
@@ -154,20 +154,20 @@ class BlockCore(wiring.Component):
             slot = self.buffer.base if place == 0 else 0
             m.d.sync += [
                 core.base.eq(slot + interval), core.update_base.eq(slot + update),
-                core.offset.eq(sequencer.offset + sequencer.slice_first if unit.gradient == "history" else 0),
+                core.offset.eq(sequencer.offset + sequencer.slice_first if unit.rule.gradient == "history" else 0),
             ]
             m.d.comb += [
                 core.first_interval.eq(sequencer.first), core.last_interval.eq(sequencer.last),
                 core.sample.eq(sequencer.computed), core.decays.eq(self.rate.decays),
             ]
-            feed(m, core, sequencer, "train", "slice_first", "resume", *["apply"] * unit.stored)
-            for phase in ("forward", *["backward"] * unit.learns, *["update"] * unit.stored):
+            feed(m, core, sequencer, "train", "slice_first", "resume", *["apply"] * unit.weights.stored)
+            for phase in ("forward", *["backward"] * unit.rule.learns, *["update"] * unit.weights.stored):
                 m.d.comb += [
                     getattr(core, f"start_{phase}").eq(getattr(sequencer, f"start_{phase}")[place]),
                     getattr(sequencer, f"done_{phase}")[place].eq(getattr(core, f"done_{phase}")),
                 ]
         m.d.comb += [
-            sequencer.ready.eq(Cat(core.ready for core in units if core.unit.stored).all()),
+            sequencer.ready.eq(Cat(core.ready for core in units if core.unit.weights.stored).all()),
             units[-1].label.eq(sequencer.label),
         ]
 
@@ -175,7 +175,7 @@ class BlockCore(wiring.Component):
         """Spikes and errors between the units."""
         for below, core, store in zip(self.units, self.units[1:], self.stores):
             # They are in memory a cycle later: two before the unit reads its first ones.
-            step = below.spikes_step + (self.sequencer.offset if core.unit.gradient == "history" else 0)
+            step = below.spikes_step + (self.sequencer.offset if core.unit.rule.gradient == "history" else 0)
             m.d.comb += [
                 store.write_en.eq(register(m, below.spikes_valid, name=f"{core.unit.name}_written")),
                 store.write.eq(register(m, below.spikes, name=f"{core.unit.name}_spikes", reset=False)),
@@ -187,7 +187,7 @@ class BlockCore(wiring.Component):
                 store.read_en.eq(core.input_en), store.read_address.eq(core.input_address),
                 core.input_bits.eq(store.bits),
             ]
-            if core.unit.serves:
+            if core.unit.rule.serves:
                 m.d.comb += [core.request.eq(below.ask), below.answer.eq(core.delta)]
 
     @staticmethod
@@ -196,9 +196,9 @@ class BlockCore(wiring.Component):
 
         That is the update period where there is a history, and else the slice.
         """
-        if unit.static:
+        if unit.input.static:
             return 0, 0
-        if unit.gradient == "history":
+        if unit.rule.gradient == "history":
             return times(offset, unit.bitmap.words), 0
         if unit.slices == 1:
             return 0, 0

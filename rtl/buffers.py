@@ -87,7 +87,7 @@ class FrameBuffer(wiring.Component):
             "bits":          Out(unit.bitmap.scan_width),
             "value_en":      In(1),
             "value_address": In(range(max(2, self.depth * unit.bitmap.scan_width))),
-            "value":         Out(unit.input_bits),
+            "value":         Out(unit.input.bits),
             "bits_written":  Out(1),
             "value_written": Out(1),
             "violations":        Out(violation_layout(config)),
@@ -99,7 +99,7 @@ class FrameBuffer(wiring.Component):
         layout = unit.bitmap
         m.submodules.bitmaps = bitmaps = Store(width=layout.scan_width, depth=self.depth, style=style)
         m.submodules.values = values = Store(
-            width=unit.input_bits, depth=self.depth * layout.scan_width, style=style)
+            width=unit.input.bits, depth=self.depth * layout.scan_width, style=style)
 
         batch = self.config.update.batch
         used = Signal(range(slots + 1))

@@ -35,12 +35,12 @@ class DotPath(wiring.Component):
 
     def __init__(self, config, unit):
         self.config, self.unit = config, unit
-        width = unit.weight_width + unit.error_width
+        width = unit.weights.width + unit.rule.error_width
         super().__init__({
             "first":    In(1),
             "full":     In(1),
             "products": In(data.ArrayLayout(signed(width), unit.lanes)),
-            "delta":    Out(signed(unit.error_width)),
+            "delta":    Out(signed(unit.rule.error_width)),
         })
 
     def elaborate(self, platform):
@@ -53,5 +53,5 @@ class DotPath(wiring.Component):
         fraction = self.config.numbers.weight.fraction
         dot = Signal(signed(unit.dot_width + 1), reset_less=True)  # with what rounding to the nearest adds
         m.d.sync += dot.eq(Mux(first, half(fraction), dot) + total)
-        m.d.sync += self.delta.eq(saturate(m, shift_floor(dot, fraction), unit.error_width, name="rounded"))
+        m.d.sync += self.delta.eq(saturate(m, shift_floor(dot, fraction), unit.rule.error_width, name="rounded"))
         return m

@@ -49,7 +49,7 @@ class ErrorMemory(wiring.Component):
     def __init__(self, config, unit):
         self.config, self.unit = config, unit
         self.layout = data.ArrayLayout(signed(unit.history_width), unit.lanes)
-        errors, word, address = (data.ArrayLayout(signed(unit.error_width), unit.lanes), range(max(2, unit.words)),
+        errors, word, address = (data.ArrayLayout(signed(unit.rule.error_width), unit.lanes), range(max(2, unit.words)),
                                  range(max(2, unit.words * unit.error_frames)))
         members = {
             "error_valid":   In(1),
@@ -60,13 +60,13 @@ class ErrorMemory(wiring.Component):
             "memory":        state_port(config, unit, "error"),
             "counted":       counted(config, unit, "error"),
         }
-        if unit.static:
+        if unit.input.static:
             members |= {"error_word_first": In(1), "error_word_last": In(1), "sum_en": In(1), "sum_word": In(word)}
         elif unit.slices > 1:
             members |= {"resume": In(1), "stored_en": In(1), "stored_word": In(word), "stored": Out(errors)}
-        if unit.stored:
+        if unit.weights.stored:
             members |= {"updating": In(1), "update_en": In(1), "update_address": In(address)}
-        if unit.serves:
+        if unit.rule.serves:
             members |= {"serve_en": In(1), "serve_address": In(address)}
         super().__init__(members)
 
@@ -74,10 +74,10 @@ class ErrorMemory(wiring.Component):
         m = Module()
         unit, memory, uses = self.unit, self.memory, []
         ports, read = Ports(m, platform, self.config, unit), data.View(self.layout, self.memory.read)
-        (self._sum if unit.static else self._each)(m, uses, read)
-        if unit.stored:
+        (self._sum if unit.input.static else self._each)(m, uses, read)
+        if unit.weights.stored:
             uses.append(Use("update", self.update_en, self.update_address, self.updating))
-        if unit.serves:
+        if unit.rule.serves:
             uses.append(Use("backward", self.serve_en, self.serve_address))
         if uses:
             ports.read("error", memory, *uses)
@@ -95,7 +95,7 @@ class ErrorMemory(wiring.Component):
         if unit.slices > 1:
             resume = register(m, self.resume, name="resuming")
             # The first step of the later slice lies after this slice, or still where its own first will be.
-            step = self.offset + unit.slice_steps if unit.gradient == "history" else 0
+            step = self.offset + unit.slice_steps if unit.rule.gradient == "history" else 0
             uses.append(Use("backward", self.stored_en & resume, times(self.stored_word, unit.error_frames) + step))
             m.d.sync += [self.stored[lane].eq(Mux(resume, read[lane], 0)) for lane in range(unit.lanes)]
 

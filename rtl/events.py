@@ -167,7 +167,7 @@ class EventBuffer(wiring.Component):
         unit, layout, item = self.unit, self.unit.bitmap, self.i.payload
         _, width, channels = unit.shape_in
         bits = 1 << max(1, clog2(layout.scan_width))
-        if unit.kind == "dense":
+        if unit.window.kind == "dense":
             return times(item.y, width * channels) + times(item.x, channels) + item.channel
         places = [layout.granule_place(x, 0) for x in range(width)]
         inside = [layout.granule_place(0, channel) for channel in range(layout.granules)]

@@ -81,7 +81,7 @@ class ForwardPath(wiring.Component):
         lanes, width = unit.lanes, unit.potential_width
         layout = unit.bitmap
         rows, columns = unit.windows
-        self.visited = [range(span.count) if unit.pool else layout.visited(span.first, span.count) for span in columns]
+        self.visited = [range(span.count) if unit.window.pools else layout.visited(span.first, span.count) for span in columns]
         tag = data.StructLayout({
             # Of the first bit of a bitmap word: row of the weights (it may lie before the window) and address.
             "row": signed(clog2(unit.fan_rows + layout.scan_width) + 1),
@@ -89,10 +89,10 @@ class ForwardPath(wiring.Component):
             "part": range(max(2, layout.parts)),
         })
         self.scan = EventScan(
-            words=unit.words, steps=1 if unit.static else unit.steps, rows=max(span.count for span in rows),
+            words=unit.words, steps=1 if unit.input.static else unit.steps, rows=max(span.count for span in rows),
             groups=max(map(len, self.visited)), row_pitch=layout.groups, step_pitch=layout.words,
-            group_pitch=0 if unit.pool else 1, width=layout.scan_width, depth=depth, minimum=unit.step_minimum,
-            whole=unit.pool, tag=tag)
+            group_pitch=0 if unit.window.pools else 1, width=layout.scan_width, depth=depth, minimum=unit.step_minimum,
+            whole=unit.window.pools, tag=tag)
         super().__init__({
             "start":           In(1),
             "base":            In(range(max(2, depth))),
@@ -119,7 +119,7 @@ class ForwardPath(wiring.Component):
             "out_potentials":  Out(data.ArrayLayout(signed(width), lanes)),
             "full":            Out(1),
             "done":            Out(1),
-        } | ({"train": In(1)} if unit.input_dropout else {}))
+        } | ({"train": In(1)} if unit.input.dropout else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -162,19 +162,19 @@ class ForwardPath(wiring.Component):
         adds, begins_sum = (copies(m, flag, unit.lanes, name=name) for flag, name in (
             (ahead.event, "adds"), (ahead.first, "begins_sum")))
         place = count_steps(m, early.last, words=unit.words, steps=self.scan.steps)
-        neurons = self._walk(m, add, s[depth], place[3]) if unit.static else self._follow(
+        neurons = self._walk(m, add, s[depth], place[3]) if unit.input.static else self._follow(
             m, add, s[depth + 1], place[4])
         # The potential of a word is read three cycles before its first step begins: address, memory, the neuron itself.
-        read, begins = (stage.last if unit.static else stage.first & first.word_first
+        read, begins = (stage.last if unit.input.static else stage.first & first.word_first
                         for stage, first in ((early, place[0]), (ahead, place[1])))
         load = copies(m, begins, unit.lanes, name="load")
         m.d.comb += [self.stored_en.eq(read & ~self.first_interval), self.stored_address.eq(place[0].word)]
 
         for lane in range(unit.lanes):
-            lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align, dropout=unit.input_dropout)
+            lif = Lif(self.config, sum_width=unit.sum_width, align=unit.align, dropout=unit.input.dropout)
             m.submodules[f"lif{lane}"] = lif
             total = Signal(signed(unit.sum_width), name=f"total_{lane}", reset_less=True)
-            if unit.pool and not unit.static:
+            if unit.window.pools and not unit.input.static:
                 term = Mux(add.spikes[lane], unit.pool_weight, 0)
             else:
                 term = self.terms[lane]
@@ -184,7 +184,7 @@ class ForwardPath(wiring.Component):
             with m.Elif(begins_sum[lane]):
                 m.d.sync += total.eq(0)
             current = total
-            if unit.static:
+            if unit.input.static:
                 current = Signal.like(total, name=f"current_{lane}", reset_less=True)
                 with m.If(neurons.begin[lane]):
                     m.d.sync += current.eq(total)
@@ -194,7 +194,7 @@ class ForwardPath(wiring.Component):
                 lif.decay.eq(neurons.decay[lane]),
                 lif.integrate.eq(neurons.integrate[lane]),
                 lif.total.eq(current),
-                *([lif.train.eq(self.train)] if unit.input_dropout else []),
+                *([lif.train.eq(self.train)] if unit.input.dropout else []),
                 # Lanes without a neuron hold anything.
                 self.out_spikes[lane].eq(lif.spike & (neurons.full if lane >= unit.last_lanes else 1)),
                 self.out_codes[lane].eq(lif.code),
@@ -227,7 +227,7 @@ class ForwardPath(wiring.Component):
             scan.tag_in.address.eq(scan.address),
         ]
         first_row = lookup(m, y, [span.first * layout.groups for span in rows], name="first_row")
-        if unit.pool:
+        if unit.window.pools:
             # One granule of one pixel at a time.
             pixel = Signal(range(max(2, layout.width)))
             m.d.comb += pixel.eq(lookup(m, x, [span.first for span in columns], name="first_pixel") + scan.read_group)

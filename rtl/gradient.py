@@ -107,7 +107,7 @@ class AccumulatePath(wiring.Component):
             "y": range(max(2, layout.height)), "group": range(max(2, layout.groups)),
             "address": range(max(2, depth))})
         self.scan = EventScan(
-            words=1, steps=1 if unit.static else unit.slice_steps, rows=layout.height, groups=layout.groups,
+            words=1, steps=1 if unit.input.static else unit.slice_steps, rows=layout.height, groups=layout.groups,
             row_pitch=layout.groups, step_pitch=layout.words, width=layout.scan_width, depth=depth, tag=tag)
         super().__init__({
             "start":         In(1),
@@ -159,7 +159,7 @@ class AccumulatePath(wiring.Component):
             ]
 
         step = Signal(range(max(2, unit.error_frames)))
-        m.d.comb += step.eq(0 if unit.static else scan.step)
+        m.d.comb += step.eq(0 if unit.input.static else scan.step)
         m.submodules.walked = walked = Pipeline(
             valid=taps.active, step=step, index=scan.index, address=scan.tag.address, final=scan.valid & scan.final)
         own = walked[tap_latency(unit)]

@@ -35,35 +35,35 @@ class Multipliers(wiring.Component):
 
     def __init__(self, unit):
         self.unit = unit
-        other = unit.input_bits + 1 if unit.static else unit.error_width  # of an unsigned value, one bit more
+        other = unit.input.bits + 1 if unit.input.static else unit.rule.error_width  # of an unsigned value, one bit more
         members = {"products": Out(data.ArrayLayout(signed(unit.factor_width + other), unit.lanes))}
-        if not unit.pool:
-            members["weights"] = In(data.ArrayLayout(signed(unit.weight_width), unit.lanes))
-        if unit.serves or unit.stored:
+        if not unit.window.pools:
+            members["weights"] = In(data.ArrayLayout(signed(unit.weights.width), unit.lanes))
+        if unit.rule.serves or unit.weights.stored:
             members["errors"] = In(data.ArrayLayout(signed(unit.history_width), unit.lanes))
-        if unit.static:
-            members["value"] = In(unit.input_bits)
-            if unit.stored:
+        if unit.input.static:
+            members["value"] = In(unit.input.bits)
+            if unit.weights.stored:
                 members["updating"] = In(1)
-        elif unit.pool:
+        elif unit.window.pools:
             members["lane"] = In(range(max(2, unit.lanes)))
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
         unit = self.unit
-        if unit.static:
+        if unit.input.static:
             value = register(m, self.value, name="value_q", stages=3, reset=False)
-            if unit.stored:
+            if unit.weights.stored:
                 updates = copies(m, self.updating, unit.lanes, name="multiplies_errors")
         for lane in range(unit.lanes):
             product = Signal(self.products[lane].shape(), name=f"product_{lane}", reset_less=True)
-            weight = unit.pool_weight if unit.pool else self.weights[lane]
-            if unit.static:
+            weight = unit.pool_weight if unit.window.pools else self.weights[lane]
+            if unit.input.static:
                 factor = Signal(signed(unit.factor_width), name=f"factor_{lane}", reset_less=True)
-                m.d.sync += factor.eq(Mux(updates[lane], self.errors[lane], weight) if unit.stored else weight)
+                m.d.sync += factor.eq(Mux(updates[lane], self.errors[lane], weight) if unit.weights.stored else weight)
                 m.d.comb += product.eq(multiply(m, factor, value, name=f"times_{lane}"))
-            elif unit.pool:
+            elif unit.window.pools:
                 # An average reaches one channel only.
                 spread = register(m, self.errors[lane], name=f"spread_{lane}", reset=False)
                 m.d.sync += product.eq(Mux(self.lane == lane, spread * weight, 0))

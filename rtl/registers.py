@@ -183,7 +183,7 @@ class RegisterMap:
 
     def _add_matrix(self, unit, state):
         channels, pixels = unit.shape_in[2], unit.shape_in[0] * unit.shape_in[1]
-        taps = unit.kernel**2 if unit.kind == "conv" else pixels
+        taps = unit.window.kernel**2 if unit.window.kind == "conv" else pixels
         array = Array(
             channel_words=unit.channel_words, rows=unit.fan_rows, lanes=unit.lanes, lane_shift=clog2(unit.lanes),
             channels=unit.channels, taps=taps, tap_pitch=unit.fan_address(channels) if taps > 1 else channels,

@@ -99,9 +99,9 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, units, last_block = self.config, self.block.units, self.block.last
-        learners = [place for place, unit in enumerate(units) if unit.learns]
-        writers = [place for place, unit in enumerate(units) if unit.stored]
-        accumulates = any(unit.accumulates for unit in units)
+        learners = [place for place, unit in enumerate(units) if unit.rule.learns]
+        writers = [place for place, unit in enumerate(units) if unit.weights.stored]
+        accumulates = any(unit.rule.accumulates for unit in units)
         slice_steps = units[0].slice_steps
         interval, batch_ends, period_ends, slice_last = (
             Signal(range(max(2, config.intervals)), name="interval"), Signal(name="batch_ends"),
@@ -207,7 +207,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [self.start_forward[place].eq(starts[f"Forward{place}"]) for place in range(len(units))]
         m.d.comb += [self.start_backward[place].eq(starts[f"Backward{place}"]) for place in learners]
         for number, place in enumerate(writers):
-            m.d.sync += begun[number].eq(1 if units[place].accumulates else period_ends & slice_last)
+            m.d.sync += begun[number].eq(1 if units[place].rule.accumulates else period_ends & slice_last)
             m.d.comb += [
                 self.start_update[place].eq(starts["Update"] & begun[number]),
                 left[number].eq(pending[number] & ~self.done_update[place]),
@@ -228,8 +228,8 @@ class Sequencer(wiring.Component):
                     m.d.sync += self.offset.eq(0)
         m.d.comb += self.samples_end.eq(self.interval_ends & self.last & batch_ends)
         m.d.comb += self.release.eq(
-            self.samples_end if units[0].static else
-            self.interval_ends & (period_ends if units[0].gradient == "history" else 1))
+            self.samples_end if units[0].input.static else
+            self.interval_ends & (period_ends if units[0].rule.gradient == "history" else 1))
         promise(m, platform, (self.forward | ~self.done_forward.any()) & (self.backward | ~self.done_backward.any())
                 & (self.updating | ~self.done_update.any()), "no pass ends that does not run")
         return m

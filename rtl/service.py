@@ -50,7 +50,7 @@ class Service(wiring.Component):
             "adds":           Out(range(unit.lanes + 1)),
             "products":       In(self.dot.products.shape()),
             "delta":          Out(self.dot.delta.shape()),
-        } | ({"lane": Out(range(max(2, unit.lanes)))} if unit.pool else {
+        } | ({"lane": Out(range(max(2, unit.lanes)))} if unit.window.pools else {
             "weight_address": Out(range(max(2, unit.weight_depth)))}))
 
     def elaborate(self, platform):
@@ -63,14 +63,14 @@ class Service(wiring.Component):
             error_address=(times(request.word, unit.error_frames) + (self.offset + request.step))[
                 :len(self.error_address)])
         now, summed = asked[1], asked[4 + product_latency(unit)]
-        lanes = 1 if unit.pool else Mux(now.full, unit.lanes, unit.last_lanes)
+        lanes = 1 if unit.window.pools else Mux(now.full, unit.lanes, unit.last_lanes)
         m.d.comb += [
             self.read_en.eq(now.valid), self.error_address.eq(now.error_address),
             self.adds.eq(Mux(now.valid, lanes, 0)),
             dot.first.eq(summed.first), dot.full.eq(summed.full), dot.products.eq(self.products),
             self.delta.eq(dot.delta),
         ]
-        if unit.pool:
+        if unit.window.pools:
             m.d.comb += self.lane.eq(lookup(
                 m, asked[3 + product_latency(unit)].row, [c % unit.lanes for c in range(unit.bitmap.pitch)],
                 name="lane"))

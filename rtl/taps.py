@@ -81,7 +81,7 @@ class TapWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         unit, (down, across) = self.unit, self.unit.taps
-        groups = 1 if unit.pool else unit.channel_words
+        groups = 1 if unit.window.pools else unit.channel_words
         pitch, width = unit.bitmap.pitch, unit.kernel_width
         row_pitch = unit.shape_out[1] * unit.channel_words
 
@@ -123,7 +123,7 @@ class TapWalk(wiring.Component):
         def place(spans, index, unit_pitch, name):
             return lookup(m, index, [span.first * unit_pitch for span in spans], name=f"first_{name}")
 
-        if unit.pool:
+        if unit.window.pools:
             group = lookup(m, channel, [c // unit.lanes for c in range(pitch)], name="own_group")
             m.d.comb += [self.full.eq(group != unit.channel_words - 1), self.row.eq(channel)]
         else:
@@ -132,8 +132,8 @@ class TapWalk(wiring.Component):
             tap_x = lookup(m, x, [span.tap * pitch for span in across], name="tap_x")
             m.d.comb += [
                 self.full.eq(~group_last),
-                self.row.eq(tap_y + tap_x + channel - times(by, unit.stride * width * pitch)
-                            - times(bx, unit.stride * pitch)),
+                self.row.eq(tap_y + tap_x + channel - times(by, unit.window.stride * width * pitch)
+                            - times(bx, unit.window.stride * pitch)),
             ]
         m.d.comb += [
             self.weight_base.eq(group_base),

@@ -88,32 +88,32 @@ class UnitCore(wiring.Component):
     def __init__(self, config, unit, above, regions, *, seeds, depth):
         self.config, self.unit, self.above, self.depth = config, unit, above, depth
         self.regions = regions
-        self.stochastic = config.update.rounding == "stochastic" and unit.stored
+        self.stochastic = config.update.rounding == "stochastic" and unit.weights.stored
         self.seeds = list(seeds)
         if self.stochastic != bool(seeds):
             raise ValueError(f"seeds must be given for weights with stochastic rounding only, not {seeds!r}")
         own = {region.kind: region for region in regions}
-        term_width = unit.history_width + unit.input_bits
+        term_width = unit.history_width + unit.input.bits
         parts = {
             # The frame value is unsigned: one bit more to multiply it as a signed number.
-            "forward": ForwardPath(config, unit, depth=depth, term_width=unit.weight_width + unit.input_bits),
+            "forward": ForwardPath(config, unit, depth=depth, term_width=unit.weights.width + unit.input.bits),
             "potential_memory": PotentialMemory(config, unit),
         }
         if unit.dropout:
             parts["dropout"] = Dropout(own["dropout"].reset, dropout=unit.dropout)
-        if unit.learns:
+        if unit.rule.learns:
             parts |= {"backward": BackwardPath(config, unit, above), "window_memory": WindowMemory(config, unit),
                       "error_memory": ErrorMemory(config, unit)}
-        if unit.stored:
+        if unit.weights.stored:
             parts |= {"weight_memory": WeightMemory(config, unit, [own[kind] for kind in KINDS if kind in own]),
                       "update": UpdatePath(config, unit, depth=depth, term_width=term_width)}
-        if unit.accumulates:
+        if unit.rule.accumulates:
             parts["accumulate"] = AccumulatePath(unit, depth=depth, term_width=term_width)
-        if unit.random:
+        if unit.weights.random:
             parts["weight_memory"] = ComputedWeights(config, unit)
-        if unit.static or unit.serves:
+        if unit.input.static or unit.rule.serves:
             parts["multipliers"] = Multipliers(unit)
-        if unit.serves:
+        if unit.rule.serves:
             parts["service"] = Service(config, unit)
         if above is None:
             parts["spike_counts"] = SpikeCounts(config, unit)
@@ -143,19 +143,19 @@ class UnitCore(wiring.Component):
             "spikes_step":    Out(range(max(2, unit.steps))),
             "spikes":         Out(unit.lanes),
         }
-        if unit.learns:
+        if unit.rule.learns:
             members |= {"start_backward": In(1), "done_backward": Out(1)}
-        if unit.stored:
+        if unit.weights.stored:
             members |= {
                 "start_update":   In(1), "done_update": Out(1), "apply": In(1), "ready": Out(1),
             }
-        if unit.static:
+        if unit.input.static:
             members |= {"value_en": Out(1), "value_address": Out(range(max(2, depth * unit.bitmap.scan_width))),
-                        "value": In(unit.input_bits), "value_written": In(1)}
-        if unit.serves:
-            members |= {"request": In(request_layout(unit)), "delta": Out(signed(unit.error_width))}
-        if above is not None and unit.learns:
-            members |= {"ask": Out(request_layout(above)), "answer": In(signed(above.error_width))}
+                        "value": In(unit.input.bits), "value_written": In(1)}
+        if unit.rule.serves:
+            members |= {"request": In(request_layout(unit)), "delta": Out(signed(unit.rule.error_width))}
+        if above is not None and unit.rule.learns:
+            members |= {"ask": Out(request_layout(above)), "answer": In(signed(above.rule.error_width))}
         if above is None:
             members |= {
                 "label":      In(range(unit.n_out)),
@@ -172,11 +172,11 @@ class UnitCore(wiring.Component):
             m.submodules[name] = part
         runs = self._passes(m, platform, ports)
         self._forward(m, ports, runs)
-        if self.unit.learns:
+        if self.unit.rule.learns:
             self._backward(m, ports)
-        if self.unit.stored:
+        if self.unit.weights.stored:
             self._update(m, ports, runs)
-        if self.unit.serves:
+        if self.unit.rule.serves:
             self._serve(m, ports)
         self._multiply(m, runs)
         self._registers(m, platform, ports.bank(self.counter_clear))
@@ -185,7 +185,7 @@ class UnitCore(wiring.Component):
     def _passes(self, m, platform, ports):
         """Which pass runs, by its phase: whose addresses the shared ports take, and which cycles are counted."""
         unit, starts, runs = self.unit, {}, {}
-        for phase in ("forward", *["backward"] * unit.learns, *["update"] * unit.stored):
+        for phase in ("forward", *["backward"] * unit.rule.learns, *["update"] * unit.weights.stored):
             start, done = (getattr(self, f"{edge}_{phase}") for edge in ("start", "done"))
             starts[phase], runs[phase] = start, running(m, start, done, name=f"in_{phase}")
             ports.count(f"cycles.{phase}", start | runs[phase])
@@ -217,7 +217,7 @@ class UnitCore(wiring.Component):
             self.spikes_valid.eq(forward.out_valid), self.spikes_word.eq(forward.out_word),
             self.spikes_step.eq(forward.out_step), forward.stored.eq(potentials.stored),
         ]
-        feed(m, forward, self, "base", "first_interval", "last_interval", *["train"] * (unit.input_dropout > 0))
+        feed(m, forward, self, "base", "first_interval", "last_interval", *["train"] * (unit.input.dropout > 0))
         feed(m, potentials, self, "first_interval", "sample")
         feed(m, potentials, forward, "stored_en", "stored_address", "keep_en", "keep_address", "out_potentials")
         ports.store("potential", potentials.memory, potentials.layout)
@@ -239,7 +239,7 @@ class UnitCore(wiring.Component):
     def _inputs(self, m, ports, runs):
         """Who reads the memories of the input: the forward pass, and the update."""
         unit, forward, updates, values = self.unit, self.parts["forward"], [], []
-        if unit.stored:
+        if unit.weights.stored:
             reader, value_en = self._reader()
             updates = [Use("update", reader.fetch, reader.address, runs["update"])]
             values = [Use("update", value_en, reader.position, runs["update"])]
@@ -247,14 +247,14 @@ class UnitCore(wiring.Component):
         en, address = ports.choose("input", *updates, Use("forward", forward.fetch, forward.address))
         m.d.comb += [self.input_en.eq(en), self.input_address.eq(address), forward.bits.eq(self.input_bits)]
         ports.count("input.write.forward", self.input_written)
-        if unit.static:
+        if unit.input.static:
             en, address = ports.choose("value", *values, Use("forward", forward.event, forward.position))
             m.d.comb += [self.value_en.eq(en), self.value_address.eq(address)]
             ports.count("value.write.forward", self.value_written)
 
     def _reader(self):
         """The part that reads inputs and errors for the update, and when it reads a frame value."""
-        if self.unit.accumulates:
+        if self.unit.rule.accumulates:
             return self.parts["accumulate"], self.parts["accumulate"].error_en
         return self.parts["update"], self.parts["update"].row_en
 
@@ -276,7 +276,7 @@ class UnitCore(wiring.Component):
 
         feed(m, errors, self, "offset")
         feed(m, errors, backward, "error_valid", "error_address", "errors")
-        if unit.static:
+        if unit.input.static:
             feed(m, errors, backward, "error_word_first", "error_word_last", "sum_en", "sum_word")
         elif unit.slices > 1:
             feed(m, errors, self, "resume")
@@ -301,7 +301,7 @@ class UnitCore(wiring.Component):
             weights.in_update.eq(runs["update"]), errors.updating.eq(runs["update"]),
             errors.update_en.eq(reader.error_en), errors.update_address.eq(reader.error_address),
         ]
-        if unit.accumulates:
+        if unit.rule.accumulates:
             # The store is its own: no other part uses it.
             ports.check("gradient", gradient_layout(unit))
             m.d.sync += update.start.eq(reader.done & self.apply)
@@ -322,7 +322,7 @@ class UnitCore(wiring.Component):
             ports.count("adds.update", self._active(update.slot, update.full))
         ports.count("skips.update", update.skip)
         feed(m, weights, update, "weight_en", "weight_address", "write_en", "write_address", "write")
-        if unit.velocity_width:
+        if unit.optimiser.velocity_width:
             feed(m, weights, update, "velocity_en", "velocity_address", "velocity_write_en", "velocity_write_address",
                  "velocity_write")
             m.d.comb += update.velocities.eq(weights.velocities)
@@ -338,7 +338,7 @@ class UnitCore(wiring.Component):
             errors.serve_en.eq(service.read_en), errors.serve_address.eq(service.error_address),
             self.delta.eq(service.delta),
         ]
-        if not unit.pool:
+        if not unit.window.pools:
             weights = self.parts["weight_memory"]
             m.d.comb += [weights.serve_en.eq(service.read_en), weights.serve_address.eq(service.weight_address)]
         ports.count("adds.backward", service.adds)
@@ -347,34 +347,34 @@ class UnitCore(wiring.Component):
         """What was read, or its products, to those that add it up."""
         unit, forward, weights = self.unit, self.parts["forward"], self.parts.get("weight_memory")
         errors, multipliers = self.parts.get("error_memory"), self.parts.get("multipliers")
-        read = [Const(unit.pool_weight, signed(unit.weight_width))] * unit.lanes if weights is None else weights.weights
+        read = [Const(unit.pool_weight, signed(unit.weights.width))] * unit.lanes if weights is None else weights.weights
         if weights is not None:
             m.d.comb += [weights.forward_en.eq(forward.event), weights.forward_address.eq(forward.weight_address)]
         if multipliers is not None:
-            if not unit.pool:
+            if not unit.window.pools:
                 feed(m, multipliers, weights, "weights")
-            if unit.serves or unit.stored:
+            if unit.rule.serves or unit.weights.stored:
                 m.d.comb += multipliers.errors.eq(errors.read)
-            if unit.static:
+            if unit.input.static:
                 feed(m, multipliers, self, "value")
-                if unit.stored:
+                if unit.weights.stored:
                     m.d.comb += multipliers.updating.eq(runs["update"])
-            elif unit.pool:
+            elif unit.window.pools:
                 feed(m, multipliers, self.parts["service"], "lane")
         for lane in range(unit.lanes):
-            m.d.comb += forward.terms[lane].eq(multipliers.products[lane] if unit.static else read[lane])
-            if unit.stored:
+            m.d.comb += forward.terms[lane].eq(multipliers.products[lane] if unit.input.static else read[lane])
+            if unit.weights.stored:
                 m.d.comb += [
-                    self._reader()[0].terms[lane].eq(multipliers.products[lane] if unit.static else errors.read[lane]),
+                    self._reader()[0].terms[lane].eq(multipliers.products[lane] if unit.input.static else errors.read[lane]),
                     self.parts["update"].weights[lane].eq(read[lane]),
                 ]
-            if unit.serves:
+            if unit.rule.serves:
                 m.d.comb += self.parts["service"].products[lane].eq(multipliers.products[lane])
 
     def _registers(self, m, platform, bank):
         """What the register bus hears: of weights, LFSRs and counters, whichever there are."""
         access, nodes = Access.of(self.bus, self.regions), []
-        if self.unit.stored:
+        if self.unit.weights.stored:
             bus = self.parts["weight_memory"].bus
             feed(m, bus, self.bus, "valid", "write", "address", "data")
             m.d.comb += bus.select.eq(Cat(access.select[kind] for kind in KINDS if kind in access.select))

@@ -244,21 +244,21 @@ class UpdatePath(wiring.Component):
             "slot":           Out(1),
             "full":           Out(1),
         }
-        if unit.accumulates:
+        if unit.rule.accumulates:
             self.scan = ApplyScan(unit)
             source = {
                 "gradient_en":      Out(1),
                 "gradient_address": Out(range(max(2, unit.weight_depth))),
                 "gradient":         In(gradient_layout(unit)),
             }
-            if unit.velocity_width:
+            if unit.optimiser.velocity_width:
                 source |= {
                     "velocity_en":            Out(1),
                     "velocity_address":       Out(range(max(2, unit.weight_depth))),
                     "velocity_write_en":      Out(1),
                     "velocity_write_address": Out(range(max(2, unit.weight_depth))),
-                    "velocity_write":         Out(data.ArrayLayout(signed(unit.velocity_width), unit.lanes)),
-                    "velocities":             In(data.ArrayLayout(signed(unit.velocity_width), unit.lanes)),
+                    "velocity_write":         Out(data.ArrayLayout(signed(unit.optimiser.velocity_width), unit.lanes)),
+                    "velocities":             In(data.ArrayLayout(signed(unit.optimiser.velocity_width), unit.lanes)),
                 }
         else:
             self.scan = UpdateScan(unit, depth=depth)
@@ -268,10 +268,10 @@ class UpdatePath(wiring.Component):
             "decays":         In(range(max(2, config.update.decay_limit + 1))),
             "weight_en":      Out(1),
             "weight_address": Out(range(max(2, unit.weight_depth))),
-            "weights":        In(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
+            "weights":        In(data.ArrayLayout(signed(unit.weights.width), unit.lanes)),
             "write_en":       Out(1),
             "write_address":  Out(range(max(2, unit.weight_depth))),
-            "write":          Out(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
+            "write":          Out(data.ArrayLayout(signed(unit.weights.width), unit.lanes)),
             "skip":           Out(1),
             "random":         In(data.ArrayLayout(16, unit.lanes)),
             "advance":        Out(1),
@@ -285,14 +285,14 @@ class UpdatePath(wiring.Component):
         m.d.comb += scan.start.eq(self.start)
         momentum = config.update.momentum
         # Stages that a product takes more than a sum.
-        late = product_latency(unit) if unit.static and not unit.accumulates else 0
+        late = product_latency(unit) if unit.input.static and not unit.rule.accumulates else 0
         address = (scan.weight_base + scan.row)[:len(scan.weight_base)]
-        if unit.accumulates:
+        if unit.rule.accumulates:
             m.submodules.pipe = s = Pipeline(
                 valid=scan.valid, used=scan.used, address=address, full=scan.full, finish=scan.finish)
             # Only rows that were active move, and use up random bits; with momentum all do.
             m.submodules.live = live = Pipeline(
-                last=s[3].valid & (s[3].used if unit.velocity_width else self.gradient.touched))
+                last=s[3].valid & (s[3].used if unit.optimiser.velocity_width else self.gradient.touched))
             last = {stage: live[stage - 3].last for stage in (4, 5, 8)}
             m.d.comb += [self.gradient_en.eq(s[2].valid), self.gradient_address.eq(s[2].address)]
         else:
@@ -326,7 +326,7 @@ class UpdatePath(wiring.Component):
             ]
 
         # What is added before the shift is the same for all lanes, but for random bits.
-        base = config.update.shift + (config.input.fraction if unit.static else 0)
+        base = config.update.shift + (config.input.fraction if unit.input.static else 0)
         shifts = range(base, base + config.update.decay_limit + 1)
         stochastic = config.update.rounding == "stochastic"
         width = unit.scaled_width
@@ -337,26 +337,26 @@ class UpdatePath(wiring.Component):
         decays = [copies(m, bit, unit.lanes, name=f"decays_{place}") for place, bit in enumerate(self.decays)]
         halves = register(m, lookup(m, self.decays, [half(shift) for shift in shifts], name="half"), name="halves")
         drawn = register(m, lookup(m, self.decays, [fraction(shift) for shift in shifts], name="mask"), name="drawn")
-        if not unit.accumulates and not unit.static:
+        if not unit.rule.accumulates and not unit.input.static:
             begins = copies(m, s[3].first, unit.lanes, name="begins")
         for lane in range(unit.lanes):
-            gradient = Signal(signed(unit.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
+            gradient = Signal(signed(unit.optimiser.velocity_width or unit.gradient_width), name=f"gradient_{lane}",
                               reset_less=True)
             if momentum:
                 fresh = Signal(signed(unit.gradient_width), name=f"fresh_{lane}", reset_less=True)
-                kept = Signal(signed(unit.velocity_width + momentum.shift), name=f"kept_{lane}",
+                kept = Signal(signed(unit.optimiser.velocity_width + momentum.shift), name=f"kept_{lane}",
                               reset_less=True)
                 m.d.sync += [
                     fresh.eq(Mux(self.gradient.touched, self.gradient.sums[lane], 0)),
                     kept.eq(scale(m, self.velocities[lane], momentum.multiplier, name=f"retained_{lane}")),
-                    gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.velocity_width,
+                    gradient.eq(saturate(m, shift_nearest(kept, momentum.shift) + fresh, unit.optimiser.velocity_width,
                                          name=f"velocity_{lane}")),
                 ]
                 m.d.comb += self.velocity_write[lane].eq(gradient)
-            elif unit.accumulates:
+            elif unit.rule.accumulates:
                 # The memory has a register behind it.
                 m.d.sync += gradient.eq(register(m, self.gradient.sums[lane], name=f"summed_{lane}", reset=False))
-            elif unit.static:
+            elif unit.input.static:
                 m.d.comb += gradient.eq(self.terms[lane])
             else:
                 m.d.sync += gradient.eq(Mux(begins[lane], 0, gradient) + self.terms[lane])
@@ -370,6 +370,6 @@ class UpdatePath(wiring.Component):
             moves_now = step.any() & s[7].full if momentum and lane >= unit.last_lanes else step.any()
             m.d.sync += moves[lane].eq(moves_now)
             m.d.comb += self.write[lane].eq(register(
-                m, saturate(m, self.weights[lane] - step, unit.weight_width, name=f"moved_{lane}"),
+                m, saturate(m, self.weights[lane] - step, unit.weights.width, name=f"moved_{lane}"),
                 name=f"write_{lane}", reset=False))
         return m

@@ -25,8 +25,8 @@ def _read_members(unit):
     address = range(max(2, unit.weight_depth))
     return {
         "forward_en": In(1), "forward_address": In(address),
-        "weights":    Out(data.ArrayLayout(signed(unit.weight_width), unit.lanes)),
-    } | ({"serve_en": In(1), "serve_address": In(address)} if unit.serves else {})
+        "weights":    Out(data.ArrayLayout(signed(unit.weights.width), unit.lanes)),
+    } | ({"serve_en": In(1), "serve_address": In(address)} if unit.rule.serves else {})
 
 
 class ComputedWeights(wiring.Component):
@@ -53,9 +53,9 @@ class ComputedWeights(wiring.Component):
         keys = lane_keys(config.classifier.seed, place, unit.lanes)
         m.submodules.random_weights = source = RandomWeights(
             keys, address_width=max(1, clog2(unit.weight_depth)), bits=value_bits(unit, config.initial.gain),
-            width=unit.weight_width)
+            width=unit.weights.width)
         address = self.forward_address
-        if unit.serves:
+        if unit.rule.serves:
             address = Mux(self.serve_en, self.serve_address, address)
             promise(m, platform, ~(self.serve_en & self.forward_en), "one at a time reads weights")
         m.d.comb += [
@@ -106,7 +106,7 @@ class WeightMemory(wiring.Component):
     def __init__(self, config, unit, regions):
         self.config, self.unit, self.regions = config, unit, regions
         self.kinds = [region.kind for region in regions]
-        self.layout = data.ArrayLayout(signed(unit.weight_width), unit.lanes)
+        self.layout = data.ArrayLayout(signed(unit.weights.width), unit.lanes)
         address = range(max(2, unit.weight_depth))
         members = {
             "in_forward":     In(1),
@@ -120,8 +120,8 @@ class WeightMemory(wiring.Component):
             "memory":         state_port(config, unit, "weight"),
             "counted":        counted(config, unit, *self.kinds),
         }
-        if unit.velocity_width:
-            self.velocity_layout = data.ArrayLayout(signed(unit.velocity_width), unit.lanes)
+        if unit.optimiser.velocity_width:
+            self.velocity_layout = data.ArrayLayout(signed(unit.optimiser.velocity_width), unit.lanes)
             members |= {
                 "velocity_en":            In(1),
                 "velocity_address":       In(address),
@@ -143,13 +143,13 @@ class WeightMemory(wiring.Component):
             ("write_address", memory.write_address), ("write", memory.write)))
         m.d.sync += [
             write_address.eq(Mux(self.in_update, self.write_address, host.address)),
-            *(write.word_select(lane, unit.weight_width).eq(
-                Mux(updates[lane], self.write[lane].as_unsigned(), host.data[:unit.weight_width]))
+            *(write.word_select(lane, unit.weights.width).eq(
+                Mux(updates[lane], self.write[lane].as_unsigned(), host.data[:unit.weights.width]))
               for lane in range(lanes)),
         ]
         ports.read("weight", memory, Use("update", self.weight_en, self.weight_address, self.in_update),
                    Use("forward", self.forward_en, self.forward_address, self.in_forward),
-                   *([Use("backward", self.serve_en, self.serve_address)] if unit.serves else []),
+                   *([Use("backward", self.serve_en, self.serve_address)] if unit.rule.serves else []),
                    Use("", host.read["weight"], host.address))
         ports.count("weight.write.update", self.write_en)
         m.d.comb += [
@@ -163,7 +163,7 @@ class WeightMemory(wiring.Component):
         m.d.comb += [self.weights[lane].eq(weights[lane]) for lane in range(lanes)]
         # Address, memory, its output register, the choice of a lane in two cycles.
         valid, answer = host.after[4].valid, host.choose(m, weights, host.after[3].lane, name="port_weight")
-        if unit.velocity_width:
+        if unit.optimiser.velocity_width:
             chosen = self.bus.select[self.kinds.index("velocity")]
             velocity_valid, velocity = self._velocities(m, ports, host)
             valid, answer = Mux(chosen, velocity_valid, valid), Mux(chosen, velocity, answer)
@@ -172,14 +172,14 @@ class WeightMemory(wiring.Component):
         m.d.comb += [self.bus.ack.eq(register(m, valid, name="port_ack")), self.bus.answer.eq(answered)]
         ports.tell(self.counted)
 
-        passes = self.in_forward | self.in_update | (self.serve_en if unit.serves else 0)
+        passes = self.in_forward | self.in_update | (self.serve_en if unit.rule.serves else 0)
         promise(m, platform, ~(host.after[0].valid & passes), "weights are registers only while no pass runs")
         promise(m, platform, self.in_update | ~self.write_en, "weights are written only while the update runs")
         return m
 
     def _velocities(self, m, ports, host):
         """The velocity memory: read and written by update and port. Returns when the port hears of it, and what."""
-        unit, width, memory = self.unit, self.unit.velocity_width, self.velocity_memory
+        unit, width, memory = self.unit, self.unit.optimiser.velocity_width, self.velocity_memory
         ports.read("velocity", memory, Use("", host.read["velocity"], host.address),
                    Use("update", self.velocity_en, self.velocity_address), ahead=False)
         ports.count("velocity.write.update", self.velocity_write_en)
@@ -216,7 +216,7 @@ class _Host:
         place = access.place("weight")  # velocities have the same places
         self.address = register(m, place[shift:] if depth_bits else Const(0, 1), name="port_address", reset=False)
         self.lane = register(m, place[:shift] if shift else Const(0, 1), name="port_lane", reset=False)
-        self.data = register(m, access.data[:max(unit.weight_width, unit.velocity_width)], name="port_data",
+        self.data = register(m, access.data[:max(unit.weights.width, unit.optimiser.velocity_width)], name="port_data",
                              reset=False)
         valid = register(m, any_of([access.asked(kind) for kind in kinds]), name="port_valid")
         m.submodules.port = self.after = Pipeline(valid=valid, lane=self.lane)

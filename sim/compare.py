@@ -147,11 +147,11 @@ def _parse(config, lines):
                            "output spike": _lanes(rest[6], unit.lanes, 1, False)}
             found.append(_Event(None, int(rest[0]), int(rest[1]), values, cycle))
         elif kind == "B":
-            values = {"error": _lanes(rest[2], unit.lanes, unit.error_width, True)}
+            values = {"error": _lanes(rest[2], unit.lanes, unit.rule.error_width, True)}
             found.append(_Event(None, int(rest[0]), int(rest[1]), values, cycle))
         else:
             word, row = divmod(int(rest[0]), unit.fan_rows)
-            values = {"weight": _lanes(rest[1], unit.lanes, unit.weight_width, True)}
+            values = {"weight": _lanes(rest[1], unit.lanes, unit.weights.width, True)}
             found.append(_Event(None, word, None, values, cycle, row))
     return events
 
@@ -174,10 +174,10 @@ def _expected(config, place, samples):
             for before, behind in own:
                 forward += before[interval]
                 backward += behind[interval]
-            if samples[first].train and (interval + 1) % period == 0 and unit.stored:
+            if samples[first].train and (interval + 1) % period == 0 and unit.weights.stored:
                 group = [samples[first + b].units[place] for b in range(batch)]
                 base = (interval + 1) * k
-                active = torch.stack([seen.inputs if unit.static else seen.inputs[base - period * k:base]
+                active = torch.stack([seen.inputs if unit.input.static else seen.inputs[base - period * k:base]
                                       for seen in group])
                 rows = visited_rows(unit, active).tolist()
                 weights = _words(unit, group[0].weights[interval // period])
@@ -204,8 +204,8 @@ def _sample_events(config, place, number, seen):
         forward.append([_Event(number, word, t, {name: lists[word][base + t] for name, lists in kept.items()})
                         for word in range(unit.words) for t in range(k)])
         # Errors are numbered as they are kept.
-        first = interval % period * k if unit.gradient == "history" else 0
-        frames = unit.update_steps if unit.gradient == "history" else unit.slice_steps
+        first = interval % period * k if unit.rule.gradient == "history" else 0
+        frames = unit.update_steps if unit.rule.gradient == "history" else unit.slice_steps
         backward.append([] if errors is None else [
             _Event(number, word, (first + t) % frames, {"error": errors[word][base + t]})
             for part in reversed(range(0, k, unit.slice_steps)) for word in reversed(range(unit.words))

@@ -72,7 +72,7 @@ def draw_figures(pictures, counters, traffic):
         if traffic:
             figures["traffic"] = _svg(_traffic(traffic), "traffic", "Memory words by category, operation and phase")
         return figures, [_unit_weights(config, place, pictures) for place, unit in enumerate(config.units)
-                         if unit.stored]
+                         if unit.weights.stored]
 
 
 def draw_bars(name, title, rows, labels, unit):

@@ -93,7 +93,7 @@ def settings(config):
         ("Classes", f"{config.network.classes}"),
         ("Blocks", f"{len(config.blocks)}, each with a classifier"),
         ("Layers of each block", ", ".join(str(len(block.layers)) for block in config.blocks)),
-        ("Weights", f"{sum(unit.fan_in * unit.channels if unit.stored else 0 for unit in config.units):,}"),
+        ("Weights", f"{sum(unit.fan_in * unit.channels if unit.weights.stored else 0 for unit in config.units):,}"),
         ("Leak τ", tau),
         ("Threshold", f"{neuron.threshold:g} ({neuron.compare})"),
         ("Reset", f"{neuron.reset} {neuron.reset_amount:g}" if neuron.reset.startswith("subtract") else neuron.reset),

@@ -194,7 +194,7 @@ def dropping(draw, networks):
 def spatial_units(draw, kinds=("conv", "avg_pool", "dense")):
     """A random unit of one of `kinds`, and the `Config` that it belongs to."""
     config = draw(spatial_configs())
-    units = [unit for unit in config.units if unit.kind in kinds]
+    units = [unit for unit in config.units if unit.window.kind in kinds]
     assume(units)
     return config, draw(st.sampled_from(units))
 

@@ -22,19 +22,19 @@ def lanes_of(unit, word):
 def windows_of(unit):
     """Inputs (indices) under every output pixel, tap by tap; all channels of a tap together."""
     height, width, channels = unit.shape_in
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return [[list(range(pixel * channels, (pixel + 1) * channels)) for pixel in range(height * width)]]
     return [[[(y * width + x) * channels + channel for channel in range(channels)]
-             for y in range(begin_y, begin_y + unit.kernel) if 0 <= y < height
-             for x in range(begin_x, begin_x + unit.kernel) if 0 <= x < width]
-            for begin_y in range(-unit.padding, unit.shape_out[0] * unit.stride - unit.padding, unit.stride)
-            for begin_x in range(-unit.padding, unit.shape_out[1] * unit.stride - unit.padding, unit.stride)]
+             for y in range(begin_y, begin_y + unit.window.kernel) if 0 <= y < height
+             for x in range(begin_x, begin_x + unit.window.kernel) if 0 <= x < width]
+            for begin_y in range(-unit.window.padding, unit.shape_out[0] * unit.window.stride - unit.window.padding, unit.window.stride)
+            for begin_x in range(-unit.window.padding, unit.shape_out[1] * unit.window.stride - unit.window.padding, unit.window.stride)]
 
 
 def words_of(unit):
     """Bitmap word of every input."""
     _, width, channels = unit.shape_in
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         pitch = -(-channels // unit.granule) * unit.granule
         return [(i // channels * pitch + i % channels) // unit.bitmap.scan_width for i in range(unit.n_in)]
     return [unit.bitmap.position(i // channels // width, i // channels % width, i % channels) // unit.bitmap.scan_width
@@ -49,7 +49,7 @@ class Walk:
         self.above = None if self.unit.classifier else config.units[place + 1]
         self.k, self.seen = config.time.interval, trace.units[place]
         self.windows, self.word = windows_of(self.unit), words_of(self.unit)
-        self.learns = trace.train and self.unit.learns
+        self.learns = trace.train and self.unit.rule.learns
         self.weights, self.updates = [before, *self.seen.weights], 0
         self.counts, self.asked, self.touched = Counter(), Counter(), set()
         if self.above:
@@ -59,11 +59,11 @@ class Walk:
 
     def steps(self, number, intervals=1):
         """Steps whose inputs are read for `intervals` intervals; a frame is the same in every step."""
-        return [0] if self.unit.static else range(number * self.k, (number + intervals) * self.k)
+        return [0] if self.unit.input.static else range(number * self.k, (number + intervals) * self.k)
 
     def active(self, step, inputs):
         """Which of `inputs` are set."""
-        values = self.seen.inputs if self.unit.static else self.seen.inputs[step]
+        values = self.seen.inputs if self.unit.input.static else self.seen.inputs[step]
         return [i for i in inputs if values[i]]
 
     def interval(self, number):
@@ -77,10 +77,10 @@ class Walk:
             backward[part] = self.backward(number, steps)
             # In the first slice, an error goes on from nowhere.
             self.counts["error.read.backward"] += self.unit.words * (part < self.unit.slices - 1)
-            if self.unit.stored and self.unit.accumulates:
-                update[part] = self.accumulate([0] if self.unit.static else steps)
-        if self.learns and self.unit.stored and ends:
-            if self.unit.accumulates:
+            if self.unit.weights.stored and self.unit.rule.accumulates:
+                update[part] = self.accumulate([0] if self.unit.input.static else steps)
+        if self.learns and self.unit.weights.stored and ends:
+            if self.unit.rule.accumulates:
                 self.apply()
             else:
                 update[0] = self.update(number + 1 - period)
@@ -95,8 +95,8 @@ class Walk:
                 counts["potential.write.forward"] += 1
             # A frame is summed once for all steps; behind it the neurons take them all, two cycles each.
             for step in self.steps(number):
-                sums = self.pool_sum if unit.pool else self.sum
-                operations += max(2 * self.k if unit.static else 2, sums(word, step))
+                sums = self.pool_sum if unit.window.pools else self.sum
+                operations += max(2 * self.k if unit.input.static else 2, sums(word, step))
             counts["window.write.forward"] += self.k * self.learns
             counts["count.write.forward"] += 1
             counts["count.read.forward"] += number > 0
@@ -140,12 +140,12 @@ class Walk:
                     if self.seen.codes[step, neuron] and not (unit.dropout and self.seen.dropped[step, neuron]):
                         own += self.ask(neuron)
                 operations += max(2, own)
-                if not unit.static:
+                if not unit.input.static:
                     counts["error.write.backward"] += 1
-            if unit.static:
+            if unit.input.static:
                 # Errors of a frame are summed in place: over the interval, or over all of the update period.
                 counts["error.write.backward"] += 1
-                counts["error.read.backward"] += not unit.accumulates and number % self.config.time.update_period > 0
+                counts["error.read.backward"] += not unit.rule.accumulates and number % self.config.time.update_period > 0
             counts["count.read.backward"] += 1
         return operations
 
@@ -153,11 +153,11 @@ class Walk:
         """Requests of one neuron: a word of the unit above each."""
         above, asked, requests = self.above, self.asked, 0
         for _ in range(self.reach[neuron]):
-            for word in [0] if above.pool else range(above.channel_words):
+            for word in [0] if above.window.pools else range(above.channel_words):
                 requests += 1
                 asked["error.read.backward"] += 1
-                asked["weight.read.backward"] += not above.pool
-                asked["adds.backward"] += 1 if above.pool else lanes_of(above, word)
+                asked["weight.read.backward"] += not above.window.pools
+                asked["adds.backward"] += 1 if above.window.pools else lanes_of(above, word)
         return requests
 
     def update(self, first):
@@ -184,7 +184,7 @@ class Walk:
         """A weight word is read, and written unless no weight in it moves."""
         lanes = slice(word * self.unit.lanes, (word + 1) * self.unit.lanes)
         before, after = (self.weights[self.updates + i][row, lanes] for i in range(2))
-        top = (1 << self.unit.weight_width - 1) - 1
+        top = (1 << self.unit.weights.width - 1) - 1
         # Weights at their limit may stand still although they are written.
         stuck = ((before == top) | (before == -top - 1)).any() and bool(self.seen.moved[self.updates][row, lanes].any())
         moves = not torch.equal(before, after) or stuck
@@ -202,10 +202,10 @@ class Walk:
                 for i in self.active(step, [i for i in range(unit.n_in) if self.word[i] == bitmap_word]):
                     y, x = divmod(i // unit.shape_in[2], unit.shape_in[1])
                     for out_y, out_x in product(range(unit.shape_out[0]), range(unit.shape_out[1])):
-                        tap = y + unit.padding - out_y * unit.stride, x + unit.padding - out_x * unit.stride
-                        if unit.kind == "dense":
+                        tap = y + unit.window.padding - out_y * unit.window.stride, x + unit.window.padding - out_x * unit.window.stride
+                        if unit.window.kind == "dense":
                             tap = y, x  # one window over everything
-                        elif not all(0 <= place < unit.kernel for place in tap):
+                        elif not all(0 <= place < unit.window.kernel for place in tap):
                             continue
                         for word in range(unit.channel_words):
                             events += 1
@@ -225,7 +225,7 @@ class Walk:
         counts["gradient.read.update"] += unit.weight_depth
         counts["gradient.write.update"] += len(self.touched)
         for y, x, channel, word in self.touched:
-            width = unit.kernel if unit.kind == "conv" else unit.shape_in[1]
+            width = unit.window.kernel if unit.window.kind == "conv" else unit.shape_in[1]
             self.move((y * width + x) * unit.shape_in[2] + channel, word)
         self.touched = set()
         self.updates += 1
@@ -234,13 +234,13 @@ class Walk:
         """The unit's counters; `requests` are those of the unit below."""
         unit, counts = self.unit, self.counts
         granules = unit.shape_in[0] * unit.shape_in[1] * -(-unit.shape_in[2] // unit.granule)
-        counts["input.write.forward"] = unit.bitmap.words if unit.static else self.config.time.steps * granules
-        if unit.static:
+        counts["input.write.forward"] = unit.bitmap.words if unit.input.static else self.config.time.steps * granules
+        if unit.input.static:
             counts["value.write.forward"] = unit.n_in
         if unit is self.config.units[-1]:
             counts["count.read.report"] = unit.words
         # The loops above count for every kind of unit; only a frame has values, only a classifier spike counts.
-        absent = [kind for kind, there in (("value", unit.static), ("count", unit.classifier)) if not there]
+        absent = [kind for kind, there in (("value", unit.input.static), ("count", unit.classifier)) if not there]
         kept = {name: count for name, count in counts.items() if name.split(".")[0] not in absent}
         return Counter(kept) + Counter(requests)
 

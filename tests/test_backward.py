@@ -41,7 +41,7 @@ def window_words(config, unit, codes, fired, dropped, source):
 
 def walk(unit, above, neuron):
     """Requests that the error of a neuron takes, as (row, weight_base, word, first, last, full)."""
-    if above.kind == "dense":
+    if above.window.kind == "dense":
         word, lane = word_of(unit, neuron)
         return expected_walk(above, 0, 0, word * unit.lanes + lane)
     pixel, channel = divmod(neuron, unit.channels)
@@ -60,7 +60,7 @@ def rtl_backward(config, unit, above, memory, own, delta, *, offset):
         latency = dot_latency(above) - 1 if above else 0
         due_delta, due_own, due_stored, cycle, done = {}, {}, {}, 0, False
         for name, value in (("start", 1), ("slice_first", first), ("offset", offset + (
-                first if unit.gradient == "history" else 0))):
+                first if unit.rule.gradient == "history" else 0))):
             ctx.set(getattr(dut, name), value)
         while not done:
             done = ctx.get(dut.done)
@@ -75,7 +75,7 @@ def rtl_backward(config, unit, above, memory, own, delta, *, offset):
             if ctx.get(dut.stored_en):
                 due_stored[cycle + 3] = carried.get(ctx.get(dut.stored_word), [0] * unit.lanes)
             if ctx.get(dut.error_valid):
-                step = ctx.get(dut.error_step) - offset + (0 if unit.gradient == "history" else first)
+                step = ctx.get(dut.error_step) - offset + (0 if unit.rule.gradient == "history" else first)
                 word = ctx.get(dut.error_word)
                 errors[word, step] = [int(value) for value in ctx.get(dut.errors)]
                 kept.append(ctx.get(dut.error_address))
@@ -115,7 +115,7 @@ def check(config, unit, above, density, seed, *, offset=0):
     fired, dropped = (torch.rand(shape, generator=random_source) < 0.4 for _ in range(2))
     dropped = dropped if unit.dropout else torch.zeros_like(dropped)
     memory = window_words(config, unit, codes.tolist(), fired.tolist(), dropped.tolist(), source)
-    top = 1 << unit.error_width - 1
+    top = 1 << unit.rule.error_width - 1
 
     # What is asked, in order: from the last word and step on, in a word from the first neuron on.
     wanted, asking, operations = [], [], [0] * unit.slices
@@ -142,7 +142,7 @@ def check(config, unit, above, density, seed, *, offset=0):
     found, requests, spent, kept = rtl_backward(
         config, unit, above, memory, own, lambda number: given[asking[ends.index(number)]], offset=offset)
 
-    assert [(step, (asked.row, None if above.pool else asked.weight_base, asked.word, bool(asked.first),
+    assert [(step, (asked.row, None if above.window.pools else asked.weight_base, asked.word, bool(asked.first),
                     bool(asked.last), bool(asked.full))) for step, asked in requests] == [
         (step, tuple(visit)) for step, visit in wanted]
     errors = error_steps(delta, codes, fired, config)
@@ -156,8 +156,8 @@ def check(config, unit, above, density, seed, *, offset=0):
     steps = [step for part in reversed(range(unit.slices)) for _ in range(unit.words)
              for step in reversed(range(part * unit.slice_steps, (part + 1) * unit.slice_steps))]
     words = [word for _ in range(unit.slices) for word in reversed(range(unit.words)) for _ in range(unit.slice_steps)]
-    if not unit.static:
-        within = [offset + step if unit.gradient == "history" else step % unit.slice_steps for step in steps]
+    if not unit.input.static:
+        within = [offset + step if unit.rule.gradient == "history" else step % unit.slice_steps for step in steps]
         assert kept == [word * unit.error_frames + step for word, step in zip(words, within)]
     return requests
 
@@ -166,11 +166,11 @@ def check(config, unit, above, density, seed, *, offset=0):
 @given(dropping(configs()) | dropping(spatial_configs()), st.data())
 def test_one_interval(config, data):
     block = data.draw(st.sampled_from(config.blocks))
-    places = [place for place, unit in enumerate(block.units) if unit.learns]
+    places = [place for place, unit in enumerate(block.units) if unit.rule.learns]
     place = data.draw(st.sampled_from(places))
     unit = block.units[place]
     offset = data.draw(st.sampled_from(range(0, unit.error_frames, unit.steps))) \
-        if unit.gradient == "history" and not unit.static else 0
+        if unit.rule.gradient == "history" and not unit.input.static else 0
     check(config, unit, block.units[place + 1] if place + 1 < len(block.units) else None,
           data.draw(st.sampled_from([0.0, 0.2, 1.0])), data.draw(st.integers(0, 999)), offset=offset)
 

@@ -80,7 +80,7 @@ async def pulse(ctx, signal):
 
 def places(unit):
     """Bit of every input in the bitmap words of a step."""
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return [unit.fan_address(i) for i in range(unit.n_in)]
     _, width, channels = unit.shape_in
     return [unit.bitmap.position(i // channels // width, i // channels % width, i % channels) for i in range(unit.n_in)]
@@ -332,7 +332,7 @@ def test_spikes_arrive_whole(*, neurons, lanes, steps, period, slots, seed, prod
     unit, source = config.blocks[1].units[0], random.Random(seed)
     dut, seen = SpikeBuffer(config, unit), []
     layout, intervals = unit.bitmap, unit.frames // steps
-    assert intervals == (period if unit.gradient == "history" else 1)
+    assert intervals == (period if unit.rule.gradient == "history" else 1)
     # slots_sent[p][t] are the spikes of step t
     slots_sent = [[[source.randrange(2) for _ in range(unit.n_in)] for _ in range(unit.frames)]
                   for _ in range(slots + 2)]

@@ -59,8 +59,8 @@ def written(state, tmp_path_factory):
 def test_words_of_memories(state):
     found = contents(CONFIG, state)
     for place, unit in enumerate(CONFIG.units):
-        for kind, matrix, width in (("weight", state["weight"][place], unit.weight_width),
-                                    ("velocity", state["velocity"][place], unit.velocity_width)):
+        for kind, matrix, width in (("weight", state["weight"][place], unit.weights.width),
+                                    ("velocity", state["velocity"][place], unit.optimiser.velocity_width)):
             pitch, values = 1 << (unit.lanes - 1).bit_length(), to_memory(unit, matrix.numpy())
             words = [int(word, 16) for word in found.texts[found.files[f"{unit.path}.{kind}"]].split()]
             lanes = [(word >> width * lane & (1 << width) - 1) for word in words for lane in range(unit.lanes)]

@@ -30,7 +30,7 @@ def regions(config):
 def test_weights_are_where_the_fields_say(config):
     """Every weight at the address that the array gives; what lies elsewhere in it is no weight."""
     registers, found = RegisterMap(config), regions(config)
-    for unit in filter(lambda unit: unit.stored, config.units):
+    for unit in filter(lambda unit: unit.weights.stored, config.units):
         region = found[f"{unit.path}.weight"]
         array = region["array"]
         assert array["taps"] * array["input_channels"] == unit.fan_in

@@ -104,7 +104,7 @@ def test_saved_state_continues_with_identical_bits(name, models, tmp_path):
         assert np.array_equal(resumed.arrays[key], through.arrays[key]), key
     # Whatever there is to save had changed before, and went on to change.
     changed = state_arrays(initial_state(config))
-    stored = [place for place, unit in enumerate(config.units) if unit.stored]
+    stored = [place for place, unit in enumerate(config.units) if unit.weights.stored]
     kinds = ["weight", *(["velocity", "lfsr"] if config.update.momentum else [])]
     for key in [f"{kind}_{place}" for kind in kinds for place in stored]:
         assert (changed[key] != first.arrays[key]).any() and (first.arrays[key] != through.arrays[key]).any(), key

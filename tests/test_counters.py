@@ -155,5 +155,5 @@ def test_category(name, expected):
 
 
 def test_category_of_a_gradient():
-    unit = next(unit for unit in SPATIAL.units if unit.accumulates)
+    unit = next(unit for unit in SPATIAL.units if unit.rule.accumulates)
     assert category(SPATIAL, f"{unit.path}.gradient.write.update") == "gradient"

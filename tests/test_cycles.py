@@ -64,7 +64,7 @@ def check(config, train):
         assert 0 <= block.share <= 1
         assert {phase: 4 * cycles for phase, cycles in block.phases.items()} == {
             phase: counters[f"{block.name}.cycles.{phase}"] for phase in block.phases}
-        assert len(block.passes) == sum(1 + train * (unit.learns + unit.stored) for unit in built.units)
+        assert len(block.passes) == sum(1 + train * (unit.rule.learns + unit.weights.stored) for unit in built.units)
         for own in block.passes:
             assert 4 * own.cycles == counters[f"{own.unit}.cycles.{own.phase}"]
     # The report of one round to that of the next is what the last block does and waits.

@@ -41,7 +41,7 @@ def rtl_sums(config, unit, rows):
 def expected_sums(config, unit, rows):
     """Lanes of the last word that hold no neuron do not count, whatever stands there."""
     totals = [sum(map(sum, row[:-1])) + sum(row[-1][:unit.last_lanes]) for row in rows]
-    return saturate(shift_nearest(torch.tensor(totals), config.numbers.weight.fraction), unit.error_width).tolist()
+    return saturate(shift_nearest(torch.tensor(totals), config.numbers.weight.fraction), unit.rule.error_width).tolist()
 
 
 @pytest.mark.parametrize("classes, lanes", [(2, 1), (3, 2), (3, 3), (7, 4), (5, 5), (13, 9), (40, 17)])
@@ -57,9 +57,9 @@ def test_rows_one_after_the_other(classes, lanes, size):
 
 def test_both_ends_saturate_and_the_widest_sum_does_not_wrap():
     config, unit = unit_of(40, 8)
-    top = 1 << unit.weight_width + unit.error_width - 2  # the product of the two lowest values
+    top = 1 << unit.weights.width + unit.rule.error_width - 2  # the product of the two lowest values
     rows = [[[sign * top] * 8] * 5 for sign in (1, -1)]
-    assert rtl_sums(config, unit, rows) == [(1 << unit.error_width - 1) - 1, -(1 << unit.error_width - 1)]
+    assert rtl_sums(config, unit, rows) == [(1 << unit.rule.error_width - 1) - 1, -(1 << unit.rule.error_width - 1)]
 
 
 @pytest.mark.parametrize("total, delta", [(7, 0), (8, 1), (24, 2), (-8, 0), (-9, -1), (-24, -1)])

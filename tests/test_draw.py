@@ -23,7 +23,7 @@ def test_every_unit_learns():
                 train = trains if isinstance(trains, bool) else bool(trains[first])
                 own.run(frames[first:first + size].tolist(), labels[first:first + size].tolist(), train)
         start = _plain(initial_state(config)["weight"])
-        assert all(before != after for unit, before, after in zip(config.units, start, own.weights) if unit.stored)
+        assert all(before != after for unit, before, after in zip(config.units, start, own.weights) if unit.weights.stored)
         elsewhere += moved(config, stimulus(config, seed + 1000))
     assert sum(elsewhere) / len(elsewhere) > 0.8
 

@@ -82,7 +82,7 @@ def test_who_sees_what(config):
     for unit, seen, other in zip(config.units, trace.units, without.units):
         assert (seen.dropped is None) == (unit.dropout == 0)
         assert other.dropped is None
-        if not unit.static:
+        if not unit.input.static:
             assert torch.equal(seen.inputs, sent)
         if not unit.classifier:
             sent = seen.spikes & ~seen.dropped if unit.dropout else seen.spikes

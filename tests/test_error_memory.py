@@ -59,7 +59,7 @@ class Bench:
 
 def drawn(unit, count, seed):
     """Words of errors over their whole range."""
-    source, top = random.Random(seed), 1 << unit.error_width - 1
+    source, top = random.Random(seed), 1 << unit.rule.error_width - 1
     return [[source.randrange(-top, top) for _ in range(unit.lanes)] for _ in range(count)]
 
 
@@ -68,7 +68,7 @@ def test_every_error(config, place):
     """Written in any order, read by update and by the unit below, whoever there is."""
     unit = config.units[place]
     bench, words = Bench(config, unit), drawn(unit, unit.words * unit.error_frames, place)
-    kinds = ["update"] * unit.stored + ["serve"] * unit.serves
+    kinds = ["update"] * unit.weights.stored + ["serve"] * unit.rule.serves
 
     async def run(ctx):
         for address in random.Random(1).sample(range(len(words)), len(words)):
@@ -89,7 +89,7 @@ def test_a_later_slice_goes_on(config, place, offset):
     """What time passes on lies in the first step of the slice behind; the last slice begins with zero."""
     unit = config.units[place]
     bench, words = Bench(config, unit), drawn(unit, unit.words * unit.error_frames, place)
-    first = offset + unit.slice_steps if unit.gradient == "history" else 0
+    first = offset + unit.slice_steps if unit.rule.gradient == "history" else 0
 
     async def run(ctx):
         dut = bench.dut

@@ -35,7 +35,7 @@ def items_of(config, sample, label, train):
 
 def address_of(unit, y, x, channel):
     """Word and bit of an input in the bitmap of a step."""
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         place = (y * unit.shape_in[1] + x) * unit.shape_in[2] + channel
     else:
         place = unit.bitmap.position(y, x, channel)

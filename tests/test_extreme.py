@@ -24,9 +24,9 @@ def test_every_limit_is_drawn():
             f"T = {config.time.steps}", f"{max(unit.n_out for unit in config.units)} neurons at most",
             *(f"{name} of {getattr(config.numbers, name).width} bits" for name in ("weight", "potential", "error")),
             *(f"dropout {unit.dropout}" for unit in config.units), f"rounding {config.update.rounding}",
-            *(f"{unit.kind} of {unit.kernel}" for unit in config.units),
-            *("all of the padding" for unit in config.units if unit.padding == unit.kernel - 1 > 1),
-            *("all of the stride" for unit in config.units if unit.kind == "conv" and unit.stride == unit.kernel > 3),
+            *(f"{unit.window.kind} of {unit.window.kernel}" for unit in config.units),
+            *("all of the padding" for unit in config.units if unit.window.padding == unit.window.kernel - 1 > 1),
+            *("all of the stride" for unit in config.units if unit.window.kind == "conv" and unit.window.stride == unit.window.kernel > 3),
             f"{len(config.layers) // 16 * 16} layers and more"}
         if config.time.steps == config.time.interval == 4096:
             reached.add("k = T = 4096")

@@ -39,9 +39,9 @@ def shape_in(unit):
 
 def geometry(unit, axis):
     """Per output along an axis: the `Span` of inputs under it."""
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return spans(1, 1, 1, 1, 0)
-    return spans(shape_in(unit)[axis], unit.shape_out[axis], unit.kernel, unit.stride, unit.padding)
+    return spans(shape_in(unit)[axis], unit.shape_out[axis], unit.window.kernel, unit.window.stride, unit.window.padding)
 
 
 def most(axis, size):
@@ -63,9 +63,9 @@ def members(unit, rows, columns, y, x, channel):
         (down, tap_y), (across, tap_x) = (
             under(axis, own, value) for axis, own, value in zip(
                 (rows, columns), divmod(place, unit.shape_out[1]), (y, x)))
-        mine = channel // unit.lanes == group if unit.pool else Const(1)
+        mine = channel // unit.lanes == group if unit.window.pools else Const(1)
         found.append((down & across & mine,
-                      channel if unit.pool else (tap_y * unit.kernel_width + tap_x) * pitch + channel))
+                      channel if unit.window.pools else (tap_y * unit.kernel_width + tap_x) * pitch + channel))
     return found
 
 
@@ -99,13 +99,13 @@ def verdict(unit, amiss=None):
     fits = [
         over.bit_select(walk.word, 1), walk.word >= since, left_out == 0, (over >> (walk.word + 1) == 0) == ends,
         walk.row == Array(wanted)[walk.word] + (amiss == "row"), walk.full == (group != unit.channel_words - 1)]
-    if not unit.pool:
+    if not unit.window.pools:
         fits.append(walk.weight_base == group * unit.fan_rows)
     if amiss == "next":
         fits.append(walk.word == since)
     m.d.comb += Assert(ResetSignal() | ~now | Cat(fits).all())
     words = most(rows, shape_in(unit)[0]) * most(columns, shape_in(unit)[1])
-    words *= 1 if unit.pool else unit.channel_words
+    words *= 1 if unit.window.pools else unit.channel_words
     return check(m, inputs, depth=2 * words + late + PAUSES)
 
 

@@ -34,7 +34,7 @@ class Late:
 def place(unit, i):
     """Bit of an input in the bitmap words of a step."""
     _, width, channels = unit.shape_in
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return unit.fan_address(i)
     return unit.bitmap.position(i // channels // width, i // channels % width, i % channels)
 
@@ -61,7 +61,7 @@ def operations(unit, inputs):
                                          range(layout.channels)):
                 bit = layout.position(y, x, channel)
                 words.setdefault(bit // layout.scan_width, []).append(bit in bits)
-            count = rows.count * columns.count if unit.pool else sum(max(1, sum(own)) for own in words.values())
+            count = rows.count * columns.count if unit.window.pools else sum(max(1, sum(own)) for own in words.values())
             total += max(unit.step_minimum, count) * unit.channel_words
     return total
 
@@ -70,29 +70,29 @@ def rtl_forward(config, unit, inputs, weights, stored, *, first, last, train, se
     """Outputs (word, step, word_last, spikes, codes, potentials), cycles, and what becomes of the potentials."""
     source = random.Random(seed)
     memory = bitmaps(unit, inputs, source)
-    term_width = unit.weight_width + unit.input_bits
+    term_width = unit.weights.width + unit.input.bits
     dut = ForwardPath(config, unit, depth=len(memory), term_width=term_width)
     rows = {unit.fan_address(row): row for row in range(unit.fan_in)}
-    values = {(BASE * unit.bitmap.scan_width if unit.static else 0) + place(unit, i): value
+    values = {(BASE * unit.bitmap.scan_width if unit.input.static else 0) + place(unit, i): value
               for i, value in enumerate(inputs[0].tolist())}
     found, spent, reads, kept = [], [], [], {}
 
     def terms(address, position):
         """A word of weights, times the frame value where the input is one."""
-        group, row = divmod(address, unit.fan_rows) if not unit.pool else (0, 0)
-        factor = values[position] if unit.static else 1
-        if unit.pool:
+        group, row = divmod(address, unit.fan_rows) if not unit.window.pools else (0, 0)
+        factor = values[position] if unit.input.static else 1
+        if unit.window.pools:
             return [unit.pool_weight * factor] * unit.lanes
         return [int(weights[rows[row]][c]) * factor if c < unit.channels else source.randrange(9)
                 for c in range(group * unit.lanes, (group + 1) * unit.lanes)]
 
     async def bench(ctx):
         # Address, memory, register; the choice of a factor and its product.
-        late_terms = Late(3 + (1 + product_latency(unit) if unit.static else 0) - 1)
+        late_terms = Late(3 + (1 + product_latency(unit) if unit.input.static else 0) - 1)
         late_bits, late_stored = Late(0), Late(1)
         for name, value in (("first_interval", first), ("last_interval", last), ("base", BASE), ("start", 1)):
             ctx.set(getattr(dut, name), value)
-        if unit.input_dropout:
+        if unit.input.dropout:
             ctx.set(dut.train, train)
         cycles, done = 0, False
         while not done:
@@ -134,15 +134,15 @@ def check(config, unit, density, seed, *, first=False, last=False, train=True):
     def drawn(low, high, *shape):
         return torch.randint(low, high, shape, generator=random_source)
 
-    frames = 1 if unit.static else unit.steps
+    frames = 1 if unit.input.static else unit.steps
     inputs = (torch.rand(frames, unit.n_in, generator=random_source) < density).long()
-    inputs *= drawn(1, 1 << unit.input_bits if unit.static else 2, frames, unit.n_in)
-    top, width = 1 << unit.weight_width - 1, 1 << unit.potential_width - 1
+    inputs *= drawn(1, 1 << unit.input.bits if unit.input.static else 2, frames, unit.n_in)
+    top, width = 1 << unit.weights.width - 1, 1 << unit.potential_width - 1
     weights, before = drawn(-top, top, unit.fan_in, unit.channels), drawn(-width, width, unit.n_out)
     if first:
         before.zero_()
     sums = input_sums(unit, inputs, weights)
-    current = shift_kept(sums, -unit.align, unit.input_dropout) if unit.input_dropout and not train else \
+    current = shift_kept(sums, -unit.align, unit.input.dropout) if unit.input.dropout and not train else \
         shift_floor(sums, -unit.align)
     potentials = lif_steps(before, current, config)
 

@@ -125,14 +125,14 @@ def test_spans_by_hand():
 def test_rows_of_the_weights_follow_the_bits(drawn):
     """Rows of the weight matrix keep their order in memory, and those of a tap lie side by side as in the bitmap."""
     _, unit = drawn
-    if unit.pool:
+    if unit.window.pools:
         assert unit.weight_depth == 0
         return
     rows = [unit.fan_address(row) for row in range(unit.fan_in)]
     assert rows == sorted(set(rows)) and rows[0] == 0 and rows[-1] == unit.fan_rows - 1
     assert unit.weight_depth == unit.channel_words * unit.fan_rows
     channels, layout, pitch = unit.shape_in[2], unit.bitmap, unit.bitmap.pitch
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         # Its bitmap is one pixel, which holds all granules of the pixels below.
         assert (layout.height, layout.width, layout.channels) == (1, 1, unit.fan_rows)
         pitch = math.ceil(channels / unit.granule) * unit.granule

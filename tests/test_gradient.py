@@ -26,14 +26,14 @@ class Bench:
         self.unit, self.m = unit, Module()
         m, layout, depth = self.m, unit.bitmap, BASE + unit.frames * unit.bitmap.words
         m.domains.sync = self.domain = ClockDomain()
-        self.path = path = AccumulatePath(unit, depth=depth, term_width=unit.history_width + unit.input_bits)
+        self.path = path = AccumulatePath(unit, depth=depth, term_width=unit.history_width + unit.input.bits)
         self.bitmaps = Store(width=layout.scan_width, depth=depth)
         self.errors = Store(width=unit.lanes * unit.history_width, depth=unit.words * unit.frames)
-        self.values = Store(width=max(1, unit.input_bits), depth=depth * layout.scan_width)
+        self.values = Store(width=max(1, unit.input.bits), depth=depth * layout.scan_width)
         m.submodules += [path, self.bitmaps, self.errors, self.values]
         lanes = data.ArrayLayout(signed(unit.history_width), unit.lanes)
         # The unit has a register before its memories and one behind.
-        error, value = Signal(lanes), Signal(max(1, unit.input_bits))
+        error, value = Signal(lanes), Signal(max(1, unit.input.bits))
         m.d.sync += [error.eq(register(m, self.errors.read, name="early_error")),
                      value.eq(register(m, self.values.read, name="early_value"))]
         m.d.comb += [
@@ -43,7 +43,7 @@ class Bench:
             self.values.read_en.eq(path.error_en), self.values.read_address.eq(path.position),
         ]
         for lane in range(unit.lanes):
-            if unit.static:
+            if unit.input.static:
                 factor = Signal(signed(unit.factor_width), name=f"factor_{lane}")
                 m.d.sync += factor.eq(error[lane])
                 m.d.comb += path.terms[lane].eq(
@@ -73,7 +73,7 @@ class Bench:
         width = unit.history_width
         await load(ctx, self.errors, [sum(error % (1 << width) << lane * width for lane, error in enumerate(word))
                                       for word in words])
-        if unit.static:
+        if unit.input.static:
             for i, value in enumerate(inputs[0].tolist()):
                 ctx.set(self.values.write_en, 1)
                 ctx.set(self.values.write_address, BASE * layout.scan_width + self.place(i))
@@ -165,9 +165,9 @@ def stimulus(unit, source, density):
     """Inputs and errors of one interval, errors over their whole range."""
     steps = unit.frames
     inputs = (torch.rand(steps, unit.n_in, generator=source) < density).long()
-    if unit.static:
-        inputs *= torch.randint(1, 1 << unit.input_bits, inputs.shape, generator=source)
-    top = (1 << unit.error_width - 1) * (unit.steps if unit.static else 1)
+    if unit.input.static:
+        inputs *= torch.randint(1, 1 << unit.input.bits, inputs.shape, generator=source)
+    top = (1 << unit.rule.error_width - 1) * (unit.steps if unit.input.static else 1)
     return inputs, torch.randint(-top, top, (steps, unit.n_out), generator=source)
 
 

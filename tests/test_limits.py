@@ -23,7 +23,7 @@ def test_states_are_valid_and_extreme():
     for run in limit_runs(MIXED):
         check_state(MIXED, state_arrays(run.state), InputError)
         if run.name.endswith("velocities"):
-            own, ends = run.state["velocity"], [-(1 << unit.velocity_width - 1) for unit in MIXED.units]
+            own, ends = run.state["velocity"], [-(1 << unit.optimiser.velocity_width - 1) for unit in MIXED.units]
             ends = {*ends, *(-1 - end for end in ends)}
         else:
             own, ends = run.state["weight"], {low, high}

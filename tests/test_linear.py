@@ -20,14 +20,14 @@ def flat(images):
 
 def forward(unit, inputs, weights):
     """The layer by PyTorch: float64 (steps, n_out), in units of the last weight bit."""
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return inputs @ weights
     images = channel_first(unit, inputs, unit.shape_in)
-    if unit.pool:
-        sums = torch.nn.functional.avg_pool2d(images, unit.kernel, unit.stride, divisor_override=1)
+    if unit.window.pools:
+        sums = torch.nn.functional.avg_pool2d(images, unit.window.kernel, unit.window.stride, divisor_override=1)
         return flat(sums * unit.pool_weight)
-    kernel = weights.reshape(unit.kernel, unit.kernel, unit.shape_in[2], unit.channels).permute(3, 2, 0, 1).contiguous()
-    return flat(torch.nn.functional.conv2d(images, kernel, stride=unit.stride, padding=unit.padding))
+    kernel = weights.reshape(unit.window.kernel, unit.window.kernel, unit.shape_in[2], unit.channels).permute(3, 2, 0, 1).contiguous()
+    return flat(torch.nn.functional.conv2d(images, kernel, stride=unit.window.stride, padding=unit.window.padding))
 
 
 def integers(source, shape, low, high):
@@ -37,9 +37,9 @@ def integers(source, shape, low, high):
 def drawn_values(unit, steps, seed):
     """Inputs, weights and errors, each over the whole of its range, and its ends."""
     source = torch.Generator().manual_seed(seed)
-    weight, error = 1 << unit.weight_width - 1, 1 << unit.error_width - 1
-    inputs = integers(source, (steps, unit.n_in), 0, (1 << max(1, unit.input_bits)) - 1)
-    weights = integers(source, (0 if unit.pool else unit.fan_in, unit.channels), -weight, weight - 1)
+    weight, error = 1 << unit.weights.width - 1, 1 << unit.rule.error_width - 1
+    inputs = integers(source, (steps, unit.n_in), 0, (1 << max(1, unit.input.bits)) - 1)
+    weights = integers(source, (0 if unit.window.pools else unit.fan_in, unit.channels), -weight, weight - 1)
     errors = integers(source, (steps, unit.n_out), -error, error - 1)
     if seed % 3 == 0:  # the largest sums that there are
         inputs[:], weights[:], errors[:] = inputs.max(), -weight, -error
@@ -54,7 +54,7 @@ def check(unit, steps, seed):
     # The derivative of the sum of errors times outputs, by every input and every weight.
     (sums * errors).sum().backward()
     assert output_sums(unit, errors, weights).tolist() == x.grad.tolist()
-    if not unit.pool:
+    if not unit.window.pools:
         assert gradient(unit, inputs, errors).tolist() == w.grad.tolist()
     assert x.grad.abs().max() <= 1 << unit.dot_width - 1
     assert sums.abs().max() <= 1 << unit.sum_width - 1

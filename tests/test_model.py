@@ -67,17 +67,17 @@ def test_everything_stored_stays_in_its_range(config):
     numbers = config.numbers
     for trace in traces:
         for unit, seen in zip(config.units, trace.units):
-            assert (seen.errors is not None) == unit.learns
+            assert (seen.errors is not None) == unit.rule.learns
             stored = [(seen.potentials, numbers.potential.width)]
-            stored += [(seen.errors, numbers.error.width)] if unit.learns else []
-            stored += [] if unit.pool else [(weights, numbers.weight.width) for weights in seen.weights]
+            stored += [(seen.errors, numbers.error.width)] if unit.rule.learns else []
+            stored += [] if unit.window.pools else [(weights, numbers.weight.width) for weights in seen.weights]
             for values, width in stored:
                 assert -(1 << width - 1) <= int(values.min()) and int(values.max()) < 1 << width - 1
             assert int(seen.codes.min()) >= 0 and int(seen.codes.max()) < 1 << config.code_bits
             assert len(seen.weights) == config.intervals // config.time.update_period
     for unit, seen, weights in zip(config.units, traces[-1].units, golden.state["weight"]):
         assert torch.equal(seen.weights[-1], weights)
-        assert weights.shape == (0 if unit.pool else unit.fan_in, unit.channels)
+        assert weights.shape == (0 if unit.window.pools else unit.fan_in, unit.channels)
 
 
 def test_weights_saturate():
@@ -101,7 +101,7 @@ def test_no_block_hears_of_a_later_one(config):
         if unit.block != last:
             assert torch.equal(one.state["weight"][place], other.state["weight"][place])
             assert all(torch.equal(a.units[place].spikes, b.units[place].spikes) for a, b in zip(first, second))
-            assert not unit.learns or all(
+            assert not unit.rule.learns or all(
                 torch.equal(a.units[place].errors, b.units[place].errors) for a, b in zip(first, second))
 
 
@@ -161,20 +161,20 @@ def test_every_update_by_hand(config):
 
 def pairs(unit, row):
     """(input, output pixel) of every use of a weight row: its tap, wherever the window lies."""
-    if unit.kind == "dense":
+    if unit.window.kind == "dense":
         return [(row, 0)]
     height, width, channels = unit.shape_in
     tap, channel = divmod(row, channels)
-    places = [(out, out // unit.shape_out[1] * unit.stride - unit.padding + tap // unit.kernel,
-               out % unit.shape_out[1] * unit.stride - unit.padding + tap % unit.kernel) for out in range(unit.pixels)]
+    places = [(out, out // unit.shape_out[1] * unit.window.stride - unit.window.padding + tap // unit.window.kernel,
+               out % unit.shape_out[1] * unit.window.stride - unit.window.padding + tap % unit.window.kernel) for out in range(unit.pixels)]
     return [((y * width + x) * channels + channel, out) for out, y, x in places if 0 <= y < height and 0 <= x < width]
 
 
 def update_unit(config, unit, seen, *, weights, random, shift, steps):
     """Change `weights` and the lanes' `random` words as the core does, visit by visit."""
-    shift += config.input.fraction if unit.static else 0
-    inputs = [(seen.inputs if unit.static else seen.inputs[t].long()).tolist() for t in steps]
-    top = 1 << unit.weight_width - 1
+    shift += config.input.fraction if unit.input.static else 0
+    inputs = [(seen.inputs if unit.input.static else seen.inputs[t].long()).tolist() for t in steps]
+    top = 1 << unit.weights.width - 1
     for row in range(len(weights)):
         uses = [(values[i], t, pixel) for values, t in zip(inputs, steps) for i, pixel in pairs(unit, row) if values[i]]
         if not uses:

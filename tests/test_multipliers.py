@@ -24,7 +24,7 @@ def test_frame_values(numbers, updating):
     """Weights, or in an update errors, times the value that was read with them."""
     unit = small(numbers=numbers).units[0]
     dut, source, latency = Multipliers(unit), random.Random(updating), 1 + product_latency(unit)
-    rows = [(source.randrange(1 << unit.input_bits), [drawn(source, unit.weight_width) for _ in range(unit.lanes)],
+    rows = [(source.randrange(1 << unit.input.bits), [drawn(source, unit.weights.width) for _ in range(unit.lanes)],
              [drawn(source, unit.history_width) for _ in range(unit.lanes)]) for _ in range(40)]
 
     async def bench(ctx):
@@ -63,7 +63,7 @@ def test_an_average_of_a_frame():
 def test_weights_times_errors(numbers):
     unit = small(numbers=numbers).units[1]
     dut, source, latency = Multipliers(unit), random.Random(1), product_latency(unit)
-    rows = [[[drawn(source, width) for _ in range(unit.lanes)] for width in (unit.weight_width, unit.error_width)]
+    rows = [[[drawn(source, width) for _ in range(unit.lanes)] for width in (unit.weights.width, unit.rule.error_width)]
             for _ in range(40)]
 
     async def bench(ctx):
@@ -83,7 +83,7 @@ def test_an_average_reaches_one_channel():
     unit = small(input=IMAGE, layers=[{"kind": "conv", "channels": 3, "kernel": 1, "lanes": 3},
                                       {"kind": "avg_pool", "size": 2}]).units[1]
     dut, source, latency = Multipliers(unit), random.Random(2), product_latency(unit)
-    rows = [([drawn(source, unit.error_width) for _ in range(3)], source.randrange(3)) for _ in range(30)]
+    rows = [([drawn(source, unit.rule.error_width) for _ in range(3)], source.randrange(3)) for _ in range(30)]
 
     async def bench(ctx):
         for cycle in range(len(rows) + latency):

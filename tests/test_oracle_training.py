@@ -70,7 +70,7 @@ class Pair:
     def __init__(self, config, state):
         self.config, self.golden = config, Golden(config, state)
         weights = [torch.from_numpy(random_weights(
-            unit, lane_keys(config.classifier.seed, place, unit.lanes), config.initial.gain)) if unit.random else own
+            unit, lane_keys(config.classifier.seed, place, unit.lanes), config.initial.gain)) if unit.weights.random else own
             for place, (unit, own) in enumerate(zip(config.units, self.golden.state["weight"]))]
         self.oracle = Oracle(config, weights)
         numbers, update = config.numbers, config.update
@@ -119,17 +119,17 @@ def check_exact(config, count, seed=7):
                 if own.errors is not None:
                     assert integers(errors[place][:, sample], numbers.error.fraction) == own.errors.tolist()
                     alive[place] += int((own.errors != 0).sum())
-            if not unit.stored:
+            if not unit.weights.stored:
                 continue
             assert [integers(weights[place], numbers.weight.fraction) for weights in updates] == [
                 weights.tolist() for weights in seen[0].weights]
             if config.update.momentum:
-                fraction = numbers.error.fraction + (config.input.fraction if unit.static else 0)
+                fraction = numbers.error.fraction + (config.input.fraction if unit.input.static else 0)
                 assert integers(pair.velocity(place), fraction) == pair.golden.state["velocity"][place].tolist()
             moved[place] += int((pair.golden.state["weight"][place] != before[place]).sum())
     # Every layer with weights has learned, and whatever has errors had some to compare.
-    assert [count > 0 for count in moved] == [unit.stored for unit in config.units], moved
-    assert [count > 0 for count in alive] == [unit.learns for unit in config.units], alive
+    assert [count > 0 for count in moved] == [unit.weights.stored for unit in config.units], moved
+    assert [count > 0 for count in alive] == [unit.rule.learns for unit in config.units], alive
     return pair
 
 
@@ -213,9 +213,9 @@ def relative_errors(bits, changes):
         pair.train(samples, labels, recorded)
     difference, length = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
     for place, unit in enumerate(config.units):
-        if unit.stored:
+        if unit.weights.stored:
             weights, start = pair.oracle.weights[place].detach(), before[place]
-            fraction = config.numbers.error.fraction + (config.input.fraction if unit.static else 0)
+            fraction = config.numbers.error.fraction + (config.input.fraction if unit.input.static else 0)
             found = [pair.golden.state["weight"][place].double() / 2**config.numbers.weight.fraction - start,
                      pair.golden.state["velocity"][place].double() / 2**fraction]
             true = [weights - start, pair.velocity(place)]

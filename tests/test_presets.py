@@ -65,7 +65,7 @@ def test_structure(name):
     assert config.time.steps == steps
     if window:
         assert (config.input.kind, config.input.shape[2], config.input.bin_microseconds) == ("events", 2, window)
-    assert len(config.blocks) == (1 if name == "mini" else sum(not unit.pool for unit in layers))
+    assert len(config.blocks) == (1 if name == "mini" else sum(not unit.window.pools for unit in layers))
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
@@ -82,7 +82,7 @@ def test_any_truncation_and_block_length(name):
             other = config.replace(time={"interval": k}, network={"block_length": n})
             assert (other.intervals, len(other.blocks)) == (steps // k, -(-weighted // n))
             # A block ends with a classifier, and pooling belongs to what is below it.
-            assert all(block.classifier.classifier and not block.layers[0].pool for block in other.blocks)
+            assert all(block.classifier.classifier and not block.layers[0].window.pools for block in other.blocks)
 
 
 def _products(config):
@@ -91,7 +91,7 @@ def _products(config):
         return unit.n_out * unit.fan_in
 
     return sum(of(above) for block in config.blocks for below, above in pairwise(block.units)
-               if not above.pool and not below.classifier)
+               if not above.window.pools and not below.classifier)
 
 
 @pytest.mark.parametrize("name, classes, saved", [
@@ -119,7 +119,7 @@ def test_momentum_and_batches_of_the_paper(name):
     config = presets.find(name).replace(
         update={"batch": 32, "decay_samples": 0, "momentum": {"multiplier": 230, "shift": 8, "width": 32}},
         hardware={"sample_slots": 32})
-    assert all(unit.gradient == "memory" for unit in config.units if unit.stored)
+    assert all(unit.rule.gradient == "memory" for unit in config.units if unit.weights.stored)
 
 
 def test_verdict():
@@ -168,7 +168,7 @@ def test_scaled_down_cosimulation(name, block_length, models, tmp_path):
     start = initial_state(config)["weight"]
     for unit, old, new in zip(config.units, start, last.prediction.model.state["weight"]):
         assert last.prediction.counters[f"{unit.path}.adds.forward"] > 0, unit.path
-        assert not unit.stored or not torch.equal(old, new), unit.path
+        assert not unit.weights.stored or not torch.equal(old, new), unit.path
 
 
 def _sample(config):
@@ -192,7 +192,7 @@ def test_full_size_in_the_golden_model(name):
         prediction.sample(_sample(config), 1, True)
     for place, unit in enumerate(config.units):
         assert prediction.counters[f"{unit.path}.adds.forward"] > 0, unit.path
-        if unit.stored:
+        if unit.weights.stored:
             assert not torch.equal(prediction.model.state["weight"][place], start[place]), unit.path
     # A result waits for all passes forward, and for nothing that no block counts.
     counters, end = prediction.counters, prediction.results[-1]["cycle of the result"]

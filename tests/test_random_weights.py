@@ -71,10 +71,10 @@ def test_range(drawn, gain):
     """Odd, so never zero and symmetric; within the weight format, and below the power of two next to the limit."""
     unit = drawn[1]
     found, bits = random_weights(unit, lane_keys(1, 0, unit.lanes), gain), value_bits(unit, gain)
-    assert 2 <= bits <= unit.weight_width
+    assert 2 <= bits <= unit.weights.width
     assert (found % 2 == 1).all() and abs(found).max() < 1 << bits - 1
-    limit = gain / math.sqrt(unit.fan_in) * 2**unit.weight_fraction
-    if 2 < bits < unit.weight_width:  # neither end of the range cuts
+    limit = gain / math.sqrt(unit.fan_in) * 2**unit.weights.fraction
+    if 2 < bits < unit.weights.width:  # neither end of the range cuts
         assert 2**-0.5 <= (1 << bits - 1) / limit <= 2**0.5
 
 

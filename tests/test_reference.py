@@ -31,8 +31,8 @@ IMAGES = {"input": {"shape": [6, 6, 2], "bits": 3, "fraction": 1}, "layers": [
 
 def matrices(reference, tensors):
     """Weights or velocities of the reference in the order of the golden model."""
-    return [(own.permute(2, 3, 1, 0).reshape(unit.fan_in, -1) if unit.kind == "conv" else own).detach()
-            for unit, own in zip(reference.config.units, tensors) if unit.stored]
+    return [(own.permute(2, 3, 1, 0).reshape(unit.fan_in, -1) if unit.window.kind == "conv" else own).detach()
+            for unit, own in zip(reference.config.units, tensors) if unit.weights.stored]
 
 
 def lively(config):
@@ -55,11 +55,11 @@ def check_exact(**changes):
     labels = [0, 1, 2, 0]
     assert reference.train_batch(batch, labels).tolist() == golden.train_batch(batch, labels).tolist()
     after, velocities = matrices(reference, reference.weights), matrices(reference, reference.velocities)
-    stored = [unit for unit in config.units if unit.stored]
+    stored = [unit for unit in config.units if unit.weights.stored]
     for unit, start, end, own, exact in zip(stored, before, after, velocities,
                                             (own for own in golden.state["velocity"] if len(own))):
         # In units of the last error bit, of a frame's also of its last bit.
-        fraction = error + (config.input.fraction if unit.static else 0)
+        fraction = error + (config.input.fraction if unit.input.static else 0)
         assert (own * 2.0**fraction).tolist() == exact.tolist()
         assert bool(own.any())
         # The golden weights are these, rounded.

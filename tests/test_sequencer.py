@@ -69,9 +69,9 @@ class Model:
             if place:
                 self.said[now] = dict(said)
             now = self.run(now, [("forward", place)], "forward")
-        learners = [place for place, unit in enumerate(self.units) if unit.learns]
-        accumulate = [place for place, unit in enumerate(self.units) if unit.accumulates]
-        later = [place for place, unit in enumerate(self.units) if unit.stored and not unit.accumulates]
+        learners = [place for place, unit in enumerate(self.units) if unit.rule.learns]
+        accumulate = [place for place, unit in enumerate(self.units) if unit.rule.accumulates]
+        later = [place for place, unit in enumerate(self.units) if unit.weights.stored and not unit.rule.accumulates]
         steps = self.units[0].slice_steps
         for first in reversed(range(0, time.interval, steps)) if train else ():
             said |= {"slice_first": first, "resume": first + steps < time.interval}
@@ -85,7 +85,7 @@ class Model:
             now = self.run(now, [("update", place) for place in accumulate + later * moves], "updating")
         self.phases[now] = "interval_ends"
         whole = sample == config.update.batch - 1 and interval == config.intervals - 1
-        releases = whole if self.units[0].static else period_ends or self.units[0].gradient != "history"
+        releases = whole if self.units[0].input.static else period_ends or self.units[0].rule.gradient != "history"
         self.said[now] = {"samples_end": whole, "release": releases}
         now += 1
         if self.last and interval == config.intervals - 1:

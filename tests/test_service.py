@@ -18,7 +18,7 @@ CONFIG = small(input={"shape": [4, 4, 2]}, time={"steps": 8, "interval": 4, "upd
 
 def rounded(total, unit):
     """To the nearest error, halves upwards, and within its range."""
-    fraction, top = CONFIG.numbers.weight.fraction, 1 << unit.error_width - 1
+    fraction, top = CONFIG.numbers.weight.fraction, 1 << unit.rule.error_width - 1
     return min(max((total + (1 << fraction >> 1)) >> fraction, -top), top - 1)
 
 
@@ -26,8 +26,8 @@ def rounded(total, unit):
 def test_one_request_in_every_cycle(place):
     """A convolution, a pooling, a dense layer and a classifier, which has a history and so an offset."""
     unit, source = CONFIG.units[place], random.Random(place)
-    dut, late, top = Service(CONFIG, unit), 3 + product_latency(unit), 1 << unit.weight_width + unit.error_width - 3
-    offset = unit.steps if unit.gradient == "history" else 0
+    dut, late, top = Service(CONFIG, unit), 3 + product_latency(unit), 1 << unit.weights.width + unit.rule.error_width - 3
+    offset = unit.steps if unit.rule.gradient == "history" else 0
     layout, visits = unit.bitmap, []
     for _ in range(12):
         step = source.randrange(unit.slice_steps)
@@ -53,14 +53,14 @@ def test_one_request_in_every_cycle(place):
                 ctx.set(dut.products, products[cycle - late - 1])
             if 1 <= cycle <= len(visits):
                 step, visit = visits[cycle - 1]
-                lanes = 1 if unit.pool else unit.lanes if visit.full else unit.last_lanes
+                lanes = 1 if unit.window.pools else unit.lanes if visit.full else unit.last_lanes
                 assert (ctx.get(dut.read_en), ctx.get(dut.adds)) == (1, lanes)
                 assert ctx.get(dut.error_address) == visit.word * unit.error_frames + offset + step
-                if not unit.pool:
+                if not unit.window.pools:
                     assert ctx.get(dut.weight_address) == visit.weight_base + visit.row
             else:
                 assert (ctx.get(dut.read_en), ctx.get(dut.adds)) == (0, 0)
-            if unit.pool and late <= cycle < len(visits) + late:
+            if unit.window.pools and late <= cycle < len(visits) + late:
                 assert ctx.get(dut.lane) == visits[cycle - late][1].row % unit.lanes
             if cycle in due:
                 assert ctx.get(dut.delta) == due.pop(cycle)

@@ -49,7 +49,7 @@ def test_kinds_are_those_of_every_unit(config):
 
 def _traces(config, unit):
     """A matrix of what each synapse has seen, an LFSR per lane beside it, and a memory of no consequence."""
-    yield State(name="seen", saved="matrix", values=Values.of(5, signed=True), meaning="each trace", there=unit.stored,
+    yield State(name="seen", saved="matrix", values=Values.of(5, signed=True), meaning="each trace", there=unit.weights.stored,
                 accesses=("read.update", "write.update"), memory=Memory(
                     f"{unit.path}.seen_store", "trace", unit.weight_depth, unit.lanes * 5, "as the weights", 5))
     yield State(name="noise", saved="lanes", values=Values(16, 1, 9), start=(7,) * unit.lanes, meaning="noise")

@@ -29,13 +29,13 @@ def expected_walk(unit, y, x, channel):
     layout, found = unit.bitmap, []
     for out_y in range(unit.shape_out[0]):
         for out_x in range(unit.shape_out[1]):
-            tap_y, tap_x = (place - out * unit.stride + unit.padding for place, out in ((y, out_y), (x, out_x)))
-            if unit.kind != "dense" and not (0 <= tap_y < unit.kernel and 0 <= tap_x < unit.kernel):
+            tap_y, tap_x = (place - out * unit.window.stride + unit.window.padding for place, out in ((y, out_y), (x, out_x)))
+            if unit.window.kind != "dense" and not (0 <= tap_y < unit.window.kernel and 0 <= tap_x < unit.window.kernel):
                 continue
-            groups = [channel // unit.lanes] if unit.pool else range(unit.channel_words)
-            row = channel if unit.kind != "conv" else (tap_y * unit.kernel + tap_x) * layout.pitch + channel
+            groups = [channel // unit.lanes] if unit.window.pools else range(unit.channel_words)
+            row = channel if unit.window.kind != "conv" else (tap_y * unit.window.kernel + tap_x) * layout.pitch + channel
             for group in groups:
-                found.append((row, None if unit.pool else group * unit.fan_rows,
+                found.append((row, None if unit.window.pools else group * unit.fan_rows,
                               (out_y * unit.shape_out[1] + out_x) * unit.channel_words + group,
                               group != unit.channel_words - 1))
     last = len(found) - 1
@@ -61,7 +61,7 @@ def rtl_walk(unit, inputs, pauses):
                 if late:
                     await ctx.tick()
                 walk.append(Visit(
-                    ctx.get(dut.row), None if unit.pool else ctx.get(dut.weight_base), ctx.get(dut.word),
+                    ctx.get(dut.row), None if unit.window.pools else ctx.get(dut.weight_base), ctx.get(dut.word),
                     first, last, bool(ctx.get(dut.full))))
                 assert len(walk) <= unit.words, "the walk does not end"
                 if not late:

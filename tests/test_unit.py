@@ -58,7 +58,7 @@ class Bench:
         self.above = None if unit.classifier else block.units[unit.index + 1]
         self.regions = RegisterMap(config).of(unit.block, unit.index)
         self.seeds = lane_seeds(config.update.seed, unit.lanes, number) \
-            if unit.stored and config.update.rounding == "stochastic" else []
+            if unit.weights.stored and config.update.rounding == "stochastic" else []
         self.memory = [0] * (unit.frames * unit.bitmap.words)
         self.values = [0] * (len(self.memory) * unit.bitmap.scan_width)
         self.dut = UnitCore(config, unit, self.above, self.regions, seeds=self.seeds, depth=len(self.memory))
@@ -66,7 +66,7 @@ class Bench:
 
     def answer(self, row, step):
         """The error that the unit above gives for an input in a step of this interval."""
-        top = 1 << self.unit.error_width - 2
+        top = 1 << self.unit.rule.error_width - 2
         return random.Random(1000 * self.salt + 10 * row + step).randrange(-top, top)
 
     async def tick(self, ctx):
@@ -74,9 +74,9 @@ class Bench:
         dut, unit, due = self.dut, self.unit, {}
         if ctx.get(dut.input_en):
             due["input_bits"] = self.memory[ctx.get(dut.input_address)]
-        if unit.static and ctx.get(dut.value_en):
+        if unit.input.static and ctx.get(dut.value_en):
             due["value"] = self.values[ctx.get(dut.value_address)]
-        if self.above is not None and unit.learns:
+        if self.above is not None and unit.rule.learns:
             asked = ctx.get(dut.ask)
             if asked.valid and asked.last:
                 self.answers[self.now + dot_latency(self.above) - 1] = self.answer(
@@ -107,7 +107,7 @@ class Bench:
     async def access(self, ctx, kind, number, value=None):
         """One register of the unit."""
         bus, (select, region) = self.dut.bus, next(
-            own for own in enumerate(self.regions) if own[1].kind == kind)
+            own for own in enumerate(self.regions) if own[1].window.kind == kind)
         for name, own in (("valid", 1), ("select", 1 << select), ("write", value is not None),
                           ("address", region.base + number), ("data", (value or 0) & 0xFFFFFFFF)):
             ctx.set(getattr(bus, name), own)
@@ -139,7 +139,7 @@ class Bench:
             for word in range(layout.words):
                 self.memory[step * layout.words + word] = \
                     bits >> word * layout.scan_width & (1 << layout.scan_width) - 1
-        if self.unit.static:
+        if self.unit.input.static:
             for i, value in enumerate(inputs[0].tolist()):
                 self.values[place(self.unit, i)] = value
 
@@ -167,13 +167,13 @@ class Model:
     def update(self, inputs, errors, lfsr):
         """Inputs and errors of a period, of each sample of the batch."""
         unit, update = self.unit, self.config.update
-        inputs = torch.stack([own[0] for own in inputs]) if unit.static else torch.cat(inputs)
-        errors = torch.stack([own.sum(0) for own in errors]) if unit.static else torch.cat(errors)
+        inputs = torch.stack([own[0] for own in inputs]) if unit.input.static else torch.cat(inputs)
+        errors = torch.stack([own.sum(0) for own in errors]) if unit.input.static else torch.cat(errors)
         total = gradient(unit, inputs, errors)
         if update.momentum:
             kept = shift_nearest(self.velocity * update.momentum.multiplier, update.momentum.shift)
             total = self.velocity = saturate(kept + total, update.momentum.width)
-        scaled, shift = total * update.multiplier, update.shift + (self.config.input.fraction if unit.static else 0)
+        scaled, shift = total * update.multiplier, update.shift + (self.config.input.fraction if unit.input.static else 0)
         if lfsr is None:
             step = shift_nearest(scaled, shift)
         else:
@@ -182,7 +182,7 @@ class Model:
             drawn[rows] = torch.from_numpy(lfsr.draw(len(rows) * unit.channel_words)).reshape(
                 len(rows), -1)[:, :unit.channels]
             step = shift_floor(scaled + drawn % (1 << shift), shift)
-        self.weights = saturate(self.weights - step, unit.weight_width)
+        self.weights = saturate(self.weights - step, unit.weights.width)
 
 
 def spike_words(unit, fired):
@@ -200,30 +200,30 @@ def test_two_periods(name):
     bench, unit = Bench(config, number), config.units[number]
     dut, time, update = bench.dut, config.time, config.update
     drawn = torch.Generator().manual_seed(number)
-    top = 1 << unit.weight_width - 2
+    top = 1 << unit.weights.width - 2
     weights = torch.randint(-top // 8, top // 4, (unit.fan_in, unit.channels), generator=drawn)
-    if unit.random:
+    if unit.weights.random:
         weights = torch.from_numpy(random_weights(
             unit, lane_keys(config.classifier.seed, number, unit.lanes), config.initial.gain))
     model, lfsr = Model(config, number, weights), Lfsr(bench.seeds) if bench.seeds else None
 
     def neuron_row(neuron):
         """The row of the unit above that a neuron is."""
-        if bench.above.kind != "dense":
+        if bench.above.window.kind != "dense":
             return neuron % unit.channels
         pixel, channel = divmod(neuron, unit.channels)
         return pixel * unit.channel_words * unit.lanes + channel
 
     async def interval(ctx, offset, sample, inputs, *, first, last, ends):
         label = sample
-        history = unit.gradient == "history"
+        history = unit.rule.gradient == "history"
         bench.salt, bench.slice_first = bench.salt + 1, 0
-        bench.write_inputs(inputs, 0 if unit.static or not history else offset)
+        bench.write_inputs(inputs, 0 if unit.input.static or not history else offset)
         bench.spikes = {}
         passes = {"train": 1, "first_interval": first, "last_interval": last, "sample": sample, "update_base": 0}
         if unit.classifier:
             passes["label"] = label
-        base = offset * unit.bitmap.words if history and not unit.static else 0
+        base = offset * unit.bitmap.words if history and not unit.input.static else 0
         await bench.run(ctx, "forward", base=base, **passes)
         fired, codes, dropped = model.forward(sample, inputs, first)
         sent = fired if dropped is None else fired & ~dropped
@@ -242,22 +242,22 @@ def test_two_periods(name):
             bench.slice_first = first_step
             await bench.run(ctx, "backward", slice_first=first_step, resume=first_step + unit.slice_steps < unit.steps,
                             offset=offset + first_step if history else 0)
-            if unit.serves:
+            if unit.rule.serves:
                 await serve(ctx, errors, first_step)
-            if unit.stored and (unit.accumulates or (ends and first_step == 0)):
+            if unit.weights.stored and (unit.rule.accumulates or (ends and first_step == 0)):
                 await bench.run(ctx, "update", apply=ends and first_step == 0 and sample == update.batch - 1,
-                                update_base=0 if history else 0 if unit.static else first_step * unit.bitmap.words)
+                                update_base=0 if history else 0 if unit.input.static else first_step * unit.bitmap.words)
         return errors
 
     async def serve(ctx, errors, first_step):
         """The error of some inputs in the first step of the slice: one request in every cycle."""
         wanted = saturate(shift_nearest(output_sums(unit, errors[first_step].unsqueeze(0), model.weights)[0],
-                                        config.numbers.weight.fraction), unit.error_width).tolist()
+                                        config.numbers.weight.fraction), unit.rule.error_width).tolist()
         layout, due, requests = unit.bitmap, {}, []
         for i in bench.source.sample(range(unit.n_in), min(4, unit.n_in)):
             bit = place(unit, i)
             y, x, channel = 0, 0, bit
-            if unit.kind != "dense":
+            if unit.window.kind != "dense":
                 pixel, channel = divmod(i, unit.shape_in[2])
                 y, x = divmod(pixel, layout.width)
             requests += [(visit, wanted[i]) for visit in expected_walk(unit, y, x, channel)]
@@ -275,34 +275,34 @@ def test_two_periods(name):
 
     async def run(ctx):
         bench.salt = 0
-        if unit.stored:
+        if unit.weights.stored:
             while not ctx.get(dut.ready):
                 await bench.tick(ctx)
             await bench.matrix(ctx, "weight", weights.numpy())
-            if unit.velocity_width:
+            if unit.optimiser.velocity_width:
                 await bench.matrix(ctx, "velocity", np.zeros_like(weights.numpy()))
-        frames = [torch.randint(0, 1 << unit.input_bits, (1, unit.n_in), generator=drawn)
-                  * (torch.rand(1, unit.n_in, generator=drawn) < 0.4) if unit.static else None
+        frames = [torch.randint(0, 1 << unit.input.bits, (1, unit.n_in), generator=drawn)
+                  * (torch.rand(1, unit.n_in, generator=drawn) < 0.4) if unit.input.static else None
                   for _ in range(update.batch)]
         for period in range(2):
             kept = [([], []) for _ in range(update.batch)]
             for number_of in range(time.update_period):
                 for sample in range(update.batch):
-                    inputs = frames[sample] if unit.static else (
+                    inputs = frames[sample] if unit.input.static else (
                         torch.rand(unit.steps, unit.n_in, generator=drawn) < 0.5).long()
                     kept[sample][0].append(inputs)
                     kept[sample][1].append(await interval(
                         ctx, number_of * unit.steps, sample, inputs, first=period == number_of == 0,
                         last=period == 1 and number_of == time.update_period - 1,
                         ends=number_of == time.update_period - 1))
-            if not unit.stored:
+            if not unit.weights.stored:
                 continue
             model.update([torch.cat(own) for own, _ in kept], [torch.cat(own) for _, own in kept], lfsr)
             await bench.tick(ctx)
             assert np.array_equal(await bench.matrix(ctx, "weight"), model.weights.numpy())
-            if unit.velocity_width:
+            if unit.optimiser.velocity_width:
                 assert np.array_equal(await bench.matrix(ctx, "velocity"), model.velocity.numpy())
-        assert unit.stored != torch.equal(model.weights, weights)  # it was lively enough
+        assert unit.weights.stored != torch.equal(model.weights, weights)  # it was lively enough
         for kind, states in (("lfsr", lfsr and lfsr.state), ("dropout", model.drops)):
             for lane, state in enumerate(states if states is not None else ()):
                 assert await bench.access(ctx, kind, lane) == state

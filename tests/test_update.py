@@ -49,7 +49,7 @@ def expected_scan(unit, base, memory):
 def check(unit, base, memory, runs=1):
     operations, addresses, begun = expected_scan(unit, base, memory)
     # The pass ends UPDATE_DEPTH cycles after `finish` (a product more of a frame), and counts its first and last cycle.
-    depth = UPDATE_DEPTH + product_latency(unit) * unit.static
+    depth = UPDATE_DEPTH + product_latency(unit) * unit.input.static
     finish = update_cycles(unit, len(operations) + ROW_DEPTH * begun) - depth - 1
     assert finish == 1 + unit.bitmap.words * (unit.frames + GROUP_CYCLES) + len(operations) + begun
     scan = UpdateScan(unit, depth=len(memory))

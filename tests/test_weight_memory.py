@@ -36,7 +36,7 @@ class Bench:
         self.words = {kind: [[None] * self.unit.lanes for _ in range(self.unit.weight_depth)] for kind in self.regions}
 
     def value(self, kind):
-        top = 1 << {"weight": self.unit.weight_width, "velocity": self.unit.velocity_width}[kind] - 1
+        top = 1 << {"weight": self.unit.weights.width, "velocity": self.unit.optimiser.velocity_width}[kind] - 1
         return self.source.randrange(-top, top)
 
     async def tick(self, ctx):
@@ -47,7 +47,7 @@ class Bench:
     async def access(self, ctx, kind, place, value=None):
         """One register, which is a lane of a word; the answer comes when it should, and is zero before and behind."""
         bus, (number, region) = self.dut.bus, next(
-            own for own in enumerate(self.regions.values()) if own[1].kind == kind)
+            own for own in enumerate(self.regions.values()) if own[1].window.kind == kind)
         for name, own in (("valid", 1), ("select", 1 << number), ("write", value is not None),
                           ("address", region.base + place), ("data", (value or 0) & 0xFFFFFFFF)):
             ctx.set(getattr(bus, name), own)
@@ -93,7 +93,7 @@ def test_the_passes(config, place):
     """Reads of the forward pass or the unit below, one per cycle; then reads and writes of the update beside it."""
     bench = Bench(config, place, seed=2)
     unit, dut, source, words = bench.unit, bench.dut, bench.source, bench.words["weight"]
-    kinds = ["forward", *["serve"] * unit.serves]
+    kinds = ["forward", *["serve"] * unit.rule.serves]
 
     async def reads(ctx, kind):
         addresses = [source.choice([None, *range(unit.weight_depth)]) for _ in range(30)]
