@@ -29,8 +29,8 @@ from spikeloom.rtl.counters import CounterBank
 from spikeloom.rtl.error import ErrorUnit
 from spikeloom.rtl.events import EventBuffer
 from spikeloom.rtl.gradient import AccumulatePath
+from spikeloom.rtl.potential_memory import PotentialMemory
 from spikeloom.rtl.taps import TapWalk, lookup
-from spikeloom.rtl.unit import UnitCore
 from spikeloom.rtl.update import UpdatePath
 from spikeloom.sim.build import SimulationError
 from spikeloom.sim.compare import Difference
@@ -219,11 +219,10 @@ def _padding_read(unit, windows):
     return (Span(-unit.window.padding, unit.window.kernel, 0), *rows[1:]), columns
 
 
-def _shared_potentials(right):
-    def wrong(core, m, ports, forward):
-        with mock.patch.object(core, "sample", Const(0)):
-            right(core, m, ports, forward)
-    return wrong
+def _share_potentials(memory, elaborate):
+    """All samples of a batch have the potentials of its first."""
+    with mock.patch.object(memory, "sample", Const(0)):
+        return elaborate()
 
 
 def _forgetful(unit, elaborate):
@@ -353,7 +352,7 @@ FAULTS = (
     Fault(name="floored velocity", caught="weight|velocity.*", victim=images, patches=(
         _patch("update.shift_nearest", _floor),)),
     Fault(name="samples share their potentials", caught="potential", victim=images, patches=(
-        _patch("unit.UnitCore._potentials", _shared_potentials(UnitCore._potentials)),)),
+        _elaborate(PotentialMemory, _share_potentials),)),
     Fault(name="later slice forgotten", caught="error", victim=images, setting=SLICES, patches=(
         _elaborate(ErrorUnit, _forgetful),)),
     Fault(name="lost event", caught="potential", victim=images, setting=EVENTS, patches=(

@@ -59,7 +59,7 @@ def spike_edge(config, source, target):
 def _sample_edge(config):
     """From outside to the first block."""
     hardware, reader = config.hardware, config.units[0]
-    if reader.static:
+    if reader.input.static:
         return Edge(source=None, target=0, whole=True, slots=hardware.sample_slots, fills=1, granule=reader.granule,
                     items=config.input.size, latency=0)
     return Edge(source=None, target=0, slots=hardware.spike_slots, fills=reader.frames // config.time.interval,

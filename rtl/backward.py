@@ -72,7 +72,7 @@ class BackwardPath(wiring.Component):
     own : In(ArrayLayout)
         Classifier only: error of each lane in units of one spike, for the word being finished.
     own_en, own_word : Out
-        Classifier only: read of it; it stands in the next cycle, and is needed in one.
+        Classifier only: read of it; it stands from the next cycle to the next read.
     error_valid, error_word, error_step, error_address, errors : Out
         One word of errors of one step of the update period (or of the slice), and where it is kept; of a frame, only
         the word counts for that. Word and step themselves are for the trace.

@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .arithmetic import register, times
+from .promise import promise
 from .store import Store
 from .violations import violation_layout
 
@@ -178,6 +179,7 @@ class FrameBuffer(wiring.Component):
             values.read_en.eq(self.value_en), values.read_address.eq(self.value_address),
             self.value.eq(values.read),
         ]
+        promise(m, platform, ~self.release | (used >= batch), "a buffer frees only samples that it holds")
         return m
 
     def _violations(self, m, *, take, own, begun, row_last, complete):
@@ -346,4 +348,6 @@ class SpikeBuffer(wiring.Component):
             self.base.eq(times(drain, unit.frames * unit.bitmap.words)),
             store.read_en.eq(self.read_en), store.read_address.eq(self.read_address), self.bits.eq(store.bits),
         ]
+        promise(m, platform, (~self.take | self.available) & (~self.release | used.bit_select(drain, 1)),
+                "only an interval that is complete is taken, and only a full slot is freed")
         return m

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ..golden.units import clog2
 from .arithmetic import register
 from .counters import CounterBank
+from .promise import at_most_one, promise
 from .registers import Status, request_layout, response_layout
 
 __all__ = ["IN_FLIGHT", "JUDGED", "WEIGHT", "RegisterPort", "any_of", "joined", "latency", "node_signature",
@@ -199,6 +200,8 @@ class RegisterPort(wiring.Component):
             acks.append(node.ack)
             answers.append(node.answer)
 
+        promise(m, platform, at_most_one(acks) & (~any_of(acks) | (waiting != 0)),
+                "nodes answer one access at a time, and none that was not made")
         # All that are on the way read, or all write.
         m.d.sync += [
             self.response.valid.eq(any_of(acks)),

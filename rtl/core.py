@@ -11,6 +11,7 @@ from .block import BlockCore
 from .bus import RegisterPort, response_signature
 from .common import CommonRegisters
 from .events import input_layout
+from .promise import promise
 from .registers import RegisterMap, request_layout
 from .result import CYCLE_BITS, result_layout
 
@@ -100,4 +101,6 @@ class Core(wiring.Component):
             blocks[-1].cycles.eq((now - begun.r_data)[:CYCLE_BITS]),
             common.now.eq(now),
         ]
+        promise(m, platform, (begun.w_rdy | ~begun.w_en) & (begun.r_rdy | ~begun.r_en),
+                "the queue of begun samples has room for each, and has each that is reported")
         return m

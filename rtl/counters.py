@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..golden.units import clog2
 from .arithmetic import register
+from .promise import promise, simulated
 
 __all__ = ["CounterBank"]
 
@@ -99,6 +100,10 @@ class CounterBank(wiring.Component):
             m.d.sync += asked.eq(1)
         with m.Elif(found):
             m.d.sync += asked.eq(0)
+
+        if simulated(platform):
+            promise(m, platform, ~asked | (self.index == register(m, self.index, name="index_before")),
+                    "the index of a counter stands until its answer")
 
         # First cycle: what waits and what is stored.
         wide = {name: amount for name, amount in self.amounts.items() if amount > 1}

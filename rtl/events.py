@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out
 from ..golden.units import clog2
 from .arithmetic import times
 from .buffers import ring_members, sample_layout
+from .promise import promise
 from .store import Store
 from .taps import lookup
 from .violations import violation_layout
@@ -143,6 +144,8 @@ class EventBuffer(wiring.Component):
             self.base.eq(times(drain, length)),
             bitmaps.read_en.eq(self.read_en), bitmaps.read_address.eq(self.read_address), self.bits.eq(bitmaps.read),
         ]
+        promise(m, platform, (~self.take | self.available) & (~self.release | (used != 0)),
+                "only an interval that is complete is taken, and only a full slot is freed")
         return m
 
     def _begins(self, m, moves, interval_ends):

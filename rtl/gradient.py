@@ -1,6 +1,6 @@
 """Gradients that are summed in a memory: event by event in every interval, applied once per update period."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from ..golden import stages
 from .arithmetic import register, times
 from .pick import PickBits
 from .pipeline import Pipeline
+from .promise import promise
 from .scan import EventScan
 from .store import Store
 from .taps import TapWalk, lookup
@@ -176,6 +177,10 @@ class AccumulatePath(wiring.Component):
         ]
         m.d.comb += [self.error_en.eq(s["address"].valid), self.full.eq(s["address"].full)]
         self._memory(m, names, s)
+        # From the operation to the memory.
+        sums = [s[stage].valid for stage in range(len(names.since("walked")))]
+        promise(m, platform, ~self.apply_en | (self.ready & ~Cat(scan.valid, sums).any()),
+                "sums are read only while nothing is summed")
         return m
 
     def _mask(self, m, scan):
@@ -192,7 +197,7 @@ class AccumulatePath(wiring.Component):
     def _memory(self, m, names, s):
         """Read, register, add, write, one cycle each; a sum that is still on its way to memory is taken from there."""
         unit, layout = self.unit, gradient_layout(self.unit)
-        m.submodules.gradient_store = store = Store(width=layout.size, depth=unit.weight_depth)
+        m.submodules.gradient_store = store = Store(width=layout.size, depth=unit.weight_depth, bypassed=True)
         m.submodules.places = places = Pipeline(
             names.since("place"), place=(s["place"].weight_base + s["place"].row)[:len(self.apply_address)])
         place = places["recall"].place

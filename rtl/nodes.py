@@ -65,21 +65,13 @@ def counter_node(m, access, bank):
 
 
 def rate_node(m, access, rate, status):
-    """Status and learning-rate state of a block: the ack, and what was asked for.
-
-    Parameters
-    ----------
-    rate : dict of str to Signal
-        By the kind of the region; written to as well.
-    status : Value
-    """
-    answers = []
-    for kind, value in (rate | {"status": status}).items():
-        answers.append(Mux(access.asked(kind), value, 0))
-        if kind in rate:
-            with m.If(access.written(kind)):
-                m.d.sync += value.eq(access.data)
-    return any_of([access.asked(kind) for kind in (*rate, "status")]), joined(answers)
+    """Status of a block and its `LearningRate`, which is written to as well: the ack, and what was asked for."""
+    m.d.comb += rate.value.eq(access.data)
+    answers = [Mux(access.asked("status"), status, 0)]
+    for kind in ("decays", "since_decay"):
+        m.d.comb += rate.load[kind].eq(access.written(kind))
+        answers.append(Mux(access.asked(kind), getattr(rate, kind), 0))
+    return any_of([access.asked(kind) for kind in ("decays", "since_decay", "status")]), joined(answers)
 
 
 def block_node(m, block):

@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .promise import promise, simulated
+
 __all__ = ["CYCLE_BITS", "ResultUnit", "result_layout"]
 
 #: Bits of the cycle count of one sample.
@@ -80,7 +82,7 @@ class ResultUnit(wiring.Component):
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.o.valid.eq(0)
 
-        with m.FSM():
+        with m.FSM() as fsm:
             # Idle -- until the last interval of a sample is over.
             with m.State("Idle"), m.If(self.start):
                 m.next = "Wait"
@@ -120,4 +122,6 @@ class ResultUnit(wiring.Component):
                     payload.cycles.eq(self.cycles),
                 ]
                 m.next = "Idle"
+        if simulated(platform):
+            promise(m, platform, ~self.start | fsm.ongoing("Idle"), "a result begins when the one before is offered")
         return m

@@ -4,15 +4,40 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Store"]
+from .promise import promise
+
+__all__ = ["Store", "memory_port"]
+
+
+def memory_port(*, width, depth, granule=None):
+    """Read port and write port of a `Store`, as its user sees them.
+
+    Members
+    -------
+    read_en, read_address : Out
+    read : In(width)
+        The word one cycle later; it stands until the next read.
+    write_en : Out
+        One bit per granule of the word.
+    write_address, write : Out
+    """
+    return wiring.Signature({
+        "read_en":       Out(1),
+        "read_address":  Out(range(max(2, depth))),
+        "read":          In(width),
+        "write_en":      Out(width // (granule or width)),
+        "write_address": Out(range(max(2, depth))),
+        "write":         Out(width),
+    })
 
 
 class Store(wiring.Component):
     """Simple dual-port memory; read data stand one cycle after `read_en` and stay until the next read.
 
-    No user of it reads a word in the cycle in which it is written, so that any RAM will do: in the generated Verilog
-    such a read gives wrong bits in simulation. Contents survive reset; at
-    power-up they may be anything, and no user depends on them but for the weights and velocities that the host writes.
+    No user needs what it reads of a word in the cycle in which that is written, so that any RAM will do: such a read is
+    an error in a simulation with Amaranth, and gives wrong bits in one of the generated Verilog. Contents survive
+    reset. At power-up they may be anything; no user depends on them but for the weights and velocities that the host
+    writes.
 
     Parameters
     ----------
@@ -22,13 +47,15 @@ class Store(wiring.Component):
         Bits per write enable; divides `width`.
     style : str
         ``auto``, ``block`` or ``distributed``: the ``ram_style`` attribute.
+    bypassed : bool
+        Whether there are such reads, and the user has what is written from elsewhere.
     contents : str, optional
         What this memory holds, for a platform that knows with what it begins (`gen.platform`).
 
     Members
     -------
-    read_en, read_address, read : read port
-    write_en, write_address, write : write port; `write_en` has one bit per granule.
+    read_en, read_address, read, write_en, write_address, write
+        The other end of a `memory_port`.
 
     Raises
     ------
@@ -36,22 +63,15 @@ class Store(wiring.Component):
         If a size is not positive or `granule` does not divide `width`.
     """
 
-    def __init__(self, *, width, depth, granule=None, style="auto", contents=None):
+    def __init__(self, *, width, depth, granule=None, style="auto", bypassed=False, contents=None):
         granule = granule or width
         if width < 1 or depth < 1:
             raise ValueError(f"memory must have positive width and depth, not {width!r} and {depth!r}")
         if width % granule:
             raise ValueError(f"granule must divide the width {width}, not {granule!r}")
         self.width, self.depth, self.granule, self.style = width, depth, granule, style
-        self.contents = contents
-        super().__init__({
-            "read_en":       In(1),
-            "read_address":  In(range(max(2, depth))),
-            "read":          Out(width),
-            "write_en":      In(width // granule),
-            "write_address": In(range(max(2, depth))),
-            "write":         In(width),
-        })
+        self.bypassed, self.contents = bypassed, contents
+        super().__init__(memory_port(width=width, depth=depth, granule=granule).flip())
 
     def elaborate(self, platform):
         m = Module()
@@ -66,4 +86,7 @@ class Store(wiring.Component):
             read.en.eq(self.read_en), read.addr.eq(self.read_address), self.read.eq(read.data),
             write.en.eq(self.write_en), write.addr.eq(self.write_address), write.data.eq(self.write),
         ]
+        if not self.bypassed:
+            promise(m, platform, ~(self.read_en & self.write_en.any() & (self.read_address == self.write_address)),
+                    "no word of a memory is read in the cycle in which it is written")
         return m

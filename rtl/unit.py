@@ -1,41 +1,30 @@
 """One unit: a layer or a classifier with its memories and its three passes."""
 
-from typing import NamedTuple
-
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..golden.schedule import product_latency
-from ..golden.units import clog2
-from .arithmetic import copies, multiply, register, times
+from .arithmetic import register
 from .backward import BackwardPath, request_layout
 from .bus import any_of, joined, node_signature
-from .dot import DotPath
 from .dropout import Dropout
-from .error_memory import error_memory
+from .error_memory import ErrorMemory
 from .forward import ForwardPath
-from .gradient import AccumulatePath
+from .gradient import AccumulatePath, gradient_layout
 from .lfsr import LaneLfsr
+from .multipliers import Multipliers
 from .nodes import Access, counter_node, lfsr_node
-from .pipeline import Pipeline, running
-from .ports import Ports, Use
-from .spike_counts import keep_counts
-from .taps import lookup
+from .pipeline import running
+from .ports import Ports, Use, feed
+from .potential_memory import PotentialMemory
+from .promise import at_most_one, promise, simulated
+from .service import Service
+from .spike_counts import SpikeCounts
 from .update import UpdatePath
-from .weight_memory import weight_memory
+from .weight_memory import KINDS, ComputedWeights, WeightMemory
+from .window_memory import WindowMemory
 
 __all__ = ["UnitCore"]
-
-
-class _Learning(NamedTuple):
-    """Who updates, who reads inputs and errors for it, and its reading of values and errors."""
-
-    update: UpdatePath
-    reader: object
-    value_en: object
-    error_en: object
-    value_address: object
 
 
 class UnitCore(wiring.Component):
@@ -53,6 +42,8 @@ class UnitCore(wiring.Component):
         Its registers.
     seeds : list of int
         LFSR seeds, one per lane; empty with nearest rounding.
+    depth : int
+        Words of the memory of input bitmaps.
 
     Members
     -------
@@ -87,6 +78,11 @@ class UnitCore(wiring.Component):
     bus : In(node_signature(regions))
         Its registers: those of its weights only while no pass runs.
     counter_clear : In(1)
+
+    Attributes
+    ----------
+    parts : dict of str to Component
+        Its submodules, but the memories (``<state>_store``) and the counters.
     """
 
     def __init__(self, config, unit, above, regions, *, seeds, depth):
@@ -96,7 +92,34 @@ class UnitCore(wiring.Component):
         self.seeds = list(seeds)
         if self.stochastic != bool(seeds):
             raise ValueError(f"seeds must be given for weights with stochastic rounding only, not {seeds!r}")
-        self.count_bits = config.time.steps.bit_length()
+        own = {region.kind: region for region in regions}
+        term_width = unit.history_width + unit.input.bits
+        parts = {
+            # The frame value is unsigned: one bit more to multiply it as a signed number.
+            "forward": ForwardPath(config, unit, depth=depth, term_width=unit.weights.width + unit.input.bits),
+            "potential_memory": PotentialMemory(config, unit),
+        }
+        if unit.dropout:
+            parts["dropout"] = Dropout(own["dropout"].reset, dropout=unit.dropout)
+        if unit.rule.learns:
+            parts |= {"backward": BackwardPath(config, unit, above), "window_memory": WindowMemory(config, unit),
+                      "error_memory": ErrorMemory(config, unit)}
+        if unit.weights.stored:
+            parts |= {"weight_memory": WeightMemory(config, unit, [own[kind] for kind in KINDS if kind in own]),
+                      "update": UpdatePath(config, unit, depth=depth, term_width=term_width)}
+        if unit.rule.accumulates:
+            parts["accumulate"] = AccumulatePath(unit, depth=depth, term_width=term_width)
+        if unit.weights.random:
+            parts["weight_memory"] = ComputedWeights(config, unit)
+        if unit.input.static or unit.rule.serves:
+            parts["multipliers"] = Multipliers(unit)
+        if unit.rule.serves:
+            parts["service"] = Service(config, unit)
+        if above is None:
+            parts["spike_counts"] = SpikeCounts(config, unit)
+        if self.stochastic:
+            parts["lfsr"] = LaneLfsr(self.seeds)
+        self.parts = parts
         members = {
             "start_forward":  In(1), "done_forward":  Out(1),
             "base":           In(range(max(2, depth))),
@@ -138,94 +161,232 @@ class UnitCore(wiring.Component):
                 "label":      In(range(unit.n_out)),
                 "count_en":   In(1),
                 "count_word": In(range(max(2, unit.words))),
-                "counts":     Out(data.ArrayLayout(self.count_bits, unit.lanes)),
+                "counts":     Out(data.ArrayLayout(config.time.steps.bit_length(), unit.lanes)),
             }
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        config, unit, lanes = self.config, self.unit, self.unit.lanes
-        ports = Ports(m, config, unit)
-        # The frame value is unsigned: one bit more to multiply it as a signed number.
-        m.submodules.forward = forward = ForwardPath(
-            config, unit, depth=self.depth, term_width=unit.weights.width + unit.input.bits)
-        m.d.comb += [
-            forward.start.eq(self.start_forward), self.done_forward.eq(forward.done), forward.base.eq(self.base),
-            forward.first_interval.eq(self.first_interval), forward.last_interval.eq(self.last_interval),
-            forward.bits.eq(self.input_bits),
-            self.spikes_valid.eq(forward.out_valid), self.spikes_word.eq(forward.out_word),
-            self.spikes_step.eq(forward.out_step),
-        ]
-        dropped = self._dropout(m, forward) if unit.dropout else None
-        m.d.comb += self.spikes.eq(forward.out_spikes if dropped is None else forward.out_spikes & ~dropped)
-        if unit.input.dropout:
-            m.d.comb += forward.train.eq(self.train)
-        self._potentials(m, ports, forward)
-        asked = self._asked(m, ports) if unit.rule.serves else None
-        backward = self._backward(m, ports, forward, dropped) if unit.rule.learns else None
-        learning = self._learning(m, ports) if unit.weights.stored else None
-
-        # Which pass runs: whose addresses the shared ports take, and which cycles are counted.
-        busy = {name: running(m, start, done, name=f"in_{name}") for name, start, done in (
-            ("forward", self.start_forward, self.done_forward),
-            *([("backward", self.start_backward, self.done_backward)] if unit.rule.learns else []),
-            *([("update", self.start_update, self.done_update)] if unit.weights.stored else []))}
-        for name, runs in busy.items():
-            ports.count(f"cycles.{name}", getattr(self, f"start_{name}") | runs)
-        ports.count("adds.forward", self._active(forward.event, forward.full))
-        self._inputs(m, ports, forward, learning, busy)
-        error = error_memory(m, self, ports, backward, learning, asked, busy) if unit.rule.learns else None
-        weight, weight_node = weight_memory(m, self, ports, forward, learning, asked, busy)
-        products = self._products(m, forward, learning, asked, busy, weight, error)
-        for lane in range(lanes):
-            m.d.comb += forward.terms[lane].eq(products[lane] if unit.input.static else weight.later[lane])
-            if learning is not None:
-                m.d.comb += [
-                    learning.reader.terms[lane].eq(products[lane] if unit.input.static else error.later[lane]),
-                    learning.update.weights[lane].eq(weight.later[lane]),
-                ]
-        if unit.rule.serves:
-            m.submodules.dot = dot = DotPath(config, unit)
-            own = asked[4 + product_latency(unit)]
-            m.d.comb += [
-                dot.first.eq(own.first), dot.full.eq(own.full), self.delta.eq(dot.delta),
-            ]
-            m.d.comb += [dot.products[lane].eq(products[lane]) for lane in range(lanes)]
-
-        if self.above is None:
-            keep_counts(m, self, ports, forward, backward)
-        self._registers(m, learning, weight_node, ports.bank(self.counter_clear))
+        ports = Ports(m, platform, self.config, self.unit)
+        for name, part in self.parts.items():
+            m.submodules[name] = part
+        runs = self._passes(m, platform, ports)
+        self._forward(m, ports, runs)
+        if self.unit.rule.learns:
+            self._backward(m, ports)
+        if self.unit.weights.stored:
+            self._update(m, ports, runs)
+        if self.unit.rule.serves:
+            self._serve(m, ports)
+        self._multiply(m, runs)
+        self._registers(m, platform, ports.bank(self.counter_clear))
         return m
+
+    def _passes(self, m, platform, ports):
+        """Which pass runs, by its phase: whose addresses the shared ports take, and which cycles are counted."""
+        unit, starts, runs = self.unit, {}, {}
+        for phase in ("forward", *["backward"] * unit.rule.learns, *["update"] * unit.weights.stored):
+            start, done = (getattr(self, f"{edge}_{phase}") for edge in ("start", "done"))
+            starts[phase], runs[phase] = start, running(m, start, done, name=f"in_{phase}")
+            ports.count(f"cycles.{phase}", start | runs[phase])
+        promise(m, platform, at_most_one([*starts.values(), *runs.values()]), "one pass of a unit runs at a time")
+        if simulated(platform):
+            # It may still change with the first cycle of a pass.
+            running_on = Cat(runs.values()).any()
+            was, before = (register(m, value, name=f"promised_{name}") for name, value in (
+                ("runs", running_on), ("place", self._place())))
+            promise(m, platform, ~(running_on & was) | (self._place() == before),
+                    "the place of an interval stands while a pass runs")
+        return runs
+
+    def _place(self):
+        """What the interval is."""
+        return Cat(self.sample, self.train, self.first_interval, self.last_interval,
+                   () if self.above else self.label)
 
     def _active(self, enable, full):
         """Lanes that compute something in this cycle."""
         return Mux(enable, Mux(full, self.unit.lanes, self.unit.last_lanes), 0)
 
-    def _inputs(self, m, ports, forward, learning, busy):
+    def _forward(self, m, ports, runs):
+        """The forward pass, its potentials, its dropout, and the spike counts of a classifier."""
+        unit, forward, potentials = self.unit, self.parts["forward"], self.parts["potential_memory"]
+        self._inputs(m, ports, runs)
+        m.d.comb += [
+            forward.start.eq(self.start_forward), self.done_forward.eq(forward.done),
+            self.spikes_valid.eq(forward.out_valid), self.spikes_word.eq(forward.out_word),
+            self.spikes_step.eq(forward.out_step), forward.stored.eq(potentials.stored),
+        ]
+        feed(m, forward, self, "base", "first_interval", "last_interval", *["train"] * (unit.input.dropout > 0))
+        feed(m, potentials, self, "first_interval", "sample")
+        feed(m, potentials, forward, "stored_en", "stored_address", "keep_en", "keep_address", "out_potentials")
+        ports.store("potential", potentials.memory, potentials.layout)
+        ports.take(potentials.counted)
+        ports.count("adds.forward", self._active(forward.event, forward.full))
+        if unit.dropout:
+            dropout = self.parts["dropout"]
+            m.d.comb += [dropout.train.eq(self.train), dropout.valid.eq(forward.out_valid)]
+        m.d.comb += self.spikes.eq(forward.out_spikes & ~dropout.dropped if unit.dropout else forward.out_spikes)
+        if self.above is None:
+            counts = self.parts["spike_counts"]
+            feed(m, counts, self, "first_interval", "sample", "label", "count_en", "count_word")
+            feed(m, counts, forward, "stored_en", "stored_address", "out_valid", "out_word", "out_step",
+                 "out_word_last", "out_spikes")
+            m.d.comb += self.counts.eq(counts.counts)
+            ports.store("count", counts.memory, counts.layout)
+            ports.take(counts.counted)
+
+    def _inputs(self, m, ports, runs):
         """Who reads the memories of the input: the forward pass, and the update."""
-        updates, values = [], []
-        if learning is not None:
-            reader = learning.reader
+        unit, forward, updates, values = self.unit, self.parts["forward"], [], []
+        if unit.weights.stored:
+            reader, value_en = self._reader()
+            updates = [Use("update", reader.fetch, reader.address, runs["update"])]
+            values = [Use("update", value_en, reader.position, runs["update"])]
             m.d.comb += reader.bits.eq(self.input_bits)
-            updates = [Use("update", reader.fetch, reader.address, busy["update"])]
-            values = [Use("update", learning.value_en, learning.value_address, busy["update"])]
         en, address = ports.choose("input", *updates, Use("forward", forward.fetch, forward.address))
-        m.d.comb += [self.input_en.eq(en), self.input_address.eq(address)]
+        m.d.comb += [self.input_en.eq(en), self.input_address.eq(address), forward.bits.eq(self.input_bits)]
         ports.count("input.write.forward", self.input_written)
-        if self.unit.input.static:
+        if unit.input.static:
             en, address = ports.choose("value", *values, Use("forward", forward.event, forward.position))
             m.d.comb += [self.value_en.eq(en), self.value_address.eq(address)]
             ports.count("value.write.forward", self.value_written)
 
-    def _registers(self, m, learning, weight_node, bank):
+    def _reader(self):
+        """The part that reads inputs and errors for the update, and when it reads a frame value."""
+        if self.unit.rule.accumulates:
+            return self.parts["accumulate"], self.parts["accumulate"].error_en
+        return self.parts["update"], self.parts["update"].row_en
+
+    def _backward(self, m, ports):
+        """The backward pass, with the windows that it reads and the errors that it writes."""
+        unit, forward, backward = self.unit, self.parts["forward"], self.parts["backward"]
+        windows, errors = self.parts["window_memory"], self.parts["error_memory"]
+        m.d.comb += [
+            backward.start.eq(self.start_backward), self.done_backward.eq(backward.done),
+            backward.window.eq(windows.window), windows.start.eq(self.start_forward), windows.train.eq(self.train),
+        ]
+        feed(m, backward, self, "offset", "slice_first")
+        feed(m, windows, forward, "out_valid", *(name for name in windows.parts.values() if name != "dropped"))
+        if unit.dropout:
+            feed(m, windows, self.parts["dropout"], "dropped")
+        feed(m, windows, backward, "fetch", "address")
+        ports.store("window", windows.memory, windows.layout)
+        ports.take(windows.counted)
+
+        feed(m, errors, self, "offset")
+        feed(m, errors, backward, "error_valid", "error_address", "errors")
+        if unit.input.static:
+            feed(m, errors, backward, "error_word_first", "error_word_last", "sum_en", "sum_word")
+        elif unit.slices > 1:
+            feed(m, errors, self, "resume")
+            feed(m, errors, backward, "stored_en", "stored_word")
+            m.d.comb += backward.stored.eq(errors.stored)
+        ports.store("error", errors.memory, errors.layout)
+        ports.take(errors.counted)
+        if self.above is None:
+            counts = self.parts["spike_counts"]
+            feed(m, counts, backward, "own_en", "own_word")
+            m.d.comb += backward.own.eq(counts.own)
+        else:
+            m.d.comb += [self.ask.eq(backward.request), backward.delta.eq(self.answer)]
+
+    def _update(self, m, ports, runs):
+        """The update, the gradient memory where there is one, and the weights that it moves."""
+        unit, update = self.unit, self.parts["update"]
+        weights, errors = self.parts["weight_memory"], self.parts["error_memory"]
+        reader, _ = self._reader()
+        m.d.comb += [
+            update.decays.eq(self.decays), weights.in_forward.eq(runs["forward"]),
+            weights.in_update.eq(runs["update"]), errors.updating.eq(runs["update"]),
+            errors.update_en.eq(reader.error_en), errors.update_address.eq(reader.error_address),
+        ]
+        if unit.rule.accumulates:
+            # The store is its own: no other part uses it.
+            ports.check("gradient", gradient_layout(unit))
+            m.d.sync += update.start.eq(reader.done & self.apply)
+            m.d.comb += [
+                reader.start.eq(self.start_update), reader.base.eq(self.update_base),
+                self.done_update.eq(Mux(self.apply, update.done, reader.done)), self.ready.eq(reader.ready),
+                reader.apply_en.eq(update.gradient_en), reader.apply_address.eq(update.gradient_address),
+                update.gradient.eq(reader.apply),
+            ]
+            ports.count("adds.update", self._active(reader.error_en, reader.full))
+            ports.count("gradient.read.update", reader.reads)
+            ports.count("gradient.write.update", reader.writes)
+        else:
+            m.d.comb += [
+                update.start.eq(self.start_update), self.done_update.eq(update.done), update.base.eq(self.update_base),
+                self.ready.eq(1),
+            ]
+            ports.count("adds.update", self._active(update.slot, update.full))
+        ports.count("skips.update", update.skip)
+        feed(m, weights, update, "weight_en", "weight_address", "write_en", "write_address", "write")
+        if unit.optimiser.velocity_width:
+            feed(m, weights, update, "velocity_en", "velocity_address", "velocity_write_en", "velocity_write_address",
+                 "velocity_write")
+            m.d.comb += update.velocities.eq(weights.velocities)
+            ports.store("velocity", weights.velocity_memory, weights.velocity_layout, initial=True)
+        ports.store("weight", weights.memory, weights.layout, initial=True)
+        ports.take(weights.counted)
+
+    def _serve(self, m, ports):
+        """What the unit below asks for."""
+        unit, service, errors = self.unit, self.parts["service"], self.parts["error_memory"]
+        feed(m, service, self, "request", "offset")
+        m.d.comb += [
+            errors.serve_en.eq(service.read_en), errors.serve_address.eq(service.error_address),
+            self.delta.eq(service.delta),
+        ]
+        if not unit.window.pools:
+            weights = self.parts["weight_memory"]
+            m.d.comb += [weights.serve_en.eq(service.read_en), weights.serve_address.eq(service.weight_address)]
+        ports.count("adds.backward", service.adds)
+
+    def _multiply(self, m, runs):
+        """What was read, or its products, to those that add it up."""
+        unit, forward, weights = self.unit, self.parts["forward"], self.parts.get("weight_memory")
+        errors, multipliers = self.parts.get("error_memory"), self.parts.get("multipliers")
+        read = [Const(unit.pool_weight, signed(unit.weights.width))] * unit.lanes
+        if weights is not None:
+            read = weights.weights
+            m.d.comb += [weights.forward_en.eq(forward.event), weights.forward_address.eq(forward.weight_address)]
+        if multipliers is not None:
+            if not unit.window.pools:
+                feed(m, multipliers, weights, "weights")
+            if unit.rule.serves or unit.weights.stored:
+                m.d.comb += multipliers.errors.eq(errors.read)
+            if unit.input.static:
+                feed(m, multipliers, self, "value")
+                if unit.weights.stored:
+                    m.d.comb += multipliers.updating.eq(runs["update"])
+            elif unit.window.pools:
+                feed(m, multipliers, self.parts["service"], "lane")
+        for lane in range(unit.lanes):
+            product = multipliers.products[lane] if unit.input.static else None
+            m.d.comb += forward.terms[lane].eq(product if unit.input.static else read[lane])
+            if unit.weights.stored:
+                m.d.comb += [
+                    self._reader()[0].terms[lane].eq(product if unit.input.static else errors.read[lane]),
+                    self.parts["update"].weights[lane].eq(read[lane]),
+                ]
+            if unit.rule.serves:
+                m.d.comb += self.parts["service"].products[lane].eq(multipliers.products[lane])
+
+    def _registers(self, m, platform, bank):
         """What the register bus hears: of weights, LFSRs and counters, whichever there are."""
-        access, nodes = Access.of(self.bus, self.regions), [] if weight_node is None else [weight_node]
+        access, nodes = Access.of(self.bus, self.regions), []
+        if self.unit.weights.stored:
+            bus = self.parts["weight_memory"].bus
+            feed(m, bus, self.bus, "valid", "write", "address", "data")
+            m.d.comb += bus.select.eq(Cat(access.select[kind] for kind in KINDS if kind in access.select))
+            nodes.append((bus.ack, bus.answer))
         if self.stochastic:
-            m.submodules.lfsr = lfsr = LaneLfsr(self.seeds)
-            m.d.comb += [lfsr.advance.eq(learning.update.advance), learning.update.random.eq(lfsr.random)]
+            lfsr, update = self.parts["lfsr"], self.parts["update"]
+            m.d.comb += [lfsr.advance.eq(update.advance), update.random.eq(lfsr.random)]
             nodes.append(lfsr_node(m, access, "lfsr", lfsr, lfsr.random.as_value()))
         if self.unit.dropout:
-            dropout = m.submodules.dropout
+            dropout = self.parts["dropout"]
             nodes.append(lfsr_node(m, access, "dropout", dropout, dropout.states.as_value()))
         if bank is not None:
             nodes.append(counter_node(m, access, bank))
@@ -233,121 +394,4 @@ class UnitCore(wiring.Component):
             self.bus.ack.eq(any_of([ack for ack, _ in nodes])),
             self.bus.answer.eq(joined([answer for _, answer in nodes])),
         ]
-
-    def _asked(self, m, ports):
-        """Requests of the unit below, and a cycle behind them what they read."""
-        unit, request = self.unit, self.request
-        address = times(request.word, unit.error_frames) + (self.offset + request.step)
-        m.submodules.asked = asked = Pipeline(
-            valid=request.valid, first=request.first, full=request.full, row=request.row,
-            weight_address=(request.weight_base + request.row)[:len(request.weight_base)],
-            error_address=address[:clog2(max(2, unit.words * unit.error_frames))])
-        valid, full = asked[1].valid, asked[1].full
-        ports.count("adds.backward", valid if unit.window.pools else self._active(valid, full))
-        return asked
-
-    def _potentials(self, m, ports, forward):
-        unit, potentials = self.unit, ports.store("potential")
-        first = times(self.sample, unit.words) if unit.batch > 1 else 0
-        begins = copies(m, self.first_interval, unit.lanes, name="begins")
-        read = data.View(forward.stored.shape(), potentials.read)
-        ports.read("potential", potentials, Use("forward", forward.stored_en, forward.stored_address), first=first)
-        ports.count("potential.write.forward", forward.keep_en)
-        m.d.comb += [
-            *(forward.stored[lane].eq(Mux(begins[lane], unit.neuron.start, read[lane])) for lane in range(unit.lanes)),
-            # A step takes two cycles at least, so that a potential stands for another one.
-            potentials.write_en.eq(register(m, forward.keep_en, name="potential_write_en")),
-            potentials.write_address.eq(register(
-                m, (first + forward.keep_address)[:len(potentials.write_address)], name="potential_write_address")),
-            potentials.write.eq(forward.out_potentials.as_value()),
-        ]
-
-    def _dropout(self, m, forward):
-        """Which spikes of the word at the outputs of the forward pass do not leave the unit."""
-        m.submodules.dropout = dropout = Dropout(
-            next(region.reset for region in self.regions if region.kind == "dropout"), dropout=self.unit.dropout)
-        m.d.comb += [
-            dropout.train.eq(self.train), dropout.valid.eq(forward.out_valid),
-        ]
-        return dropout.dropped
-
-    def _backward(self, m, ports, forward, dropped):
-        """The backward pass and the windows that it reads."""
-        config, unit = self.config, self.unit
-        m.submodules.backward = backward = BackwardPath(config, unit, self.above)
-        windows = ports.store("window")
-        ports.read("window", windows, Use("backward", backward.fetch, backward.address), ahead=False)
-        ports.count("window.write.forward", windows.write_en)
-        # Written a cycle after it stands: the way to the memory is long.
-        window_write = Signal.like(windows.write_address)
-        written = register(m, forward.out_valid & self.train, name="window_written")
-        with m.If(self.start_forward):
-            m.d.sync += window_write.eq(0)
-        with m.Elif(windows.write_en):
-            m.d.sync += window_write.eq(window_write + 1)
-        window = Cat(forward.out_codes.as_value(), forward.out_spikes if unit.neuron.needs_spike else (),
-                     () if dropped is None else dropped)
-        m.d.comb += [
-            backward.start.eq(self.start_backward), self.done_backward.eq(backward.done),
-            backward.offset.eq(self.offset), backward.slice_first.eq(self.slice_first),
-            windows.write_en.eq(written), windows.write_address.eq(window_write),
-            windows.write.eq(register(m, window, name="window", reset=False)),
-            backward.window.eq(windows.read),
-        ]
-        if self.above is not None:
-            m.d.comb += [self.ask.eq(backward.request), backward.delta.eq(self.answer)]
-        return backward
-
-    def _learning(self, m, ports):
-        """The update path, and before it the gradient memory where there is one."""
-        config, unit = self.config, self.unit
-        term_width = unit.history_width + unit.input.bits
-        m.submodules.update = update = UpdatePath(config, unit, depth=self.depth, term_width=term_width)
-        m.d.comb += update.decays.eq(self.decays)
-        ports.count("skips.update", update.skip)
-        if not unit.rule.accumulates:
-            m.d.comb += [
-                update.start.eq(self.start_update), self.done_update.eq(update.done), update.base.eq(self.update_base),
-                self.ready.eq(1),
-            ]
-            ports.count("adds.update", self._active(update.slot, update.full))
-            return _Learning(update, update, update.row_en, update.error_en, update.position)
-        m.submodules.accumulate = accumulate = AccumulatePath(unit, depth=self.depth, term_width=term_width)
-        m.d.sync += update.start.eq(accumulate.done & self.apply)
-        m.d.comb += [
-            accumulate.start.eq(self.start_update), accumulate.base.eq(self.update_base),
-            self.done_update.eq(Mux(self.apply, update.done, accumulate.done)), self.ready.eq(accumulate.ready),
-            accumulate.apply_en.eq(update.gradient_en), accumulate.apply_address.eq(update.gradient_address),
-            update.gradient.eq(accumulate.apply),
-        ]
-        ports.count("adds.update", self._active(accumulate.error_en, accumulate.full))
-        ports.count("gradient.read.update", accumulate.reads)
-        ports.count("gradient.write.update", accumulate.writes)
-        return _Learning(update, accumulate, accumulate.error_en, accumulate.error_en, accumulate.position)
-
-    def _products(self, m, forward, learning, asked, busy, weight, error):
-        """One multiplier per lane where something multiplies: frame values, or errors times weights for those below."""
-        unit, products = self.unit, []
-        if unit.input.static:
-            value_q = register(m, self.value, name="value_q", stages=3, reset=False)
-        if unit.rule.serves and unit.window.pools:
-            row = asked[3 + product_latency(unit)].row
-            lane_q = lookup(m, row, [c % unit.lanes for c in range(unit.bitmap.pitch)], name="lane")
-        if unit.input.static and learning is not None:
-            updates = copies(m, busy["update"], unit.lanes, name="multiplies_errors")
-        for lane in range(unit.lanes if unit.input.static or unit.rule.serves else 0):
-            other = unit.input.bits + 1 if unit.input.static else unit.rule.error_width
-            product = Signal(signed(unit.factor_width + other), name=f"product_{lane}", reset_less=True)
-            if unit.input.static:
-                factor = Signal(signed(unit.factor_width), name=f"factor_{lane}", reset_less=True)
-                m.d.sync += factor.eq(weight.later[lane] if learning is None else Mux(
-                    updates[lane], error.later[lane], weight.later[lane]))
-                m.d.comb += product.eq(multiply(m, factor, value_q, name=f"times_{lane}"))
-            elif unit.window.pools:
-                # An average reaches one channel only.
-                spread = register(m, error.later[lane], name=f"spread_{lane}", reset=False)
-                m.d.sync += product.eq(Mux(lane_q == lane, spread * unit.pool_weight, 0))
-            else:
-                m.d.comb += product.eq(multiply(m, weight.later[lane], error.later[lane], name=f"times_{lane}"))
-            products.append(product)
-        return products
+        promise(m, platform, at_most_one(ack for ack, _ in nodes), "one register of a unit answers at a time")

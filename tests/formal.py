@@ -128,7 +128,8 @@ def check(m, inputs, *, depth, induction=None, cut=()):
     ProofError
         If a tool fails, takes too long, or if the assumptions contradict each other.
     """
-    text = rtlil.convert(m, ports=[*inputs], name="top", emit_src=False)
+    # Promises are for simulations: what a proof shall show, it says itself.
+    text = rtlil.convert(m, ports=[*inputs], name="top", platform="proof", emit_src=False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "proof.il").write_text(text)

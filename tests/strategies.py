@@ -5,6 +5,7 @@ from collections import Counter
 
 import torch
 from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from spikeloom.golden.parts.dense import Dense
 from spikeloom.rtl.store import Store
 
 __all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "dropping", "frames", "load", "patterns",
-           "scan_memory", "simulate", "small", "spatial_configs", "spatial_units", "violation_counts"]
+           "scan_memory", "simulate", "small", "spatial_configs", "spatial_units", "violation_counts", "with_stores"]
 
 #: Two blocks of one layer; layer and classifier words that are not full; a frame in one bitmap word.
 BASE = {
@@ -232,6 +233,20 @@ def violation_counts(dut):
             counts.update(name for name in dut.violations.shape().members if found[name])
 
     return bench, counts
+
+
+def with_stores(part):
+    """A `Module` with a part and a `Store` behind each of its memory ports, and those by the name of the port."""
+    m, stores = Module(), {}
+    m.submodules.part = part
+    for name, member in part.signature.members.items():
+        if member.is_signature and "write_en" in member.signature.members:
+            port = getattr(part, name)
+            stores[name] = store = Store(width=len(port.write), depth=1 << len(port.write_address),
+                                         granule=len(port.write) // len(port.write_en))
+            m.submodules[name] = store
+            wiring.connect(m, port, store)
+    return m, stores
 
 
 async def load(ctx, store, memory):
