@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ..golden.balance import present_lanes, settings
 from ..golden.memories import verdict
-from ..golden.units import HISTORY_LIMIT
+from ..golden.parts.rule import HISTORY_LIMIT
 from ..sim.summary import WAITS, cycles, throughput, traffic, utilisation
 
 __all__ = [

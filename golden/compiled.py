@@ -139,8 +139,10 @@ def cache_folder(modules):
 def _kernel(modules):
     """`kernel.run` for neurons whose golden steps are `modules`."""
     steps = [_functions(module) for module in modules]
-    bound = _with(kernel.run, forward_any=_chosen([_with(kernel.forward_neurons, **own) for own in steps]),
-                  backward_any=_chosen([_with(kernel.backward_neurons, **own) for own in steps])).py_func
+    forward = _chosen([_with(kernel.forward_neurons, **own) for own in steps])
+    backward = _chosen([_with(kernel.backward_neurons, **own) for own in steps])
+    bound = _with(kernel.run, forward_pass=_with(kernel.forward_pass, forward_any=forward),
+                  backward_pass=_with(kernel.backward_pass, backward_any=backward)).py_func
     before = numba.config.CACHE_DIR
     try:
         numba.config.CACHE_DIR = str(cache_folder(modules))
@@ -185,7 +187,7 @@ class Engine:
                 first[name] += count
             if not unit.classifier:
                 below = place
-        self._links = [np.concatenate(own) for own in links]
+        self._links = tuple(np.concatenate(own) for own in links)
         self._tables = tuple(np.array([values for _, values in own], own[0][0]) for own in numbers)
         time, update, momentum = config.time, config.update, config.update.momentum
         self._sizes = (config.intervals, time.interval, time.update_period, first["neuron"],
@@ -244,10 +246,13 @@ class Engine:
 
     def _call(self, frames, labels, shift, *, train):
         static = self.config.units[0].input.static
-        values = np.ascontiguousarray(frames.numpy(), np.int64) if static else np.zeros((0, 0), np.int64)
-        events = np.zeros((0, 0, 0), np.uint8) if static else np.ascontiguousarray(frames.numpy() != 0).view(np.uint8)
+        samples = len(frames)
+        values = np.ascontiguousarray(frames.numpy(), np.int64) if static else np.zeros((samples, 0), np.int64)
+        events = np.zeros((samples, 0, 0), np.uint8)
+        if not static:
+            events = np.ascontiguousarray(frames.numpy() != 0).view(np.uint8)
         return self._run(self._tables, self._units, self._sizes, self._update, shift, train, values, events, labels,
-                         *self._links, self._weights, self._velocities, self._gradients, self._touched, self._lfsrs,
+                         self._links, self._weights, self._velocities, self._gradients, self._touched, self._lfsrs,
                          self._droppers, LEAP)
 
 

@@ -20,7 +20,7 @@ from .parts import LayerTable, NeuronTable, PartOf, SurrogateTable
 from .reading import read_file
 from .section import Section, reject
 from .sections import Classifier, Hardware, Initial, Input, Network, Numbers, Time, Update
-from .units import HISTORY_LIMIT, Block, Unit, build_blocks
+from .units import Block, Unit, build_blocks
 
 __all__ = ["TEXT_LIMIT", "Config", "ConfigError", "load", "parse"]
 
@@ -142,19 +142,8 @@ class Config(Section):
                     own.check(self.numbers, path + name)
 
     def _check_widths(self):
-        for name in ("weight", "potential", "error"):
-            number = getattr(self.numbers, name)
-            if number.fraction >= number.width:
-                reject(f"numbers.{name}.fraction", f"must be below the width, {number.width}", number.fraction)
-        error = self.numbers.error
-        top = (1 << (error.width - 1)) - 1
-        if self.time.interval << error.fraction > top:
-            reject("numbers.error.width", f"must hold an error of k = {self.time.interval} with {error.fraction} "
-                    "fraction bits", error.width)
-        last_shift = self.update.shift + self.update.decay_limit
-        if self.update.rounding == "stochastic" and last_shift + self.input.fraction > 16:
-            reject("update.shift", f"must be at most {16 - self.update.decay_limit - self.input.fraction} with "
-                    "stochastic rounding (16 random bits, less decay_limit and input.fraction)", self.update.shift)
+        self.numbers.check(self.time.interval)
+        self.update.check(self.input)
         blocks = build_blocks(self)
         for block in blocks:
             if not any(unit.weights.stored for unit in block.units):
@@ -163,34 +152,17 @@ class Config(Section):
         units = [unit for block in blocks for unit in block.units]
         self._check_sizes(units)
         for unit in units:
-            exact = 2.0**self.numbers.weight.fraction / unit.fan_in
-            if unit.window.pools and abs(unit.pool_weight - exact) > exact / 4:
-                reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average, to a "
-                       "quarter of its value", self.numbers.weight.fraction)
-            if unit.window.pools and unit.pool_weight >= 1 << (self.numbers.weight.width - 1):
-                reject("numbers.weight.width", f"must hold 1 / {unit.fan_in}, the weight of an average",
-                       self.numbers.weight.width)
-            if unit.rule.gradient == "history" and unit.frames > HISTORY_LIMIT:
-                reject("time.interval", f"must be at most {HISTORY_LIMIT} steps, with time.update_period, where "
-                       f"gradient is 'history' (block {unit.block})", self.time.interval)
-        batch = self.update.batch
-        if self.input.kind == "frame" and self.hardware.sample_slots < batch:
-            reject("hardware.sample_slots", f"must hold a batch of {batch} samples", self.hardware.sample_slots)
-        error_steps = self.hardware.error_steps
-        if error_steps and self.time.interval % error_steps:
-            reject("hardware.error_steps", f"must divide time.interval = {self.time.interval}", error_steps)
-        if self.update.decay_samples % batch:
-            reject("update.decay_samples", f"must be a multiple of update.batch = {batch}", self.update.decay_samples)
-        momentum = self.update.momentum
-        if momentum and momentum.width + momentum.shift > 60:
-            reject("update.momentum.width", f"must be at most {60 - momentum.shift}", momentum.width)
+            unit.weights.check(unit)
+            unit.rule.check(self, unit)
+        self.hardware.check(self)
         widest = max(max(u.current_width, u.dot_width, u.scaled_width) for u in units)
         # The golden model sums in float64 and the oracle of every bit is that sum: keep it exact.
         if widest > 52:
             reject("numbers", "must keep every exact sum within 52 bits", widest)
         # The rest of the golden model is int64: the error through the reset, and all of it times the surrogate.
         if self.neuron_width > 62:
-            reject("numbers.error.width", "must keep every product with an error within 62 bits", error.width)
+            reject("numbers.error.width", "must keep every product with an error within 62 bits",
+                   self.numbers.error.width)
 
     def _check_sizes(self, units):
         """Before any memory is taken."""

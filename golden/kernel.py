@@ -30,9 +30,9 @@ step = fired = code = error = forward_any = backward_any = None
 
 
 @register_jitable
-def gather(unit, inputs, weights, pointers, reached, taps, sums):
+def gather(unit, inputs, weights, links, sums):
     """Sum over the inputs of every neuron, equation (1), into `sums` (n_out,)."""
-    channels, inside = unit.channels, unit.channels_in
+    channels, inside, (pointers, reached, taps) = unit.channels, unit.channels_in, links
     sums[:unit.n_out] = 0
     for pixel in range(unit.n_in // inside):
         first, last = pointers[unit.pixel + pixel], pointers[unit.pixel + pixel + 1]
@@ -56,12 +56,12 @@ def gather(unit, inputs, weights, pointers, reached, taps, sums):
 
 
 @register_jitable
-def spike_errors(above, unit, errors, codes, dropped, weights, pointers, reached, taps, deltas):
+def spike_errors(above, unit, errors, codes, dropped, weights, links, deltas):
     """Errors of the spikes of `unit` in a step, equation (4), from those of the neurons `above`, all (neurons,).
 
     Only neurons with a surrogate code whose spike was not dropped have one.
     """
-    channels, inside = above.channels, above.channels_in
+    channels, inside, (pointers, reached, taps) = above.channels, above.channels_in, links
     for pixel in range(above.n_in // inside):
         first, last = pointers[above.pixel + pixel], pointers[above.pixel + pixel + 1]
         for channel in range(inside):
@@ -82,9 +82,9 @@ def spike_errors(above, unit, errors, codes, dropped, weights, pointers, reached
 
 
 @register_jitable
-def add_gradient(unit, inputs, errors, gradients, touched, pointers, reached, taps):
+def add_gradient(unit, inputs, errors, gradients, touched, links):
     """Add what equation (7) has of one step, or of a frame, with errors (n_out,)."""
-    channels, inside = unit.channels, unit.channels_in
+    channels, inside, (pointers, reached, taps) = unit.channels, unit.channels_in, links
     for pixel in range(unit.n_in // inside):
         first, last = pointers[unit.pixel + pixel], pointers[unit.pixel + pixel + 1]
         for channel in range(inside):
@@ -180,8 +180,75 @@ def backward_neurons(n, unit, steps, deltas, codes, spikes, errors):
             errors[t, i] = later
 
 
-def run(tables, units, sizes, update, shift, train, frames, events, labels, pointers, reached, taps,
-        weights, velocities, gradients, touched, lfsrs, droppers, leap):
+@register_jitable
+def spikes_of(neuron, steps, spikes):
+    """Spikes of a neuron in an interval."""
+    count = np.int64(0)
+    for t in range(steps):
+        count += spikes[t, neuron]
+    return count
+
+
+@register_jitable
+def teach(unit, steps, fraction, label, spikes, deltas):
+    """Equation (3): the same error in every step, in units of one spike; none of a sample of no class."""
+    for i in range(unit.n_out):
+        count = spikes_of(unit.neuron + i, steps, spikes)
+        if i == label:
+            count -= steps
+        if label < 0:
+            count = np.int64(0)
+        for t in range(steps):
+            deltas[t, unit.neuron + i] = count << fraction
+
+
+def forward_pass(tables, units, place, steps, train, frame, own, weights, links, droppers, leap, sums, potentials,
+                 spikes, sent, dropped, codes):
+    """One interval of a unit: `frame` (n_in,) or spikes `own` (steps, n_in) where it is the first one."""
+    unit = units[place]
+    if train and unit.dropout > 0:
+        drop(unit, steps, droppers, leap, dropped)
+    for t in range(steps):
+        if not unit.static:
+            inputs = own[t] if unit.source < 0 else sent[t, units[unit.source].neuron:]
+            gather(unit, inputs, weights, links, sums)
+        elif t == 0:
+            gather(unit, frame, weights, links, sums)
+        forward_any(tables, unit.kind, unit.place, unit, train, t, sums, potentials, spikes, codes)
+        for i in range(unit.neuron, unit.neuron + unit.n_out):
+            sent[t, i] = spikes[t, i] & (1 - dropped[t, i])
+
+
+def backward_pass(tables, units, place, steps, fraction, label, weights, links, spikes, dropped, codes, deltas, errors):
+    """Errors of one interval of a unit; those of the unit above are there."""
+    unit = units[place]
+    if unit.classifier:
+        teach(unit, steps, fraction, label, spikes, deltas)
+    else:
+        for t in range(steps):
+            spike_errors(units[place + 1], unit, errors[t], codes[t], dropped[t], weights, links, deltas[t])
+    backward_any(tables, unit.kind, unit.place, unit, steps, deltas, codes, spikes, errors)
+
+
+@register_jitable
+def gradient_pass(units, place, steps, frame, own, links, sums, sent, errors, gradients, touched):
+    """What one interval adds to the gradients of a unit."""
+    unit = units[place]
+    if unit.static:
+        for i in range(unit.n_out):
+            total = np.int64(0)
+            for t in range(steps):
+                total += errors[t, unit.neuron + i]
+            sums[i] = total
+        add_gradient(unit, frame, sums, gradients, touched, links)
+        return
+    for t in range(steps):
+        inputs = own[t] if unit.source < 0 else sent[t, units[unit.source].neuron:]
+        add_gradient(unit, inputs, errors[t, unit.neuron:], gradients, touched, links)
+
+
+def run(tables, units, sizes, update, shift, train, frames, events, labels, links, weights, velocities, gradients,
+        touched, lfsrs, droppers, leap):
     """One batch, forward and in training backward: spike counts of the last classifier, (samples, classes).
 
     Parameters
@@ -198,11 +265,11 @@ def run(tables, units, sizes, update, shift, train, frames, events, labels, poin
         Of the learning rate.
     train : bool
     frames, events : ndarray
-        Values, int64 (samples, n_in), or spikes, uint8 (samples, T, n_in); the other is empty.
+        Values, int64 (samples, n_in), or spikes, uint8 (samples, T, n_in); of the other, ``T`` or ``n_in`` is 0.
     labels : ndarray
         int64 (samples,); -1 for no class.
-    pointers, reached, taps : ndarray
-        Of every input pixel of every unit, where its outputs begin; the pixel of each, and the tap through which it
+    links : tuple of ndarray
+        Of every input pixel of every unit, where its outputs begin; the pixel of each; and the tap through which it
         sees the input.
     weights, velocities, gradients, touched, lfsrs, droppers : ndarray
         State; changed in training. `gradients` and `touched` are zero between two periods.
@@ -211,86 +278,33 @@ def run(tables, units, sizes, update, shift, train, frames, events, labels, poin
     """
     intervals, steps, period, neurons, most, fraction = sizes
     samples, last = len(labels), len(units) - 1
-    potentials = np.zeros((samples, neurons), np.int64)
+    potentials, sums = np.zeros((samples, neurons), np.int64), np.zeros(most, np.int64)
     counts = np.zeros((samples, units[last].n_out), np.int64)
     spikes, sent, dropped = (np.zeros((steps, neurons), np.uint8), np.zeros((steps, neurons), np.uint8),
                              np.zeros((steps, neurons), np.uint8))
     codes, deltas, errors = (np.zeros((steps, neurons), np.int64), np.zeros((steps, neurons), np.int64),
                              np.zeros((steps, neurons), np.int64))
-    sums = np.zeros(most, np.int64)
     for place in range(len(units)):
         unit = units[place]
         potentials[:, unit.neuron:unit.neuron + unit.n_out] = unit.start
     for interval in range(intervals):
         for sample in range(samples):
-            own = events[sample, interval * steps:(interval + 1) * steps] if len(events) else events[0:0, 0]
+            frame, own = frames[sample], events[sample, interval * steps:(interval + 1) * steps]
             for place in range(len(units)):
-                unit = units[place]
-                if not train and not unit.wanted:
-                    continue
-                if train and unit.dropout > 0:
-                    drop(unit, steps, droppers, leap, dropped)
-                for t in range(steps):
-                    if unit.static:
-                        if t == 0:
-                            gather(unit, frames[sample], weights, pointers, reached, taps, sums)
-                    elif unit.source < 0:
-                        gather(unit, own[t], weights, pointers, reached, taps, sums)
-                    else:
-                        gather(unit, sent[t, units[unit.source].neuron:], weights, pointers, reached, taps, sums)
-                    forward_any(tables, unit.kind, unit.place, unit, train, t, sums, potentials[sample], spikes, codes)
-                    for i in range(unit.neuron, unit.neuron + unit.n_out):
-                        sent[t, i] = spikes[t, i] & (1 - dropped[t, i])
-            first = units[last].neuron
-            for t in range(steps):
-                for i in range(units[last].n_out):
-                    counts[sample, i] += spikes[t, first + i]
-            if not train:
-                continue
-            for place in range(last, -1, -1):
-                unit = units[place]
-                if not unit.learns:
-                    continue
-                if unit.classifier:
-                    teach(unit, steps, fraction, labels[sample], spikes, deltas)
-                else:
-                    for t in range(steps):
-                        spike_errors(units[place + 1], unit, errors[t], codes[t], dropped[t], weights, pointers,
-                                     reached, taps, deltas[t])
-                backward_any(tables, unit.kind, unit.place, unit, steps, deltas, codes, spikes, errors)
-            for place in range(len(units)):
-                unit = units[place]
-                if not unit.stored:
-                    continue
-                if unit.static:
-                    for i in range(unit.n_out):
-                        total = np.int64(0)
-                        for t in range(steps):
-                            total += errors[t, unit.neuron + i]
-                        sums[i] = total
-                    add_gradient(unit, frames[sample], sums, gradients, touched, pointers, reached, taps)
-                    continue
-                for t in range(steps):
-                    inputs = own[t] if unit.source < 0 else sent[t, units[unit.source].neuron:]
-                    add_gradient(unit, inputs, errors[t, unit.neuron:], gradients, touched, pointers, reached, taps)
-        if train and (interval + 1) % period == 0:
-            for place in range(len(units)):
+                if train or units[place].wanted:
+                    forward_pass(tables, units, place, steps, train, frame, own, weights, links, droppers, leap, sums,
+                                 potentials[sample], spikes, sent, dropped, codes)
+            for i in range(units[last].n_out):
+                counts[sample, i] += spikes_of(units[last].neuron + i, steps, spikes)
+            for number in range(len(units) if train else 0):
+                place = last - number
+                if units[place].learns:
+                    backward_pass(tables, units, place, steps, fraction, labels[sample], weights, links, spikes,
+                                  dropped, codes, deltas, errors)
+            for place in range(len(units) if train else 0):
                 if units[place].stored:
-                    move(units[place], update, shift, weights, velocities, gradients, touched, lfsrs, leap)
+                    gradient_pass(units, place, steps, frame, own, links, sums, sent, errors, gradients, touched)
+        for place in range(len(units) if train and (interval + 1) % period == 0 else 0):
+            if units[place].stored:
+                move(units[place], update, shift, weights, velocities, gradients, touched, lfsrs, leap)
     return counts
-
-
-@register_jitable
-def teach(unit, steps, fraction, label, spikes, deltas):
-    """Equation (3): the same error in every step, in units of one spike; none of a sample of no class."""
-    for i in range(unit.n_out):
-        count = np.int64(0)
-        for t in range(steps):
-            count += spikes[t, unit.neuron + i]
-        if i == label:
-            count -= steps
-        if label < 0:
-            count = np.int64(0)
-        for t in range(steps):
-            deltas[t, unit.neuron + i] = count << fraction
-

@@ -172,6 +172,16 @@ class Numbers(Section):
     potential: Format
     error: Format
 
+    def check(self, interval):
+        """Refuse formats without a bit before the point, or that do not hold the error of `interval` steps."""
+        for name in ("weight", "potential", "error"):
+            number = getattr(self, name)
+            if number.fraction >= number.width:
+                reject(f"numbers.{name}.fraction", f"must be below the width, {number.width}", number.fraction)
+        if interval << self.error.fraction > (1 << (self.error.width - 1)) - 1:
+            reject("numbers.error.width", f"must hold an error of k = {interval} with {self.error.fraction} "
+                   "fraction bits", self.error.width)
+
 
 class Momentum(Section):
     """``V = multiplier / 2**shift * V + gradient``, to the nearest integer; the weights then follow ``V``.
@@ -236,6 +246,14 @@ class Update(Section):
     momentum: Momentum | None = None
     rounding: Literal["nearest", "stochastic"] = "nearest"
     seed: Annotated[int, Field(ge=1, le=65535)] = 1
+
+    def check(self, source):
+        """Refuse a rate that an LFSR cannot round, with samples as `source` has them, or halvings amid a batch."""
+        if self.rounding == "stochastic" and self.shift + self.decay_limit + source.fraction > 16:
+            reject("update.shift", f"must be at most {16 - self.decay_limit - source.fraction} with "
+                   "stochastic rounding (16 random bits, less decay_limit and input.fraction)", self.shift)
+        if self.decay_samples % self.batch:
+            reject("update.decay_samples", f"must be a multiple of update.batch = {self.batch}", self.decay_samples)
 
 
 class Initial(Section):
@@ -317,6 +335,14 @@ class Hardware(Section):
     reset: Literal["sync", "async"] = "sync"
     reset_active: Literal["high", "low"] = "high"
     clock_enable: bool = False
+
+    def check(self, config):
+        """Refuse buffers that do not hold a batch, and slices that do not make up an interval."""
+        batch, interval = config.update.batch, config.time.interval
+        if config.input.kind == "frame" and self.sample_slots < batch:
+            reject("hardware.sample_slots", f"must hold a batch of {batch} samples", self.sample_slots)
+        if self.error_steps and interval % self.error_steps:
+            reject("hardware.error_steps", f"must divide time.interval = {interval}", self.error_steps)
 
     @property
     def time_bits(self):

@@ -18,14 +18,10 @@ from .parts.dropout import DROPOUT_BITS, Dropout
 from .parts.inputs import Inputs
 from .parts.loss import SpikeCount
 from .parts.optimiser import Optimiser
-from .parts.rule import Bptt
+from .parts.rule import HISTORY_LIMIT, Bptt
 from .parts.weights import Weights
 
-__all__ = ["HISTORY_LIMIT", "Block", "Unit", "build_blocks", "clog2"]
-
-
-#: Steps of an update period for which spikes are taken from a history: a word of each is in registers at a time.
-HISTORY_LIMIT = 256
+__all__ = ["Block", "Unit", "build_blocks", "clog2"]
 
 
 def clog2(value):

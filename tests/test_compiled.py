@@ -121,7 +121,7 @@ def test_the_kernel_is_python_too():
     unit = np.zeros(1, kernel.UNIT).view(np.recarray)[0]
     unit.n_in, unit.n_out, unit.channels_in, unit.channels = 2, 3, 1, 3
     sums = np.ones(3, np.int64)
-    kernel.gather(unit, np.array([2, 0]), np.arange(6), np.arange(3), np.zeros(2, np.int64), np.arange(2), sums)
+    kernel.gather(unit, np.array([2, 0]), np.arange(6), (np.arange(3), np.zeros(2, np.int64), np.arange(2)), sums)
     assert sums.tolist() == [0, 2, 4]
 
 

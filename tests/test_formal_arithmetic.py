@@ -3,11 +3,10 @@
 The statements know nothing of shifts by wires, of digits or of carries: they are inequalities between products.
 """
 
-from types import SimpleNamespace
-
 from amaranth.hdl import Assert, Cat, Module, Mux, ResetSignal, Signal, signed
 
 from formal import Verdict, check, without_reset
+from spikeloom.golden.parts.leak import Leak
 from spikeloom.golden.stages import tree_latency
 from spikeloom.rtl.arithmetic import (
     adder_tree,
@@ -87,7 +86,7 @@ def test_shift_nearest():
 
 def test_leak():
     def claim(place, form, multiplier, shift, amiss=0):
-        rule = SimpleNamespace(form=form, multiplier=multiplier, shift=shift)
+        rule = Leak(form == "shift", multiplier, shift)
 
         def own(m, x):
             y = leak(m, x, rule, name=f"y_{place}")

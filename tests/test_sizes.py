@@ -1,5 +1,7 @@
 """Sizes and numbers that follow from a configuration, by hand."""
 
+from operator import attrgetter
+
 import pytest
 from test_config import ONE, conv, pool, spatial
 
@@ -17,9 +19,9 @@ def test_derived_sizes():
     assert (config.intervals, config.update_steps) == (6, 6)
     assert [(block.name, block.last, len(block.layers)) for block in config.blocks] == [
         ("block0", False, 2), ("block1", True, 1)]
-    fields = ["path", "static", "bottom", "n_in", "n_out", "granule", "frames", "words", "last_lanes", "weight_depth",
-              "align"]
-    assert [tuple(getattr(unit, field) for field in fields) for unit in config.units] == [
+    fields = ["path", "input.static", "bottom", "n_in", "n_out", "granule", "frames", "words", "last_lanes",
+              "weight_depth", "align"]
+    assert [attrgetter(*fields)(unit) for unit in config.units] == [
         ("block0.layer0", True, True, 40, 33, 1, 1, 9, 1, 360, -4),
         ("block0.layer1", False, False, 33, 21, 4, 6, 5, 1, 165, 0),
         ("block0.classifier", False, False, 21, 10, 5, 6, 3, 2, 63, 0),
@@ -41,8 +43,8 @@ def test_derived_sizes_of_images():
     config = small(
         input={"shape": [7, 5, 2], "bits": 3, "fraction": 1},
         layers=[conv(channels=6, lanes=4, padding=1), pool(size=3, stride=2), conv(channels=40, kernel=2, lanes=8)])
-    fields = ["path", "kind", "learns", "serves", "accumulates", "bottom"]
-    assert [tuple(getattr(unit, field) for field in fields) for unit in config.units] == [
+    fields = ["path", "window.kind", "rule.learns", "rule.serves", "rule.accumulates", "bottom"]
+    assert [attrgetter(*fields)(unit) for unit in config.units] == [
         ("block0.layer0", "conv", True, False, True, True), ("block0.layer1", "avg_pool", True, True, False, False),
         ("block0.classifier", "dense", True, True, False, False), ("block1.layer0", "conv", True, False, True, True),
         ("block1.classifier", "dense", True, True, False, False)]

@@ -2,9 +2,13 @@
 
 from typing import NamedTuple
 
+from ..section import reject
 from ..states import Memory, State
 
-__all__ = ["Bptt"]
+__all__ = ["HISTORY_LIMIT", "Bptt"]
+
+#: Steps of an update period for which spikes are taken from a history: a word of each is in registers at a time.
+HISTORY_LIMIT = 256
 
 
 class Bptt(NamedTuple):
@@ -32,6 +36,12 @@ class Bptt(NamedTuple):
     def accumulates(self):
         """Whether gradients are summed in a memory, interval by interval."""
         return self.gradient == "memory"
+
+    def check(self, config, unit):
+        """Refuse a history that is too long to be read at once."""
+        if self.gradient == "history" and unit.frames > HISTORY_LIMIT:
+            reject("time.interval", f"must be at most {HISTORY_LIMIT} steps, with time.update_period, where "
+                   f"gradient is 'history' (block {unit.block})", config.time.interval)
 
     def states(self, config, unit):
         """Surrogate windows, errors, and gradients where a memory sums them."""

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from ..section import reject
 from ..states import Memory, State, Values
 
 __all__ = ["Weights", "matrix"]
@@ -32,6 +33,17 @@ class Weights(NamedTuple):
     def random(self):
         """Whether they are computed from a seed."""
         return self.kind == "random"
+
+    def check(self, unit):
+        """Refuse an average that the format does not hold."""
+        if self.kind != "average":
+            return
+        exact = 2.0**self.fraction / unit.fan_in
+        if abs(unit.pool_weight - exact) > exact / 4:
+            reject("numbers.weight.fraction", f"must hold 1 / {unit.fan_in}, the weight of an average, to a quarter of "
+                   "its value", self.fraction)
+        if unit.pool_weight >= 1 << (self.width - 1):
+            reject("numbers.weight.width", f"must hold 1 / {unit.fan_in}, the weight of an average", self.width)
 
     def states(self, config, unit):
         """The weights, in a memory."""
