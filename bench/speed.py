@@ -47,7 +47,7 @@ def speeds(name, batch, repeats=5):
 def table():
     """The table, for one thread: more of them wait for each other as soon as a machine is busy."""
     threads, made = torch.get_num_threads(), Table(
-        "preset", "batch", "PyTorch form, samples/s", "compiled, samples/s", "ratio", "floating point, samples/s",
+        "preset", "batch", "PyTorch form, samples/s", "Golden, samples/s", "ratio", "floating point, samples/s",
         title=f"training, one thread, PyTorch {torch.__version__}")
     torch.set_num_threads(1)
     for name, batch in CASES:
