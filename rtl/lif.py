@@ -8,7 +8,21 @@ from ..golden.parts.lif import Reset
 from .arithmetic import kept, leak, saturate, shift_floor
 from .surrogate import fires, surrogate_code
 
-__all__ = ["Lif"]
+__all__ = ["Lif", "members"]
+
+
+def members(neuron, *, total_width):
+    """Members of the component of any kind of neuron, as `Lif` explains them; `neuron` holds its numbers."""
+    return {
+        "load":      In(1),
+        "stored":    In(signed(neuron.width)),
+        "decay":     In(1),
+        "integrate": In(1),
+        "total":     In(signed(total_width)),
+        "potential": Out(signed(neuron.width)),
+        "spike":     Out(1),
+        "code":      Out(neuron.code_bits),
+    }
 
 
 class Lif(wiring.Component):
@@ -44,16 +58,7 @@ class Lif(wiring.Component):
         if total_width < 1:
             raise ValueError(f"total_width must be positive, not {total_width!r}")
         self.neuron, self.align = neuron, align
-        super().__init__({
-            "load":      In(1),
-            "stored":    In(signed(neuron.width)),
-            "decay":     In(1),
-            "integrate": In(1),
-            "total":     In(signed(total_width)),
-            "potential": Out(signed(neuron.width)),
-            "spike":     Out(1),
-            "code":      Out(neuron.code_bits),
-        })
+        super().__init__(members(neuron, total_width=total_width))
 
     def elaborate(self, platform):
         m = Module()

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from spikeloom.rtl.arithmetic import leak, saturate, shift_floor
 from spikeloom.rtl.error import ErrorUnit
+from spikeloom.rtl.lif import members
 from spikeloom.rtl.surrogate import fires, surrogate_code
 
 from .part import REST_BITS
@@ -16,16 +16,7 @@ class Resting(wiring.Component):
 
     def __init__(self, neuron, *, total_width, align):
         self.neuron, self.align = neuron, align
-        super().__init__({
-            "load":      In(1),
-            "stored":    In(signed(neuron.width)),
-            "decay":     In(1),
-            "integrate": In(1),
-            "total":     In(signed(total_width)),
-            "potential": Out(signed(neuron.width)),
-            "spike":     Out(1),
-            "code":      Out(neuron.code_bits),
-        })
+        super().__init__(members(neuron, total_width=total_width))
 
     def elaborate(self, platform):
         m = Module()
