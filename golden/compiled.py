@@ -78,24 +78,36 @@ def _numbers(neuron):
     return np.dtype(fields), tuple(values)
 
 
+def _modules(module, packages, found):
+    """Names of a module and of those of `packages` whose functions it takes over, added to the dict `found`."""
+    if module in found or module == arithmetic.__name__ or module.partition(".")[0] not in packages:
+        return found
+    found[module] = None
+    for own in vars(import_module(module)).values():
+        if inspect.ismodule(own):
+            _modules(own.__name__, packages, found)
+        elif inspect.isfunction(own):
+            _modules(own.__module__, packages, found)
+    return found
+
+
+def _taken(module):
+    """The modules that a golden step consists of: its own, and those of Spikeloom or its package that it uses."""
+    return tuple(_modules(module, {module.partition(".")[0], __name__.partition(".")[0]}, {}))
+
+
 @cache
 def _register(module):
-    """Let compiled code call the functions of a golden step, and those of others that it takes over."""
-    if module in (arithmetic.__name__, "torch"):
-        return
+    """Let compiled code call the functions of a module."""
     for own in vars(import_module(module)).values():
-        if inspect.isfunction(own):
-            if own.__module__ == module:
-                register_jitable(own)
-            else:
-                _register(own.__module__)
-        elif inspect.ismodule(own):
-            _register(own.__name__)
+        if inspect.isfunction(own) and own.__module__ == module:
+            register_jitable(own)
 
 
 def _functions(module):
     """Functions of a golden step, compiled, by name."""
-    _register(module)
+    for name in _taken(module):
+        _register(name)
     step = import_module(module)
     return {name: numba.njit(getattr(step, name)) for name in ("step", "fired", "code", "error")}
 
@@ -125,11 +137,16 @@ def _chosen(loops, first=0):
 
 
 def cache_folder(modules):
-    """Where the machine code for some golden steps is kept: its name says all sources, and who compiled them."""
-    sources = [Path(__file__), Path(kernel.__file__), Path(arithmetic.__file__)]
-    sources += [Path(inspect.getfile(import_module(name))) for name in modules]
+    """Where the machine code for some golden steps is kept: its name says all sources, and who compiled them.
+
+    Constants and functions come from anywhere in `golden`, or in the package of a step: all of either counts.
+    """
+    sources = set(Path(__file__).parent.rglob("*.py"))
+    for name in modules:
+        file = Path(inspect.getfile(import_module(name)))
+        sources |= set(file.parent.rglob("*.py")) if "." in name else {file}
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
-    for source in sources:
+    for source in sorted(sources):
         digest.update(source.read_bytes())
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return root / "spikeloom" / f"kernel-{digest.hexdigest()[:16]}"

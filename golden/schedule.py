@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from . import stages
 from .edges import check_edges, edges
-from .stages import REPORT, SCAN, UPDATE_GROUP, UPDATE_ROW, product_latency
+from .stages import REPORT, SCAN, UPDATE_GROUP, UPDATE_ROW
 
 __all__ = [
     "SCAN_MINIMUM",
@@ -23,7 +23,6 @@ __all__ = [
     "apply_cycles",
     "backward_cycles",
     "forward_cycles",
-    "product_latency",
     "report_cycles",
     "update_cycles",
     "update_operations",

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from spikeloom.golden.schedule import product_latency
+from spikeloom.golden.stages import product_latency
 from spikeloom.rtl.multipliers import Multipliers
 from strategies import simulate, small
 

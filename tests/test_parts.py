@@ -10,7 +10,9 @@ from test_compiled import compare
 from test_shortcuts import extreme
 
 from bench.draw import stimulus
+from spikeloom.gen import presets
 from spikeloom.golden import parts
+from spikeloom.golden.compiled import cache_folder
 from spikeloom.golden.config import ConfigError, parse
 from spikeloom.golden.model import Golden, initial_state
 from spikeloom.golden.neuron import codes, fired, potential_steps
@@ -86,11 +88,10 @@ def test_each_unit_has_the_neuron_of_its_table():
 
 
 def test_what_is_not_said_is_not_in_the_text():
-    """So a configuration from before keeps its hash."""
-    text = small().text
-    assert '"neuron": {"compare"' in text
-    assert "null" not in small(hardware={"error_steps": 2}).model_dump_json().partition('"layers"')[2][:80]
-    assert "kind" not in text.partition('"neuron"')[2].partition("}")[0]
+    """So a configuration from before keeps its hash; these are of the commit before there were parts."""
+    assert {name: presets.find(name).hash for name in ("digits", "lenet1", "mini", "tiny")} == {
+        "digits": "83e384ccdc585055", "lenet1": "fa9be14594618aa7", "mini": "bc09766f8cae2123",
+        "tiny": "9ef8b67204781610"}
     assert small(layers=[{"neurons": 5, "lanes": 2, "neuron": OTHER}]).hash != small(
         layers=[{"neurons": 5, "lanes": 2}]).hash
 
@@ -105,6 +106,8 @@ def test_what_is_not_said_is_not_in_the_text():
      "layers.0.neuron.leak.form must be one of 'multiply', 'shift', not 'exp'"),
     ({"neuron": {"leak": OTHER["leak"]}}, "layers.0.neuron.threshold is required and missing"),
     ({"neuron": 3}, "layers.0.neuron must be a table with leak, threshold, not 3"),
+    ({"surrogate": {"shape": "table", "bin": 0.5, "values": [0]}},
+     "layers.0.surrogate.values must hold at least one value above 0"),
     ({"surrogate": {"shape": "rectangle", "width": 3.0}}, "layers.0.surrogate.width must be a power of two"),
 ])
 def test_one_error_per_rule(layer, message):
@@ -159,6 +162,19 @@ def test_its_hardware_equals_its_step(refractory, align):
     simulate(dut, bench)
     assert found == expected
     assert {word & 3 for word, _, _ in expected} == {0, 1, 2}
+
+
+def test_machine_code_is_named_by_all_that_it_comes_from(refractory, monkeypatch, tmp_path):
+    """The step is in one file, a constant that it needs may be in another."""
+    before = cache_folder(("refractory.steps",))
+    assert cache_folder(("refractory.steps",)) == before != cache_folder(("spikeloom.golden.steps.lif",))
+    (tmp_path / "drowsy").mkdir()
+    for name, text in (("__init__", ""), ("more", "STEPS = 2\n"), ("steps", "from .more import STEPS\n")):
+        (tmp_path / "drowsy" / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    first = cache_folder(("drowsy.steps",))
+    (tmp_path / "drowsy" / "more.py").write_text("STEPS = 3\n")
+    assert cache_folder(("drowsy.steps",)) != first
 
 
 def test_two_kinds_in_one_network_compiled(refractory):

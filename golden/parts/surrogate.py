@@ -124,7 +124,7 @@ class Table(Surrogate):
     @model_validator(mode="after")
     def _some(self):
         if not any(self.values):
-            reject("surrogate.values", "must hold at least one value above 0", self.values)
+            reject("values", "must hold at least one value above 0", self.values)
         return self
 
     def _rule(self):
