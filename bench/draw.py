@@ -155,6 +155,15 @@ def _drop(r, document):
     return {**document, "layers": layers}
 
 
+def _bias(r, document):
+    """`document`, in some draws with biases: of layers and classifier."""
+    if r.random() < 0.6:
+        return document
+    layers = [layer if layer["kind"] == "avg_pool" else {**layer, "bias": r.random() < 0.7}
+              for layer in document["layers"]]
+    return {**document, "layers": layers, "classifier": {**document["classifier"], "bias": r.random() < 0.5}}
+
+
 def _widen(r, document):
     """`document`, in some draws with wide numbers: factors that are multiplied in parts, constants of many digits."""
     if r.random() < 0.6:
@@ -196,11 +205,12 @@ def _differ(r, document):
 def draw(seed):
     """A valid random configuration, the same for the same seed; `stimulus` of that seed moves weights in each unit."""
     # Apart: one does not shift the other.
-    r, dropping, widening, differing = (random.Random(own) for own in (
-        seed, f"dropout {seed}", f"widths {seed}", f"neurons {seed}"))
+    r, dropping, widening, differing, biasing = (random.Random(own) for own in (
+        seed, f"dropout {seed}", f"widths {seed}", f"neurons {seed}", f"biases {seed}"))
     while True:
         try:
-            config = parse(_differ(differing, _widen(widening, _drop(dropping, _try(r, spatial=seed % 2 == 1)))))
+            document = _widen(widening, _drop(dropping, _try(r, spatial=seed % 2 == 1)))
+            config = parse(_bias(biasing, _differ(differing, document)))
         except ConfigError:
             continue
         if all(moved(config, stimulus(config, seed))):

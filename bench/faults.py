@@ -320,7 +320,7 @@ FAULTS = (
     Fault(name="error of a dropped spike", caught="error", setting=_DROPOUT, patches=(
         _patch("backward.register", _forgotten),)),
     Fault(name="all spikes count in full", caught="potential", setting=_DROPOUT, patches=(
-        _patch("forward.shift_kept", lambda m, x, shift, dropout, name: _floor(x, shift)),)),
+        _patch("forward.shift_kept", lambda m, x, shift, dropout, bias, name: _floor(x, shift)),)),
     Fault(name="learning rate decays late", caught="weight", changes={"update": {"decay_samples": 4}}),
     Fault(name="lost input event", caught="potential", patches=(
         lambda: mock.patch.object(Bitmap, "partial", property(lambda bitmap: max(

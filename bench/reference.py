@@ -110,8 +110,7 @@ class Reference:
     Attributes
     ----------
     weights, velocities : list of torch.Tensor
-        Per unit: filters (channels, input channels, kernel, kernel), or a matrix (inputs, neurons) with inputs in the
-        order (y, x, channel); None where it pools. Velocities are 0.0 before the first update.
+        Per unit, a matrix as in the golden model; None where it pools. Velocities are 0.0 before the first update.
     shift : int
         Current learning-rate shift.
     """
@@ -132,20 +131,21 @@ class Reference:
             keys = lane_keys(self.config.classifier.seed, place, unit.lanes)
             values = torch.from_numpy(random_weights(unit, keys, self.config.initial.gain))
         values = values.to(self.device, self.dtype) / 2**unit.weights.fraction
-        if unit.window.kind == "conv":
-            kernel = unit.window.kernel
-            values = values.reshape(kernel, kernel, -1, unit.channels).permute(3, 2, 0, 1).contiguous()
         return values.requires_grad_(unit.weights.stored)
 
     def _current(self, place, below):
         """Currents (steps, samples, channels, height, width) of a unit from what is below it, of the same form."""
-        unit, weights, images = self.config.units[place], self.weights[place], below.flatten(0, 1)
+        unit, weights, images, bias = self.config.units[place], self.weights[place], below.flatten(0, 1), None
+        if unit.weights.bias:
+            weights, bias = weights[:-1], weights[-1]
         if unit.window.pools:
             sums = functional.avg_pool2d(images, unit.window.kernel, unit.window.stride)
         elif unit.window.kind == "conv":
-            sums = functional.conv2d(images, weights, stride=unit.window.stride, padding=unit.window.padding)
+            kernel = unit.window.kernel
+            filters = weights.reshape(kernel, kernel, -1, unit.channels).permute(3, 2, 0, 1).contiguous()
+            sums = functional.conv2d(images, filters, bias, stride=unit.window.stride, padding=unit.window.padding)
         else:
-            sums = (images.permute(0, 2, 3, 1).flatten(1) @ weights)[..., None, None]
+            sums = functional.linear(images.permute(0, 2, 3, 1).flatten(1), weights.T, bias)[..., None, None]
         return sums.unflatten(0, below.shape[:2])
 
     def _frames(self, frames):

@@ -40,10 +40,11 @@ def addressing(registers):
                 "latch": "one for each region: other words are those of the value whose first word was read last, "
                          "whichever is addressed"},
             "arrays": {
-                "channels": "output channels from this one on, and rows that no tap and input channel have, need not "
-                            "be written: they count for nothing",
-                "rows": "rows of a word: one for each tap and input channel, and those that fill up",
+                "channels": "output channels from this one on, and rows that no tap and input channel and no bias "
+                            "have, need not be written: they count for nothing",
+                "rows": "rows of a word: one for each tap and input channel, for a bias, and those that fill up",
                 "tap_pitch": "rows from a tap to the next",
+                "bias_row": "row of a weight whose input is always 1.0; null where there is none",
                 "lane_shift": "a row has 2**lane_shift addresses, of which the first ones, `lanes`, hold something"},
             "without_register": {"between_regions": {"status": "refused", "read": 0},
                                  "not_backed": {"status": "ok", "read": 0}},

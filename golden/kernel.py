@@ -16,9 +16,10 @@ __all__ = ["UNIT", "backward_neurons", "forward_neurons", "run"]
 #: What there is to know of a unit: sizes, flags, widths, and where its share of each flat array begins.
 UNIT = np.dtype([(name, np.int64) for name in (
     # neurons: kind and place among the tables of numbers; inputs; channels of a pixel of either
-    "kind", "place", "start", "n_in", "n_out", "channels_in", "channels", "fan_in", "lanes", "channel_words",
-    "static", "pool", "stored", "learns", "classifier", "wanted", "source",
-    "align", "input_dropout", "dropout", "pool_weight", "weight_width", "weight_fraction", "error_width", "extra_shift",
+    "kind", "place", "start", "n_in", "n_out", "channels_in", "channels", "fan_in", "bias", "lanes",
+    "channel_words", "static", "pool", "stored", "learns", "classifier", "wanted", "source",
+    "align", "input_dropout", "dropout", "pool_weight", "weight_width", "weight_fraction", "error_width",
+    "input_fraction",
     # first neuron, first weight, first row, first pixel among `pointers`, first LFSR of either kind
     "neuron", "weight", "row", "pixel", "lfsr", "dropper")])
 
@@ -53,6 +54,15 @@ def gather(unit, inputs, weights, links, sums):
                 else:
                     for own in range(channels):
                         total[own] += value * weight[own]
+
+
+@register_jitable
+def take_biases(unit, weights, biases):
+    """What a bias adds to the sum of every neuron, into `biases` (n_out,); zeros where there is none."""
+    channels = unit.channels
+    first = unit.weight + (unit.fan_in - 1) * channels
+    for i in range(unit.n_out):
+        biases[i] = weights[first + i % channels] << unit.input_fraction if unit.bias else 0
 
 
 @register_jitable
@@ -102,6 +112,11 @@ def add_gradient(unit, inputs, errors, gradients, touched, links):
                 else:
                     for own in range(channels):
                         total[own] += value * error[own]
+    if unit.bias:
+        row = unit.fan_in - 1
+        touched[unit.row + row] = 1
+        for i in range(unit.n_out):
+            gradients[unit.weight + row * channels + i % channels] += errors[i] << unit.input_fraction
 
 
 @register_jitable
@@ -113,7 +128,7 @@ def move(unit, update, shift, weights, velocities, gradients, touched, lfsrs, le
     """
     multiplier, stochastic, kept_multiplier, kept_shift, width = update
     channels = unit.channels
-    shift += unit.extra_shift
+    shift += unit.input_fraction
     for row in range(unit.fan_in):
         if not touched[unit.row + row] and width == 0:
             continue
@@ -155,14 +170,13 @@ def drop(unit, steps, droppers, leap, dropped):
                         dropped[t, unit.neuron + place] = (state & RANDOM_MASK) < unit.dropout
 
 
-def forward_neurons(n, unit, train, t, sums, potentials, spikes, codes):
+def forward_neurons(n, unit, train, t, sums, biases, potentials, spikes, codes):
     """One step of all neurons of a unit; `n` are its numbers."""
     for i in range(unit.n_out):
-        total = sums[i]
         if unit.input_dropout > 0 and not train:
-            current = shift_kept(total, -unit.align, unit.input_dropout)
+            current = shift_kept(sums[i], -unit.align, unit.input_dropout, biases[i])
         else:
-            current = shift_floor(total, -unit.align)
+            current = shift_floor(sums[i] + biases[i], -unit.align)
         place = unit.neuron + i
         u = step(potentials[place], current, n)
         potentials[place] = u
@@ -202,19 +216,20 @@ def teach(unit, steps, fraction, label, spikes, deltas):
             deltas[t, unit.neuron + i] = count << fraction
 
 
-def forward_pass(tables, units, place, steps, train, frame, own, weights, links, droppers, leap, sums, potentials,
-                 spikes, sent, dropped, codes):
+def forward_pass(tables, units, place, steps, train, frame, own, weights, links, droppers, leap, sums, biases,
+                 potentials, spikes, sent, dropped, codes):
     """One interval of a unit: `frame` (n_in,) or spikes `own` (steps, n_in) where it is the first one."""
     unit = units[place]
     if train and unit.dropout > 0:
         drop(unit, steps, droppers, leap, dropped)
+    take_biases(unit, weights, biases)
     for t in range(steps):
         if not unit.static:
             inputs = own[t] if unit.source < 0 else sent[t, units[unit.source].neuron:]
             gather(unit, inputs, weights, links, sums)
         elif t == 0:
             gather(unit, frame, weights, links, sums)
-        forward_any(tables, unit.kind, unit.place, unit, train, t, sums, potentials, spikes, codes)
+        forward_any(tables, unit.kind, unit.place, unit, train, t, sums, biases, potentials, spikes, codes)
         for i in range(unit.neuron, unit.neuron + unit.n_out):
             sent[t, i] = spikes[t, i] & (1 - dropped[t, i])
 
@@ -278,7 +293,8 @@ def run(tables, units, sizes, update, shift, train, frames, events, labels, link
     """
     intervals, steps, period, neurons, most, fraction = sizes
     samples, last = len(labels), len(units) - 1
-    potentials, sums = np.zeros((samples, neurons), np.int64), np.zeros(most, np.int64)
+    potentials = np.zeros((samples, neurons), np.int64)
+    sums, biases = np.zeros(most, np.int64), np.zeros(most, np.int64)
     counts = np.zeros((samples, units[last].n_out), np.int64)
     spikes, sent, dropped = (np.zeros((steps, neurons), np.uint8), np.zeros((steps, neurons), np.uint8),
                              np.zeros((steps, neurons), np.uint8))
@@ -293,7 +309,7 @@ def run(tables, units, sizes, update, shift, train, frames, events, labels, link
             for place in range(len(units)):
                 if train or units[place].wanted:
                     forward_pass(tables, units, place, steps, train, frame, own, weights, links, droppers, leap, sums,
-                                 potentials[sample], spikes, sent, dropped, codes)
+                                 biases, potentials[sample], spikes, sent, dropped, codes)
             for i in range(units[last].n_out):
                 counts[sample, i] += spikes_of(units[last].neuron + i, steps, spikes)
             for number in range(len(units) if train else 0):

@@ -1,9 +1,9 @@
 """Sums of a layer over its inputs, its outputs and its steps: exact, for dense layers, convolutions and pooling.
 
 Inputs and neurons are flat, channel-last. A weight matrix has a row per input of a window, in the order (kernel row,
-kernel column, channel), and a column per output channel; a dense layer is one window over everything. Sums run in
-floating point, of a type that is proven, from the formats or from the values at hand, to hold every partial sum in any
-order.
+kernel column, channel), with a bias one more for an input that is always 1.0, and a column per output channel; a dense
+layer is one window over everything. Sums run in floating point, of a type that is proven, from the formats or from the
+values at hand, to hold every partial sum in any order.
 """
 
 from itertools import product
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from .arithmetic import constant, exact_matmul, float_type
 
-__all__ = ["columns", "gradient", "input_sums", "output_sums", "written_words"]
+__all__ = ["bias_sums", "columns", "gradient", "input_sums", "output_sums", "weighted_rows", "written_words"]
 
 #: Sums of magnitudes up to here are exact in single precision.
 SINGLE = 1 << 24
@@ -22,7 +22,10 @@ exactly = torch.backends.nnpack.flags(enabled=False)
 
 
 def columns(unit, inputs):
-    """Inputs (..., n_in) of every window: shape (..., pixels, fan_in); channels stay apart where the unit pools."""
+    """Inputs (..., n_in) of every window: shape (..., pixels, fan_in), without that of a bias.
+
+    Channels stay apart where the unit pools.
+    """
     if unit.window.kind == "dense":
         return inputs.unsqueeze(-2)
     padding, kernel, stride = unit.window.padding, unit.window.kernel, unit.window.stride
@@ -32,6 +35,22 @@ def columns(unit, inputs):
     windows = frames.unfold(-3, kernel, stride).unfold(-3, kernel, stride)  # ..., y, x, channel, ky, kx
     windows = windows.movedim(-3, -1)
     return windows.reshape(*inputs.shape[:-1], unit.pixels, -1)
+
+
+def weighted_rows(unit, active):
+    """Rows of the weight matrix that an active input meets, bool (fan_in,); `active` (..., n_in)."""
+    rows = columns(unit, active).flatten(0, -2).any(0)
+    return functional.pad(rows, (0, 1), value=True) if unit.weights.bias else rows
+
+
+def _inputs_alone(unit, weights):
+    """A weight matrix without the row of a bias."""
+    return weights[:-1] if unit.weights.bias else weights
+
+
+def bias_sums(unit, weights, dtype=torch.int64):
+    """What a bias adds to the sum of every neuron: (n_out,)."""
+    return (weights[-1] << unit.input.fraction).to(dtype).repeat(unit.pixels)
 
 
 def _images(values, shape, dtype):
@@ -57,7 +76,7 @@ def _magnitude(values):
 
 @exactly
 def input_sums(unit, inputs, weights, dtype=torch.int64):
-    """Sum over the inputs of every neuron, equation (1): (..., n_out).
+    """Sum over the inputs of every neuron, equation (1), without its bias: (..., n_out).
 
     Parameters
     ----------
@@ -74,6 +93,7 @@ def input_sums(unit, inputs, weights, dtype=torch.int64):
         images = _images(inputs, unit.shape_in, float_type(unit.fan_in << unit.input.bits))
         sums = functional.avg_pool2d(images, unit.window.kernel, unit.window.stride, divisor_override=1)
         return _flat(sums, lead).to(dtype) * constant(unit.pool_weight, dtype)
+    weights = _inputs_alone(unit, weights)
     bound = unit.fan_in << (unit.weights.width - 1 + unit.input.bits)
     if bound > SINGLE:  # for any weights; these ones are smaller
         bound = int(weights.abs().sum(0).max()) << unit.input.bits
@@ -98,6 +118,7 @@ def output_sums(unit, errors, weights):
         dtype = torch.int64 if wide else torch.int32
         own = errors.to(dtype) * constant(unit.pool_weight, dtype)
         return _spread(unit, own).reshape(*lead, -1)
+    weights = _inputs_alone(unit, weights)
     reached = weights.abs().reshape(-1, unit.n_in if unit.window.kind == "dense" else unit.shape_in[2], unit.channels)
     bound = int(reached.sum((0, 2)).max()) * _magnitude(errors)
     dtype = torch.int64 if bound > 1 << 30 else torch.int32
@@ -133,16 +154,24 @@ def gradient(unit, inputs, errors):
     summed over the steps.
     """
     own = errors.reshape(-1, unit.channels)
+    if unit.weights.bias:
+        biases = own.sum(0, dtype=torch.int64) << unit.input.fraction
+        return torch.cat((_gradient(unit, inputs, errors, own), biases.unsqueeze(0)))
+    return _gradient(unit, inputs, errors, own)
+
+
+def _gradient(unit, inputs, errors, own):
+    """The same without the bias; `own` are the errors of each channel."""
     bound = (len(own) * _magnitude(own)) << unit.input.bits
     if bound > SINGLE:  # were all of them that large; the sum of each channel is smaller
         bound = int(own.abs().sum(0).max()) << unit.input.bits
     if unit.pixels == 1:
-        return exact_matmul(columns(unit, inputs).reshape(-1, unit.fan_in).T, own, bound)
+        return exact_matmul(columns(unit, inputs).flatten(0, -2).T, own, bound)
     number = float_type(bound)
     images, errors = _images(inputs, unit.shape_in, number), _images(errors, unit.shape_out, number)
     shape = unit.channels, unit.shape_in[2], unit.window.kernel, unit.window.kernel
     sums = torch.nn.grad.conv2d_weight(images, shape, errors, stride=unit.window.stride, padding=unit.window.padding)
-    return sums.permute(2, 3, 1, 0).reshape(unit.fan_in, unit.channels).to(torch.int64)
+    return sums.permute(2, 3, 1, 0).reshape(-1, unit.channels).to(torch.int64)
 
 
 def written_words(unit, moved):

@@ -19,7 +19,7 @@ from .checks import check_samples, check_state
 from .dropout import draw_dropped
 from .errors import InputError
 from .lfsr import Lfsr
-from .linear import columns, gradient, input_sums, output_sums
+from .linear import bias_sums, gradient, input_sums, output_sums, weighted_rows
 from .random_weights import lane_keys, random_weights
 from .states import saved_kinds, unit_states
 from .threads import choose_threads
@@ -68,13 +68,13 @@ class State(NamedTuple):
 
 
 def visited_rows(unit, inputs):
-    """Rows of the weight matrix that an update visits, ascending: those with an active input; with momentum, all.
+    """Rows of the weight matrix that an update visits, ascending: those that an active input meets; with momentum, all.
 
     `inputs` are the spikes (..., n_in) of the update period, or the values of static frames.
     """
     if unit.optimiser.velocity_width:
         return torch.arange(unit.fan_in)
-    return columns(unit, inputs != 0).reshape(-1, unit.fan_in).any(0).nonzero().squeeze(1)
+    return weighted_rows(unit, inputs != 0).nonzero().squeeze(1)
 
 
 def _checked(config, state):
@@ -163,10 +163,12 @@ class Golden:
 
     def _current(self, unit, place, inputs, *, train):
         """Input currents (steps or 1, ..., n_out): equation (1), its sum; in inference less what dropout takes."""
-        sums = input_sums(unit, inputs, self._weights(place), self._integer)
+        sums, biases = input_sums(unit, inputs, self._weights(place), self._integer), 0
+        if unit.weights.bias:
+            biases = bias_sums(unit, self._weights(place), self._integer)
         if unit.input.dropout and not train:
-            return shift_kept(sums, -unit.align, unit.input.dropout)
-        return shift_floor(sums, -unit.align)
+            return shift_kept(sums, -unit.align, unit.input.dropout, biases)
+        return shift_floor(sums + biases if unit.weights.bias else sums, -unit.align)
 
     def _drop(self, unit, place, samples):
         """Neurons that are dropped in the next interval (k, ..., n_out), an axis for several samples; None for none."""

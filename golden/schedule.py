@@ -60,9 +60,10 @@ def update_operations(operations, begun):
 def update_cycles(unit, operations):
     """Update of one period: it begins, every group of input rows is read before its rows are visited, it ends.
 
-    The end goes through the pipeline after the last operation. `operations` as of `update_operations`.
+    The input of a bias is a group of its own. The end goes through the pipeline after the last operation. `operations`
+    as of `update_operations`.
     """
-    groups = unit.bitmap.words * (unit.frames + len(UPDATE_GROUP))
+    groups = (unit.bitmap.words + unit.weights.bias) * (unit.frames + len(UPDATE_GROUP))
     return 1 + groups + operations + len(stages.update(unit))
 
 

@@ -126,6 +126,8 @@ class Classifier(Section):
         As in `Dense`.
     seed : int
         Of random weights.
+    bias : bool
+        As in `Dense`; a random classifier has random ones.
     neuron : Lif
         As in `Dense`.
     surrogate : Rectangle | Triangle | Table
@@ -136,6 +138,7 @@ class Classifier(Section):
     lanes: Lanes
     gradient: Gradient = "auto"
     seed: Annotated[int, Field(ge=0, le=65535)] = 0
+    bias: Annotated[bool, Later] = False
     neuron: Annotated[NeuronTable | None, Later] = None
     surrogate: Annotated[SurrogateTable | None, Later] = None
 

@@ -194,15 +194,21 @@ class Unit:
 
     @property
     def fan_in(self):
-        """Inputs of one neuron, padding included; rows of the weight matrix (1 input channel where it pools)."""
+        """Inputs of one neuron, padding and that of a bias included: rows of the weight matrix.
+
+        Of a pooling, those of one channel.
+        """
         if self.window.kind == "dense":
-            return self.n_in
-        return self.window.kernel**2 * (1 if self.window.pools else self.shape_in[2])
+            return self.n_in + self.weights.bias
+        return self.window.kernel**2 * (1 if self.window.pools else self.shape_in[2]) + self.weights.bias
 
     @property
     def fan_rows(self):
-        """Weight words of one channel word: rows of the bitmap under a kernel, unset bits between pixels included."""
-        return (self.kernel_width**2 - 1) * self.bitmap.pitch + self.bitmap.channels
+        """Weight words of one channel word: rows of the bitmap under a kernel, unset bits between pixels included.
+
+        A pooling has no weights; what it is told is a bit of a pixel.
+        """
+        return self.bitmap.pitch if self.window.pools else self.fan_address(self.fan_in - 1) + 1
 
     def fan_address(self, row):
         """Place of a row of the weight matrix among the `fan_rows`; works on arrays too."""
@@ -377,7 +383,8 @@ def build_blocks(config):
             align=numbers.potential.fraction - numbers.weight.fraction - fraction,
             input=Inputs(kind, bits, fraction, input_dropout), window=layer.window(shape_in),
             neuron=config.neuron_of(neuron),
-            weights=Weights(kind_of_weights, numbers.weight.width, numbers.weight.fraction),
+            weights=Weights(kind_of_weights, numbers.weight.width, numbers.weight.fraction,
+                            layer.weighted and layer.bias),
             optimiser=Optimiser(config.update.multiplier.bit_length(), momentum.width if momentum else 0),
             # Until `choose`, sizes are those of a history.
             rule=Bptt(learns or layer.weighted, learns, "history" if kind_of_weights == "stored" else "none",
@@ -392,7 +399,7 @@ def build_blocks(config):
             learns = any(own.rule.learns for own in units)
             units.append(choose(unit(number, place, layer, below, layer, learns), layer))
             below = units[-1].shape_out, units[-1].lanes, units[-1].dropout
-        ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes)
+        ending = Dense(neurons=config.network.classes, lanes=config.classifier.lanes, bias=config.classifier.bias)
         # Poolings have no weights: where a block has nothing else, nobody asks its classifier for errors.
         asked = any(own.rule.learns for own in units)
         kind = {"trainable": "stored", "random": "random"}[config.classifier.kind]

@@ -80,9 +80,10 @@ def shift_floor(x, shift):
     return x.shift_right(shift) if shift >= 0 else x.shift_left(-shift)
 
 
-def shift_kept(m, x, shift, dropout, *, name):
-    """``floor(x * (1 - dropout / 16) / 2**shift)``: a product with a constant, and wires."""
-    return shift_floor(scale(m, x, (1 << DROPOUT_BITS) - dropout, name=name), shift + DROPOUT_BITS)
+def shift_kept(m, x, shift, dropout, whole=None, *, name):
+    """``floor((x * (1 - dropout / 16) + whole) / 2**shift)``: a product with a constant, and wires."""
+    kept = scale(m, x, (1 << DROPOUT_BITS) - dropout, name=name)
+    return shift_floor(kept if whole is None else kept + (whole << DROPOUT_BITS), shift + DROPOUT_BITS)
 
 
 def half(shift):

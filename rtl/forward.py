@@ -66,6 +66,8 @@ class ForwardPath(wiring.Component):
         must and returns it as `terms`.
     position : Out
         Bit of the input in the bitmap memory: the address of its frame value.
+    of_bias : Out(1)
+        Only with a bias: with `event`, its input is that of the bias, which is always 1.0 and not in memory.
     terms : In(ArrayLayout)
         Weight word, or product with the frame value, in stage ``term``; a pooling of spikes has its own.
     stored_en, stored_address, stored : potential read port; the data stand two cycles later.
@@ -83,6 +85,8 @@ class ForwardPath(wiring.Component):
         lanes, width = unit.lanes, unit.neuron.width
         layout = unit.bitmap
         rows, columns = unit.windows
+        # The input of a bias is the only bit of a word after those of the window.
+        bias = unit.weights.bias
         self.visited = [range(span.count) if unit.window.pools else layout.visited(span.first, span.count)
                         for span in columns]
         tag = data.StructLayout({
@@ -90,13 +94,14 @@ class ForwardPath(wiring.Component):
             "row": signed(clog2(unit.fan_rows + layout.scan_width) + 1),
             "address": range(max(2, depth)),
             "part": range(max(2, layout.parts)),
+            **({"of_bias": 1} if bias else {}),
         })
         walk = Rectangles(
-            words=unit.words, steps=1 if unit.input.static else unit.steps, rows=max(span.count for span in rows),
-            groups=max(map(len, self.visited)), row_pitch=layout.groups, step_pitch=layout.words,
-            group_pitch=0 if unit.window.pools else 1, depth=depth)
+            words=unit.words, steps=1 if unit.input.static else unit.steps,
+            rows=max(span.count for span in rows) + bias, groups=max(map(len, self.visited)),
+            row_pitch=layout.groups, step_pitch=layout.words, group_pitch=0 if unit.window.pools else 1, depth=depth)
         pick = PickWord(layout.scan_width) if unit.window.pools else PickBits(layout.scan_width)
-        self.scan = EventScan(walk, pick, minimum=unit.step_minimum, tag=tag)
+        self.scan = EventScan(walk, pick, minimum=unit.step_minimum, tag=tag, constant=bias)
         super().__init__({
             "start":           In(1),
             "base":            In(range(max(2, depth))),
@@ -123,7 +128,7 @@ class ForwardPath(wiring.Component):
             "out_potentials":  Out(data.ArrayLayout(signed(width), lanes)),
             "full":            Out(1),
             "done":            Out(1),
-        } | ({"train": In(1)} if unit.input.dropout else {}))
+        } | ({"train": In(1)} if unit.input.dropout else {}) | ({"of_bias": Out(1)} if bias else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -153,7 +158,7 @@ class ForwardPath(wiring.Component):
         names = stages.forward(unit)
         m.submodules.pipe = s = Pipeline(
             names, valid=scan.valid, event=scan.event, base=base, index=scan.index, address=scan.tag.address,
-            full=~channel_last,
+            full=~channel_last, **({"of_bias": scan.tag.of_bias} if unit.weights.bias else {}),
             **({"spikes": scan.seen.word_select(scan.tag.part, unit.granule)} if unit.window.pools else {}),
             first=scan.valid & scan.first, last=scan.valid & scan.last, final=scan.valid & scan.final)
 
@@ -162,8 +167,15 @@ class ForwardPath(wiring.Component):
             self.position.eq(times(s["place"].address, unit.bitmap.scan_width) + s["place"].index),
         ]
         m.d.comb += [self.event.eq(s["address"].event), self.full.eq(s["address"].full)]
+        apart = None  # a bias that is not summed with what dropout takes of
+        if unit.weights.bias:
+            m.d.comb += self.of_bias.eq(s["address"].of_bias)
+            if unit.input.dropout:
+                apart = s["prepare"].of_bias
         adds, begins_sum = (copies(m, flag, unit.lanes, name=name) for flag, name in (
-            (s["prepare"].event, "adds"), (s["prepare"].first, "begins_sum")))
+            (s["prepare"].event & (1 if apart is None else ~apart), "adds"), (s["prepare"].first, "begins_sum")))
+        if apart is not None:
+            takes_bias = copies(m, s["prepare"].event & apart, unit.lanes, name="takes_bias")
         place = count_steps(m, names.since("recall"), s["recall"].last, words=unit.words, steps=self.scan.walk.steps)
         neurons = self._walk(m, s["term"], s["sum"], place["sum"]) if unit.input.static else self._follow(
             m, s["term"], s["result"], place["result"])
@@ -188,7 +200,11 @@ class ForwardPath(wiring.Component):
                 m.d.sync += total.eq(Mux(begins_sum[lane], 0, total) + term)
             with m.Elif(begins_sum[lane]):
                 m.d.sync += total.eq(0)
-            summed = total
+            summed, bias = total, None
+            if apart is not None:
+                bias = Signal.like(self.terms[lane], name=f"bias_{lane}", reset_less=True)
+                with m.If(takes_bias[lane]):
+                    m.d.sync += bias.eq(self.terms[lane])
             if unit.input.static:
                 summed = Signal.like(total, name=f"current_{lane}", reset_less=True)
                 with m.If(neurons.begin[lane]):
@@ -198,7 +214,7 @@ class ForwardPath(wiring.Component):
                 neuron.stored.eq(self.stored[lane]),
                 neuron.decay.eq(neurons.decay[lane]),
                 neuron.integrate.eq(neurons.integrate[lane]),
-                neuron.total.eq(self._scaled(m, summed, lane)),
+                neuron.total.eq(self._scaled(m, summed, bias, lane)),
                 # Lanes without a neuron hold anything.
                 self.out_spikes[lane].eq(neuron.spike & (neurons.full if lane >= unit.last_lanes else 1)),
                 self.out_codes[lane].eq(neuron.code),
@@ -212,13 +228,13 @@ class ForwardPath(wiring.Component):
         ]
         return m
 
-    def _scaled(self, m, total, lane):
+    def _scaled(self, m, total, bias, lane):
         """A sum; where training drops inputs, in units of the last potential bit, and less of it in inference."""
         unit = self.unit
         if not unit.input.dropout:
             return total
-        return Mux(self.train, shift_floor(total, -unit.align),
-                   shift_kept(m, total, -unit.align, unit.input.dropout, name=f"share_{lane}"))
+        return Mux(self.train, shift_floor(total if bias is None else total + bias, -unit.align),
+                   shift_kept(m, total, -unit.align, unit.input.dropout, bias, name=f"share_{lane}"))
 
     def _window(self, m, scan):
         """The bitmap words under the window of the word that the scan reads, and what travels with them."""
@@ -233,11 +249,15 @@ class ForwardPath(wiring.Component):
                     m.d.sync += [x.eq(0), y.eq(y + 1)]
         with m.If(self.start):
             m.d.sync += [y.eq(0), x.eq(0), group.eq(0)]
+        bias, last_group = unit.weights.bias, lookup(m, x, [len(own) - 1 for own in self.visited], name="last_group")
         m.d.comb += [
-            scan.last_row.eq(lookup(m, y, [span.count - 1 for span in rows], name="last_row")),
-            scan.last_group.eq(lookup(m, x, [len(own) - 1 for own in self.visited], name="last_group")),
+            scan.last_row.eq(lookup(m, y, [span.count - 1 + bias for span in rows], name="last_row")),
             scan.tag_in.address.eq(scan.address),
         ]
+        if bias:
+            m.d.comb += [scan.constant.eq(scan.read_row == scan.last_row), scan.tag_in.of_bias.eq(scan.constant)]
+            last_group = Mux(scan.constant, 0, last_group)
+        m.d.comb += scan.last_group.eq(last_group)
         first_row = lookup(m, y, [span.first * unit.bitmap.groups for span in rows], name="first_row")
         if unit.window.pools:
             self._granules(m, scan, x, group, first_row)
@@ -262,16 +282,16 @@ class ForwardPath(wiring.Component):
         """Image rows hold the columns of a window side by side, so a kernel row is one run of bits."""
         unit, layout, (rows, columns) = self.unit, self.unit.bitmap, self.unit.windows
         begins = [own[0] for own in self.visited]
+        row = (lookup(m, y, [span.tap * unit.kernel_width * layout.pitch for span in rows], name="row_tap")
+               + lookup(m, x, [word * layout.scan_width - (span.first - span.tap) * layout.pitch
+                               for word, span in zip(begins, columns)], name="column_tap")
+               + times(scan.read_row, unit.kernel_width * layout.pitch)
+               + times(scan.read_group, layout.scan_width))
         m.d.comb += [
             scan.offset.eq(first_row + lookup(m, x, begins, name="first_word")),
-            scan.tag_in.row.eq(
-                lookup(m, y, [span.tap * unit.kernel_width * layout.pitch for span in rows], name="row_tap")
-                + lookup(m, x, [word * layout.scan_width - (span.first - span.tap) * layout.pitch
-                                for word, span in zip(begins, columns)], name="column_tap")
-                + times(scan.read_row, unit.kernel_width * layout.pitch)
-                + times(scan.read_group, layout.scan_width)),
+            scan.tag_in.row.eq(Mux(scan.constant, unit.fan_rows - 1, row) if unit.weights.bias else row),
+            scan.mask.eq(self._kernel_mask(m, scan, x, begins)),
         ]
-        m.d.comb += scan.mask.eq(self._kernel_mask(m, scan, x, begins))
 
     def _kernel_mask(self, m, scan, x, begins):
         """Bits of the word that the scan reads that belong to the window."""

@@ -86,6 +86,8 @@ class AccumulatePath(wiring.Component):
         Read of one error word, in stage ``address``; its data return as `terms`.
     position : Out
         Bit of the input in the bitmap memory, with `error_en`.
+    of_bias : Out(1)
+        Only with a bias: as of `ForwardPath`, with `error_en`.
     terms : In(ArrayLayout)
         Errors, or their products with the frame value, in stage ``term``.
     full : Out(1)
@@ -105,13 +107,15 @@ class AccumulatePath(wiring.Component):
     def __init__(self, unit, *, depth, term_width):
         self.unit = unit
         layout = unit.bitmap
+        # The input of a bias is the only bit of a word after the image, in a row of its own.
+        bias = unit.weights.bias
         tag = data.StructLayout({
-            "y": range(max(2, layout.height)), "group": range(max(2, layout.groups)),
+            "y": range(max(2, layout.height + bias)), "group": range(max(2, layout.groups)),
             "address": range(max(2, depth))})
         walk = Rectangles(
-            words=1, steps=1 if unit.input.static else unit.slice_steps, rows=layout.height, groups=layout.groups,
-            row_pitch=layout.groups, step_pitch=layout.words, depth=depth)
-        self.scan = EventScan(walk, PickBits(layout.scan_width), tag=tag)
+            words=1, steps=1 if unit.input.static else unit.slice_steps, rows=layout.height + bias,
+            groups=layout.groups, row_pitch=layout.groups, step_pitch=layout.words, depth=depth)
+        self.scan = EventScan(walk, PickBits(layout.scan_width), tag=tag, constant=bias)
         super().__init__({
             "start":         In(1),
             "base":          In(range(max(2, depth))),
@@ -130,52 +134,59 @@ class AccumulatePath(wiring.Component):
             "apply":         Out(gradient_layout(unit)),
             "reads":         Out(1),
             "writes":        Out(1),
-        })
+        } | ({"of_bias": Out(1)} if bias else {}))
 
     def elaborate(self, platform):
         m = Module()
         unit, layout = self.unit, self.unit.bitmap
         m.submodules.scan = scan = self.scan
-        m.submodules.taps = taps = TapWalk(unit)
+        m.submodules.taps = taps = TapWalk(unit, bias=unit.weights.bias)
         m.d.comb += [
             scan.start.eq(self.start), scan.base.eq(self.base), scan.bits.eq(self.bits),
             self.fetch.eq(scan.fetch), self.address.eq(scan.address),
-            scan.last_row.eq(layout.height - 1), scan.last_group.eq(layout.groups - 1),
+            scan.last_row.eq(layout.height - 1 + unit.weights.bias),
             scan.tag_in.y.eq(scan.read_row), scan.tag_in.group.eq(scan.read_group),
             scan.tag_in.address.eq(scan.address),
             scan.mask.eq(self._mask(m, scan)),
             taps.y.eq(scan.tag.y), taps.active.eq(scan.event), scan.stay.eq(~taps.last),
         ]
+        of_bias = None
+        if unit.weights.bias:
+            of_bias = scan.tag.y == layout.height
+            m.d.comb += [scan.constant.eq(scan.read_row == layout.height),
+                         scan.last_group.eq(Mux(scan.constant, 0, layout.groups - 1))]
+        else:
+            m.d.comb += scan.last_group.eq(layout.groups - 1)
         if layout.shared:
             bits = range(layout.scan_width)
-            m.d.comb += [
-                taps.x.eq(times(scan.tag.group, layout.per_word)
-                          + lookup(m, scan.index, [bit // layout.pitch for bit in bits], name="pixel")),
-                taps.channel.eq(lookup(m, scan.index, [bit % layout.pitch for bit in bits], name="channel")),
-            ]
+            x = times(scan.tag.group, layout.per_word) + lookup(
+                m, scan.index, [bit // layout.pitch for bit in bits], name="pixel")
+            channel = lookup(m, scan.index, [bit % layout.pitch for bit in bits], name="channel")
         else:
             groups = range(layout.groups)
-            m.d.comb += [
-                taps.x.eq(lookup(m, scan.tag.group, [g // layout.per_pixel for g in groups], name="pixel")),
-                taps.channel.eq(scan.index + lookup(
-                    m, scan.tag.group, [g % layout.per_pixel * layout.scan_width for g in groups], name="channel")),
-            ]
+            x = lookup(m, scan.tag.group, [g // layout.per_pixel for g in groups], name="pixel")
+            channel = scan.index + lookup(
+                m, scan.tag.group, [g % layout.per_pixel * layout.scan_width for g in groups], name="channel")
+        m.d.comb += [taps.x.eq(x if of_bias is None else Mux(of_bias, layout.width, x)), taps.channel.eq(channel)]
 
         step = Signal(range(max(2, unit.error_frames)))
         m.d.comb += step.eq(0 if unit.input.static else scan.step)
         names = stages.accumulate(unit)
         m.submodules.walked = walked = Pipeline(
             names, valid=taps.active, step=step, index=scan.index, address=scan.tag.address,
-            final=scan.valid & scan.final)
+            final=scan.valid & scan.final, **({} if of_bias is None else {"of_bias": of_bias}))
         own = walked["walked"]
         m.submodules.pipe = s = Pipeline(
             names.since("walked"), valid=own.valid, row=taps.row, weight_base=taps.weight_base, word=taps.word,
-            step=own.step, full=taps.full, index=own.index, address=own.address, final=own.final)
+            step=own.step, full=taps.full, index=own.index, address=own.address, final=own.final,
+            **({} if of_bias is None else {"of_bias": own.of_bias}))
         m.d.sync += [
             self.error_address.eq(times(s["place"].word, unit.error_frames) + s["place"].step),
             self.position.eq(times(s["place"].address, layout.scan_width) + s["place"].index),
         ]
         m.d.comb += [self.error_en.eq(s["address"].valid), self.full.eq(s["address"].full)]
+        if of_bias is not None:
+            m.d.comb += self.of_bias.eq(s["address"].of_bias)
         self._memory(m, names, s)
         # From the operation to the memory.
         sums = [s[stage].valid for stage in range(len(names.since("walked")))]

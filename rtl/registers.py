@@ -72,8 +72,8 @@ class Array(NamedTuple):
 
     There is the weight of fan-in row ``row`` to output channel ``word * lanes + lane``. Input ``input_channel`` under
     tap ``tap`` of the kernel (row by row; where a dense unit reads an image, under pixel ``tap``) has the row
-    ``tap * tap_pitch + input_channel``. All other rows, and channels from `channels` on, are in memory and count for
-    nothing.
+    ``tap * tap_pitch + input_channel``. A bias has the row `bias_row`, which is None without one. All other rows, and
+    channels from `channels` on, are in memory and count for nothing.
     """
 
     channel_words: int
@@ -84,6 +84,7 @@ class Array(NamedTuple):
     taps: int
     tap_pitch: int
     input_channels: int
+    bias_row: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +188,7 @@ class RegisterMap:
         array = Array(
             channel_words=unit.channel_words, rows=unit.fan_rows, lanes=unit.lanes, lane_shift=clog2(unit.lanes),
             channels=unit.channels, taps=taps, tap_pitch=unit.fan_address(channels) if taps > 1 else channels,
-            input_channels=channels)
+            input_channels=channels, bias_row=unit.fan_rows - 1 if unit.weights.bias else None)
         self._add(f"{unit.path}.{state.name}", unit.weight_depth << array.lane_shift, "rw", f"{state.meaning}; {EMPTY}",
                   values=state.values, backed=unit.weight_depth * unit.lanes, array=array, block=unit.block,
                   unit=unit.index, held=True)

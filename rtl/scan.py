@@ -172,11 +172,15 @@ class EventScan(wiring.Component):
         What travels with a bitmap word from its reading to its operations.
     beside : ShapeCastable, optional
         What stands at the memory beside the bits, and travels with them.
+    constant : bool
+        Whether there are bitmap words that are not in memory: each has its first bit set, and no other.
 
     Members
     -------
     start, base : In
         Begin at the bitmap word `base`; only when not running.
+    constant : In(1)
+        The word being read is such a one; combinational from `read_row` and `read_group`.
     last_row, last_group, offset, read_row, read_group : as of the walk
         Of the word being read.
     read_step, read_word : Out(1)
@@ -197,8 +201,8 @@ class EventScan(wiring.Component):
         As of `OperationCount`; the flags only while `valid`.
     """
 
-    def __init__(self, walk, pick, *, minimum=SCAN_MINIMUM, tag=None, beside=None):
-        self.walk, self.pick = walk, pick
+    def __init__(self, walk, pick, *, minimum=SCAN_MINIMUM, tag=None, beside=None, constant=False):
+        self.walk, self.pick, self.has_constants = walk, pick, constant
         self.queue = WordQueue(width=pick.width, tag=tag, beside=beside)
         self.count = OperationCount(words=walk.words, steps=walk.steps, minimum=minimum)
         self._from_queue = [name for name in ("tag", "beside") if name in self.queue.fields]
@@ -212,24 +216,34 @@ class EventScan(wiring.Component):
             **{name: walk.signature.members[name] for name in walk.OUTSIDE},
             **{name: pick.signature.members[name] for name in pick.OUTSIDE},
             **{name: self.queue.signature.members[name] for name in (*self._to_queue, *self._from_queue)},
-            **self._counted,
+            **self._counted, **({"constant": In(1)} if constant else {}),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.walk, m.submodules.pick = walk, pick = self.walk, self.pick
         m.submodules.queue, m.submodules.count = queue, count = self.queue, self.count
+        # Words are read while there is room for them.
+        reads, given = Signal(), {}
+        fetch = reads
+        if self.has_constants:
+            constant = Signal()  # what was read last
+            with m.If(reads):
+                m.d.sync += constant.eq(self.constant)
+            fetch = reads & ~self.constant
+            given = {"mask": Mux(self.constant, 1, self.mask), "bits": Mux(constant, 1, self.bits)}
         for part, names in (
                 (walk, walk.OUTSIDE), (pick, pick.OUTSIDE), (queue, self._to_queue), (count, self._counted)):
             for name in names:
-                self._join(m, part, name)
-
-        # Words are read while there is room for them.
+                if name in given:
+                    m.d.comb += getattr(part, name).eq(given[name])
+                else:
+                    self._join(m, part, name)
         m.d.comb += [
             walk.start.eq(self.start), walk.base.eq(self.base), count.start.eq(self.start),
-            self.fetch.eq(walk.running & queue.room), self.address.eq(walk.address),
-            walk.next.eq(self.fetch), queue.put.eq(self.fetch), queue.last_in.eq(walk.step_ends),
-            self.read_step.eq(self.fetch & walk.step_ends), self.read_word.eq(self.fetch & walk.word_ends),
+            reads.eq(walk.running & queue.room), self.fetch.eq(fetch), self.address.eq(walk.address),
+            walk.next.eq(reads), queue.put.eq(reads), queue.last_in.eq(walk.step_ends),
+            self.read_step.eq(reads & walk.step_ends), self.read_word.eq(reads & walk.word_ends),
         ]
 
         # One is emptied. The next one follows when its events are out, and if it ends a step, when the step is full.

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from ..golden.geometry import Span
 from ..golden.stages import tap_latency
 from .arithmetic import register, times
 
@@ -43,6 +44,9 @@ class TapWalk(wiring.Component):
     ----------
     unit : Unit
         The unit whose outputs are reached.
+    bias : bool
+        Whether the input of its bias, which reaches all of them, comes too: as the first bit of a pixel below and
+        beside the last one.
 
     Members
     -------
@@ -62,12 +66,12 @@ class TapWalk(wiring.Component):
         Output word.
     """
 
-    def __init__(self, unit):
-        self.unit = unit
+    def __init__(self, unit, *, bias=False):
+        self.unit, self.bias = unit, bias
         layout = unit.bitmap
         super().__init__({
-            "y":           In(range(max(2, layout.height))),
-            "x":           In(range(max(2, layout.width))),
+            "y":           In(range(max(2, layout.height + bias))),
+            "x":           In(range(max(2, layout.width + bias))),
             "channel":     In(range(max(2, layout.pitch))),
             "active":      In(1),
             "first":       Out(1),
@@ -84,6 +88,8 @@ class TapWalk(wiring.Component):
         groups = 1 if unit.window.pools else unit.channel_words
         pitch, width = unit.bitmap.pitch, unit.kernel_width
         row_pitch = unit.shape_out[1] * unit.channel_words
+        if self.bias:
+            down, across = ((*own, Span(0, count, 0)) for own, count in zip(unit.taps, unit.shape_out))
 
         # Relative to the first output: steps down and across, and channel word. Whether they are the last ones is known
         # at once where there is just one, since the scan waits for it.
@@ -130,11 +136,11 @@ class TapWalk(wiring.Component):
             # Each next output sees the input through a tap that is smaller by the stride.
             tap_y = lookup(m, y, [span.tap * width * pitch for span in down], name="tap_y")
             tap_x = lookup(m, x, [span.tap * pitch for span in across], name="tap_x")
-            m.d.comb += [
-                self.full.eq(~group_last),
-                self.row.eq(tap_y + tap_x + channel - times(by, unit.window.stride * width * pitch)
-                            - times(bx, unit.window.stride * pitch)),
-            ]
+            row = tap_y + tap_x + channel - times(by, unit.window.stride * width * pitch) - times(
+                bx, unit.window.stride * pitch)
+            if self.bias:
+                row = Mux(y == unit.bitmap.height, unit.fan_rows - 1, row)
+            m.d.comb += [self.full.eq(~group_last), self.row.eq(row)]
         m.d.comb += [
             self.weight_base.eq(group_base),
             self.word.eq(place(down, y, row_pitch, "y") + times(by, row_pitch)

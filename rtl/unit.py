@@ -242,15 +242,29 @@ class UnitCore(wiring.Component):
         if unit.weights.stored:
             reader, value_en = self._reader()
             updates = [Use("update", reader.fetch, reader.address, runs["update"])]
-            values = [Use("update", value_en, reader.position, runs["update"])]
+            values = [Use("update", self._of_value(reader, value_en), reader.position, runs["update"])]
             m.d.comb += reader.bits.eq(self.input_bits)
         en, address = ports.choose("input", *updates, Use("forward", forward.fetch, forward.address))
         m.d.comb += [self.input_en.eq(en), self.input_address.eq(address), forward.bits.eq(self.input_bits)]
         ports.count("input.write.forward", self.input_written)
         if unit.input.static:
-            en, address = ports.choose("value", *values, Use("forward", forward.event, forward.position))
+            taken = self._of_value(forward, forward.event)
+            en, address = ports.choose("value", *values, Use("forward", taken, forward.position))
             m.d.comb += [self.value_en.eq(en), self.value_address.eq(address)]
             ports.count("value.write.forward", self.value_written)
+
+    def _of_value(self, reader, enable):
+        """Operations of a frame whose input is a value in memory: not that of a bias."""
+        return enable & ~reader.of_bias if self.unit.weights.bias else enable
+
+    def _value(self, m, runs):
+        """The value of a frame that an operation takes; of a bias, 1.0."""
+        unit, of_bias = self.unit, self.parts["forward"].of_bias if self.unit.weights.bias else None
+        if of_bias is None:
+            return self.value
+        if unit.weights.stored:
+            of_bias = Mux(runs["update"], self._reader()[0].of_bias, of_bias)
+        return Mux(register(m, of_bias, name="value_is_one"), 1 << unit.input.fraction, self.value)
 
     def _reader(self):
         """The part that reads inputs and errors for the update, and when it reads a frame value."""
@@ -357,7 +371,7 @@ class UnitCore(wiring.Component):
             if unit.rule.serves or unit.weights.stored:
                 m.d.comb += multipliers.errors.eq(errors.read)
             if unit.input.static:
-                feed(m, multipliers, self, "value")
+                m.d.comb += multipliers.value.eq(self._value(m, runs))
                 if unit.weights.stored:
                     m.d.comb += multipliers.updating.eq(runs["update"])
             elif unit.window.pools:

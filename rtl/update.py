@@ -18,7 +18,8 @@ class UpdateScan(wiring.Component):
     """Visits every weight row with an active input in the update period: row, word, active step.
 
     For each bitmap word of the input, the `frames` words of the update period are read; then each row with a set bit
-    in any of them gives one operation per output word and active step, one per cycle. Beside the operations, a group
+    in any of them gives one operation per output word and active step, one per cycle. The input of a bias is a group of
+    its own at the end, which is not in memory, and is set in all steps. Beside the operations, a group
     takes ``frames`` cycles and those of `UPDATE_GROUP`, and of `UPDATE_ROW` if a row is active.
 
     Parameters
@@ -69,19 +70,26 @@ class UpdateScan(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         unit, frames = self.unit, self.unit.frames
+        groups = unit.bitmap.words + unit.weights.bias
 
         # What is loaded, and from when its rows are visited, the row that it begins with.
-        group, last_group = Signal(range(max(2, unit.bitmap.words))), Signal()
+        group, last_group = Signal(range(max(2, groups))), Signal()
         group_base, base_ahead = Signal.like(self.row), Signal.like(self.row)
         pointer, origin = Signal.like(self.address), Signal.like(self.address)
         reads = Signal(range(frames + 1))
         history = [Signal(unit.bitmap.scan_width, name=f"history_{t}", reset_less=True) for t in range(frames)]
         arrived = Signal()
-        m.d.sync += arrived.eq(self.fetch)
+        loads = Signal()
+        m.d.sync += arrived.eq(loads)
         m.d.comb += self.address.eq(pointer)
         masked = Signal(unit.bitmap.scan_width)
         valid = (1 << unit.bitmap.partial) - 1
-        m.d.comb += masked.eq(Mux(group == unit.bitmap.words - 1, self.bits & valid, self.bits))
+        read, fetch, begins_at = Mux(group == unit.bitmap.words - 1, self.bits & valid, self.bits), loads, base_ahead
+        if unit.weights.bias:
+            of_bias = group == unit.bitmap.words
+            read, fetch = Mux(of_bias, 1, read), loads & ~of_bias
+            begins_at = Mux(of_bias, unit.fan_rows - 1, base_ahead)
+        m.d.comb += [masked.eq(read), self.fetch.eq(fetch)]
 
         # Rows not yet begun; the next one as a single bit; what it takes; and the row whose operations are emitted.
         pending, pick = Signal(unit.bitmap.scan_width), Signal(unit.bitmap.scan_width)
@@ -145,7 +153,7 @@ class UpdateScan(wiring.Component):
 
             # Load -- one bitmap word per step of the period; the last one arrives in the cycle after its read.
             with m.State("Load"):
-                m.d.comb += self.fetch.eq(reads != frames)
+                m.d.comb += loads.eq(reads != frames)
                 m.d.sync += pointer.eq(pointer + unit.bitmap.words)
                 with m.If(arrived):
                     m.d.sync += [history[-1].eq(masked), pending.eq(pending | masked)]
@@ -153,8 +161,8 @@ class UpdateScan(wiring.Component):
                 with m.If(reads == frames):
                     m.d.sync += [
                         reads.eq(0), origin.eq(origin + 1), pointer.eq(origin + 1), group.eq(group + 1),
-                        last_group.eq(group == unit.bitmap.words - 1),
-                        group_base.eq(base_ahead), base_ahead.eq(base_ahead + unit.bitmap.scan_width),
+                        last_group.eq(group == groups - 1),
+                        group_base.eq(begins_at), base_ahead.eq(base_ahead + unit.bitmap.scan_width),
                     ]
                     m.next = "Rows"
                 with m.Else():
@@ -211,6 +219,8 @@ class UpdatePath(wiring.Component):
         Read of one error word, in stage ``address``; its data return as `terms`.
     row_en, position : Out
         The same operation, and the bit of its input in the bitmap memory: the address of its frame value.
+    of_bias : Out(1)
+        Only with a bias and a history: as of `ForwardPath`, with `row_en`.
     terms : In(ArrayLayout)
         Errors in stage ``word``, or their products with the frame value in stage ``gradient``.
     gradient_en, gradient_address, gradient : Out, Out, In(gradient_layout)
@@ -262,6 +272,7 @@ class UpdatePath(wiring.Component):
                 }
         else:
             self.scan = UpdateScan(unit, depth=depth)
+            source |= {"of_bias": Out(1)} if unit.weights.bias else {}
         super().__init__({
             **source,
             "start":          In(1),
@@ -346,7 +357,10 @@ class UpdatePath(wiring.Component):
             stages.update(unit), valid=scan.valid, address=address,
             position=(times(self.base, unit.bitmap.scan_width) + scan.row)[:len(self.position)],
             error_address=(scan.error_base + scan.step)[:len(scan.error_base)], first=scan.first,
-            last=scan.valid & scan.last, full=scan.full, finish=scan.finish)
+            last=scan.valid & scan.last, full=scan.full, finish=scan.finish,
+            **({"of_bias": scan.row == unit.fan_rows - 1} if unit.weights.bias else {}))
+        if unit.weights.bias:
+            m.d.comb += self.of_bias.eq(s["address"].of_bias)
         last = {stage: s[stage].last for stage in ("weight", "gradient", "write")}
         m.d.comb += [
             scan.base.eq(self.base), scan.bits.eq(self.bits),

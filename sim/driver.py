@@ -21,9 +21,10 @@ from ..gen.state import state_from_words, state_reads, state_writes
 from ..golden.files import write_atomically
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
-from .build import SimulationError, random_power_up
+from .build import SimulationError
 from .ports import arrivals, patience, result, result_type
 from .run import Simulation
+from .unknown import random_power_up
 
 __all__ = ["Driver"]
 

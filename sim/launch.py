@@ -7,7 +7,7 @@ from pathlib import Path
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
-from .build import random_power_up
+from .unknown import random_power_up
 
 
 def main():

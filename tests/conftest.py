@@ -1,11 +1,14 @@
 """Shared set-up: one thread, and the same examples in every run."""
 
+import gc
 import signal
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from spikeloom.gen.generate import RARELY
 
 # A shell lets what it starts in the background ignore these, and so would every process of a test.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -19,6 +22,12 @@ torch.set_num_threads(1)
 settings.register_profile("spikeloom", deadline=None, derandomize=True, database=None, max_examples=40,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("spikeloom")
+
+
+def pytest_collection_finish():
+    """What was imported stays; netlists and simulations are many objects, most of which stay as long as their test."""
+    gc.freeze()
+    gc.set_threshold(*RARELY)
 
 
 @pytest.hookimpl(tryfirst=True)

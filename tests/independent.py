@@ -117,6 +117,7 @@ class Unit:
     def __init__(self, layer, place, below, shape, classifier):
         self.place, self.classifier, self.shape_in = place, classifier, shape
         self.pool = layer["kind"] == "avg_pool"
+        self.bias = not self.pool and bool(layer.get("bias"))
         self.random = classifier and layer["random"]
         self.stored = not self.pool and not self.random
         self.static = below is None and layer["frame"]
@@ -140,6 +141,7 @@ class Unit:
                           for ky in range(kernel) for kx in range(kernel)
                           for y, x in [(oy * stride - padding + ky, ox * stride - padding + kx)]
                           if 0 <= y < height and 0 <= x < width] for oy in range(rows) for ox in range(columns)]
+        self.fan_in += self.bias  # the last row of the weights
         self.shape_out = rows, columns, self.channels
         self.pixels, self.words = rows * columns, -(-self.channels // self.lanes)
         self.neurons = self.pixels * self.channels
@@ -239,7 +241,8 @@ class Independent:
                 ends.append(len(layers))
         own = document["classifier"]
         ending = {"kind": "dense", "neurons": self.classes, "lanes": own["lanes"], "frame": self.frame,
-                  "random": own.get("kind") == "random", "neuron": own.get("neuron"), "surrogate": own.get("surrogate")}
+                  "random": own.get("kind") == "random",
+                  **{name: own.get(name) for name in ("bias", "neuron", "surrogate")}}
         shape, below, first = document["input"].get("shape") or [1, 1, document["input"].get("size")], None, 0
         for end in ends:
             block = []
@@ -278,14 +281,16 @@ class Independent:
         bits = value_bits(float(gain), unit.fan_in, self.weight["width"], self.weight["fraction"])
         height, width, channels = unit.shape_in
         pitch = -(-channels // unit.lanes_below) * unit.lanes_below
-        rows, matrix = (height * width - 1) * pitch + channels, []
-        for pixel in range(height * width):
-            for c in range(channels):
-                matrix.append([])
-                for j in range(unit.channels):
-                    address = j // unit.lanes * rows + pixel * pitch + c
-                    v = hash32(keys[j % unit.lanes] + address & 0xFFFFFFFF) >> 32 - bits
-                    matrix[-1].append((v - (1 << bits) if v >> bits - 1 else v) | 1)
+        places = [pixel * pitch + c for pixel in range(height * width) for c in range(channels)]
+        if unit.bias:
+            places.append(height * width * pitch)
+        matrix = []
+        for place in places:
+            matrix.append([])
+            for j in range(unit.channels):
+                address = j // unit.lanes * (places[-1] + 1) + place
+                v = hash32(keys[j % unit.lanes] + address & 0xFFFFFFFF) >> 32 - bits
+                matrix[-1].append((v - (1 << bits) if v >> bits - 1 else v) | 1)
         return matrix
 
     # Neurons
@@ -295,16 +300,17 @@ class Independent:
         history, currents = [], {}
         shift = self.weight["fraction"] + (self.input_fraction if unit.static else 0) - self.potential["fraction"]
         weights = self.fixed.get(unit.place, self.weights[unit.place])
+        one = 2**self.input_fraction if unit.static else 1
+        bias = [one * w for w in weights[-1]] if unit.bias else [0] * unit.channels
         for step in inputs:
             key = tuple(step)
             if key not in currents:
                 sums = [0] * unit.neurons
                 for i, o, _, _, w in unit.joined(weights, self.pool_weight.get(unit.place)):
                     sums[o] += w * step[i]
-                if train or not unit.dropout_below:
-                    currents[key] = [floor_shift(x, shift) for x in sums]
-                else:
-                    currents[key] = [floor_shift(x * (16 - unit.dropout_below), shift + 4) for x in sums]
+                kept = 16 if train else 16 - unit.dropout_below
+                currents[key] = [floor_shift(x * kept + 16 * bias[o % unit.channels], shift + 4)
+                                 for o, x in enumerate(sums)]
             u = [saturate(unit.neuron.decayed(old) + new, self.potential["width"])
                  for old, new in zip(u, currents[key])]
             history.append(u)
@@ -367,6 +373,9 @@ class Independent:
             for i, o, row, column, _ in unit.joined(gradient, None):
                 gradient[row][column] += x[i] * error[o]
                 active[row] |= x[i] != 0
+            for o, own in enumerate(error if unit.bias else []):
+                gradient[-1][o % unit.channels] += own * (2**self.input_fraction if unit.static else 1)
+                active[-1] = True
         shift = self.shift + (self.input_fraction if unit.static else 0)
         weights, states = self.weights[unit.place], self.lfsr[unit.place]
         for row in range(unit.fan_in):

@@ -59,8 +59,17 @@ def shape_of(pictures):
 def current(layer, below, weights, config):
     """What arrives at the neurons of `layer` (None: a classifier) in one step, as images.
 
-    Rows of a weight matrix are in the order (kernel row, kernel column, channel); dense layers have one pixel.
+    Rows of a weight matrix are in the order (kernel row, kernel column, channel), the bias is last; dense layers have
+    one pixel.
     """
+    bias = 0
+    if getattr(layer or config.classifier, "bias", False):
+        weights, bias = weights[:-1], weights[-1].reshape(1, -1, 1, 1)
+    return weighted(layer, below, weights, config) + bias
+
+
+def weighted(layer, below, weights, config):
+    """The same without a bias."""
     if layer is None or layer.kind == "dense":
         return images(flat(below) @ weights, (1, 1, weights.shape[1]))
     if layer.kind == "conv":

@@ -16,7 +16,7 @@ from spikeloom.golden.parts.conv import Conv
 from spikeloom.golden.parts.dense import Dense
 from spikeloom.rtl.store import Store
 
-__all__ = ["BASE", "LEAKS", "SURROGATES", "configs", "document", "dropping", "frames", "load", "patterns",
+__all__ = ["BASE", "LEAKS", "SURROGATES", "biased", "configs", "document", "dropping", "frames", "load", "patterns",
            "scan_memory", "simulate", "small", "spatial_configs", "spatial_units", "violation_counts", "with_stores"]
 
 #: Two blocks of one layer; layer and classifier words that are not full; a frame in one bitmap word.
@@ -192,9 +192,19 @@ def dropping(draw, networks):
 
 
 @st.composite
+def biased(draw, networks):
+    """Configurations of `networks`, some of their layers and classifiers with biases."""
+    config, own = draw(networks), st.booleans()
+    own = {"layers": [layer.model_dump() | ({} if layer.kind == "avg_pool" else {"bias": draw(own)})
+                      for layer in config.layers], "classifier": {"bias": draw(own)}}
+    assume(config.input.fraction < config.input.bits or not own["layers"][0].get("bias"))
+    return config.replace(**own)
+
+
+@st.composite
 def spatial_units(draw, kinds=("conv", "avg_pool", "dense")):
     """A random unit of one of `kinds`, and the `Config` that it belongs to."""
-    config = draw(spatial_configs())
+    config = draw(biased(spatial_configs()))
     units = [unit for unit in config.units if unit.window.kind in kinds]
     assume(units)
     return config, draw(st.sampled_from(units))

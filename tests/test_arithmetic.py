@@ -62,11 +62,12 @@ def test_shift_nearest(values, shift):
     assert apply(golden.shift_nearest, values, shift) == [math.floor(x / Fraction(2) ** shift + half) for x in values]
 
 
-@given(WIDE, st.integers(-8, 30), st.integers(1, 15))
-def test_shift_kept(values, shift, dropout):
+@given(WIDE, st.integers(-8, 30), st.integers(1, 15), st.integers(-(1 << 46), (1 << 46) - 1))
+def test_shift_kept(values, shift, dropout, whole):
     kept = 1 - Fraction(dropout, 16)
-    assert apply(golden.shift_kept, values, shift, dropout) == [math.floor(x * kept / Fraction(2) ** shift)
-                                                                for x in values]
+    for own in (0, whole):
+        assert apply(golden.shift_kept, values, shift, dropout, own) == [
+            math.floor((x * kept + own) / Fraction(2) ** shift) for x in values]
 
 
 @given(WIDE, st.integers(0, 16), st.integers(0, 65535))
@@ -143,6 +144,9 @@ def test_rtl_shift_kept(shift, dropout):
     rows = [(x,) for x in BYTES]
     assert rtl_function(lambda m, x: rtl.shift_kept(m, x, shift, dropout, name="share"), rows, [signed(8)]) == \
         apply(golden.shift_kept, BYTES, shift, dropout)
+    rows = [(x, y) for x in BYTES for y in (-128, -1, 0, 77, 127)]
+    assert rtl_function(lambda m, x, y: rtl.shift_kept(m, x, shift, dropout, y, name="share"), rows,
+                        [signed(8)] * 2) == [apply(golden.shift_kept, [x], shift, dropout, y)[0] for x, y in rows]
 
 
 @pytest.mark.parametrize("constant", [0, 1, 3, 6, 7, 11, 23, 43, 85, 115, 171, 230, 255, 341, 1365, 43691])

@@ -125,19 +125,19 @@ def test_the_kernel_is_python_too():
     assert sums.tolist() == [0, 2, 4]
 
 
-def every_rule(x, width, shift, random, dropout):
+def every_rule(x, width, shift, random, dropout, whole):
     return (arithmetic.saturate(x, width), arithmetic.shift_floor(x, shift), arithmetic.shift_nearest(x, shift),
-            arithmetic.shift_kept(x, shift, dropout), arithmetic.shift_stochastic(x, max(shift, 0), random),
+            arithmetic.shift_kept(x, shift, dropout, whole), arithmetic.shift_stochastic(x, max(shift, 0), random),
             arithmetic.less(x, x > 0, width), arithmetic.where(x > 0, x, -x))
 
 
 compiled_rules = numba.njit(every_rule)
 
 
-@given(INTEGERS, st.integers(2, 48), st.integers(-8, 30), st.integers(0, 65535), st.integers(0, 15))
-def test_scalars(x, width, shift, random, dropout):
-    expected = every_rule(torch.tensor(x), width, shift, random, dropout)
-    assert compiled_rules(x, width, shift, random, dropout) == tuple(map(int, expected))
+@given(INTEGERS, st.integers(2, 48), st.integers(-8, 30), st.integers(0, 65535), st.integers(0, 15), INTEGERS)
+def test_scalars(x, width, shift, random, dropout, whole):
+    expected = every_rule(torch.tensor(x), width, shift, random, dropout, whole)
+    assert compiled_rules(x, width, shift, random, dropout, whole) == tuple(map(int, expected))
 
 
 def test_machine_code_is_kept(tmp_path):

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from spikeloom.golden import neuron
 from spikeloom.golden.arithmetic import shift_floor, shift_kept
-from spikeloom.golden.linear import input_sums
+from spikeloom.golden.linear import bias_sums, input_sums
 from spikeloom.golden.schedule import forward_cycles
 from spikeloom.golden.stages import product_latency
 from spikeloom.rtl.forward import ForwardPath
-from strategies import configs, dropping, simulate, small, spatial_configs
+from strategies import biased, configs, dropping, simulate, small, spatial_configs
 
 BASE = 3  # the bitmaps do not begin with the memory
 
@@ -62,7 +62,8 @@ def operations(unit, inputs):
                                          range(layout.channels)):
                 bit = layout.position(y, x, channel)
                 words.setdefault(bit // layout.scan_width, []).append(bit in bits)
-            count = rows.count * columns.count if unit.window.pools else sum(max(1, sum(own)) for own in words.values())
+            count = rows.count * columns.count if unit.window.pools else \
+                sum(max(1, sum(own)) for own in words.values()) + unit.weights.bias
             total += max(unit.step_minimum, count) * unit.channel_words
     return total
 
@@ -78,10 +79,11 @@ def rtl_forward(config, unit, inputs, weights, stored, *, first, last, train, se
               for i, value in enumerate(inputs[0].tolist())}
     found, spent, reads, kept = [], [], [], {}
 
-    def terms(address, position):
+    def terms(address, position, of_bias):
         """A word of weights, times the frame value where the input is one."""
         group, row = divmod(address, unit.fan_rows) if not unit.window.pools else (0, 0)
-        factor = values[position] if unit.input.static else 1
+        assert of_bias == (unit.weights.bias and row == unit.fan_rows - 1)
+        factor = 1 << unit.input.fraction if of_bias else values[position] if unit.input.static else 1
         if unit.window.pools:
             return [unit.pool_weight * factor] * unit.lanes
         return [int(weights[rows[row]][c]) * factor if c < unit.channels else source.randrange(9)
@@ -110,7 +112,8 @@ def rtl_forward(config, unit, inputs, weights, stored, *, first, last, train, se
                 "bits": late_bits.then(memory[ctx.get(dut.address)] if ctx.get(dut.fetch) else None),
                 "stored": late_stored.then(stored[ctx.get(dut.stored_address)] if ctx.get(dut.stored_en) else
                                            [0] * unit.lanes if first else None),
-                "terms": late_terms.then(terms(ctx.get(dut.weight_address), ctx.get(dut.position))
+                "terms": late_terms.then(terms(ctx.get(dut.weight_address), ctx.get(dut.position),
+                                               unit.weights.bias and bool(ctx.get(dut.of_bias)))
                                          if ctx.get(dut.event) else None),
             }
             cycles += 1
@@ -143,8 +146,9 @@ def check(config, unit, density, seed, *, first=False, last=False, train=True):
     if first:
         before.zero_()
     sums = input_sums(unit, inputs, weights)
-    current = shift_kept(sums, -unit.align, unit.input.dropout) if unit.input.dropout and not train else \
-        shift_floor(sums, -unit.align)
+    biases = bias_sums(unit, weights) if unit.weights.bias else torch.tensor(0)
+    current = shift_kept(sums, -unit.align, unit.input.dropout, biases) if unit.input.dropout and not train else \
+        shift_floor(sums + biases, -unit.align)
     potentials = neuron.potential_steps(before, current, unit.neuron, unit.steps)
 
     def words(values):
@@ -172,8 +176,8 @@ def check(config, unit, density, seed, *, first=False, last=False, train=True):
         {} if last else {word: own[-1] for word, own in enumerate(wanted[2])})
 
 
-@settings(max_examples=8)
-@given(dropping(configs()) | dropping(spatial_configs()), st.data())
+@settings(max_examples=12)
+@given(biased(dropping(configs()) | dropping(spatial_configs())), st.data())
 def test_one_interval(config, data):
     check(config, data.draw(st.sampled_from(config.units)), data.draw(st.sampled_from([0.0, 0.2, 1.0])),
           data.draw(st.integers(0, 999)), first=data.draw(st.booleans()), last=data.draw(st.booleans()),

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from amaranth.hdl import ClockDomain, Module, Signal, signed
+from amaranth.hdl import ClockDomain, Module, Mux, Signal, signed
 from amaranth.lib import data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeloom.golden.linear import columns, gradient
+from spikeloom.golden.linear import columns, gradient, weighted_rows
 from spikeloom.golden.schedule import accumulate_cycles
 from spikeloom.rtl.arithmetic import multiply, register
 from spikeloom.rtl.gradient import AccumulatePath, ApplyScan
@@ -34,8 +34,11 @@ class Bench:
         lanes = data.ArrayLayout(signed(unit.history_width), unit.lanes)
         # The unit has a register before its memories and one behind.
         error, value = Signal(lanes), Signal(max(1, unit.input.bits))
+        read = self.values.read
+        if unit.weights.bias:
+            read = Mux(register(m, path.of_bias, name="of_bias"), 1 << unit.input.fraction, read)
         m.d.sync += [error.eq(register(m, self.errors.read, name="early_error")),
-                     value.eq(register(m, self.values.read, name="early_value"))]
+                     value.eq(register(m, read, name="early_value"))]
         m.d.comb += [
             self.bitmaps.read_en.eq(path.fetch), self.bitmaps.read_address.eq(path.address),
             path.bits.eq(self.bitmaps.read),
@@ -124,6 +127,7 @@ def operations(bench, inputs):
     owner = torch.tensor([bench.place(i) // unit.bitmap.scan_width for i in range(unit.n_in)])
     for step in visits(unit, inputs):
         words = [int(step[owner == word].sum()) for word in range(unit.bitmap.words)]
+        words += [unit.words] * unit.weights.bias
         total += max(2, sum(max(1, word) for word in words))
     return total
 
@@ -131,7 +135,7 @@ def operations(bench, inputs):
 def expected_words(unit, intervals):
     """The gradient memory after `intervals` of (inputs, errors); lanes without a neuron are zero."""
     total = sum(gradient(unit, inputs, errors) for inputs, errors in intervals)
-    rows = torch.stack([columns(unit, inputs != 0).reshape(-1, unit.fan_in).any(0) for inputs, _ in intervals]).any(0)
+    rows = torch.stack([weighted_rows(unit, inputs != 0) for inputs, _ in intervals]).any(0)
     padded = torch.nn.functional.pad(total, (0, unit.channel_words * unit.lanes - unit.channels)).tolist()
     words = [None] * unit.weight_depth
     for row in range(unit.fan_in):
@@ -154,7 +158,7 @@ def check(unit, periods):
     simulate(bench.m, run)
     for intervals in periods:
         for inputs, _ in intervals:
-            additions = int(visits(unit, inputs).sum())
+            additions = int(visits(unit, inputs).sum()) + unit.weights.bias * unit.words * len(inputs)
             wanted.append((accumulate_cycles(unit, operations(bench, inputs)), additions, additions))
         wanted.append(expected_words(unit, intervals))
     assert seen == wanted

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeloom.golden.linear import columns, gradient, input_sums, output_sums
+from spikeloom.golden.linear import bias_sums, columns, gradient, input_sums, output_sums
 from strategies import small, spatial_units
 
 
@@ -20,6 +20,14 @@ def flat(images):
 
 def forward(unit, inputs, weights):
     """The layer by PyTorch: float64 (steps, n_out), in units of the last weight bit."""
+    bias = 0
+    if unit.weights.bias:
+        weights, bias = weights[:-1], weights[-1].repeat(unit.pixels) * 2**unit.input.fraction
+    return weighted(unit, inputs, weights) + bias
+
+
+def weighted(unit, inputs, weights):
+    """The same without its bias."""
     if unit.window.kind == "dense":
         return inputs @ weights
     images = channel_first(unit, inputs, unit.shape_in)
@@ -51,7 +59,8 @@ def check(unit, steps, seed):
     inputs, weights, errors = drawn_values(unit, steps, seed)
     x, w = (values.double().requires_grad_() for values in (inputs, weights))
     sums = forward(unit, x, w)
-    assert input_sums(unit, inputs, weights).tolist() == sums.tolist()
+    biases = bias_sums(unit, weights) if unit.weights.bias else 0
+    assert (input_sums(unit, inputs, weights) + biases).tolist() == sums.tolist()
     # The derivative of the sum of errors times outputs, by every input and every weight.
     (sums * errors).sum().backward()
     assert output_sums(unit, errors, weights).tolist() == x.grad.tolist()
@@ -95,8 +104,9 @@ def test_columns_are_the_rows_of_the_weights(drawn, seed):
     _, unit = drawn
     inputs, weights, _ = drawn_values(unit, 2, seed)
     windows = columns(unit, inputs)
-    assert windows.shape == (2, unit.pixels, unit.fan_in)
-    assert torch.equal((windows @ weights).flatten(-2), input_sums(unit, inputs, weights))
+    rows = unit.fan_in - unit.weights.bias
+    assert windows.shape == (2, unit.pixels, rows)
+    assert torch.equal((windows @ weights[:rows]).flatten(-2), input_sums(unit, inputs, weights))
 
 
 def test_by_hand():

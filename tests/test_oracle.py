@@ -110,6 +110,19 @@ def test_exact_with_neurons_of_their_own(start, interval):
     check_exact(config)
 
 
+@pytest.mark.parametrize("interval", [1, 4])
+@pytest.mark.parametrize("shape", [None, [6, 6, 2]])
+def test_exact_with_biases(shape, interval):
+    """Of a frame and of spikes, with the loss of some below; of convolutions, whose pixels share them."""
+    base = SPATIAL if shape else EXACT
+    layers = [layer if layer.get("kind") == "avg_pool" else {**layer, "bias": True, "dropout": 3 * (place == 1)}
+              for place, layer in enumerate(base["layers"])]
+    config = small(**{**base, "time": {"steps": 4, "interval": interval}, "layers": layers,
+                      "network": {"block_length": 2}, "classifier": {"lanes": 2, "bias": True}})
+    assert all(unit.weights.bias for unit in config.units if not unit.window.pools)
+    check_exact(config, samples=4)
+
+
 def conv(channels, kernel, **changes):
     return {"kind": "conv", "channels": channels, "kernel": kernel, "lanes": min(channels, 3), **changes}
 

@@ -74,6 +74,57 @@ def test_start_and_own_neurons_on_the_generated_core(models, tmp_path):
     assert list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, cycle_level=True))
 
 
+def test_bias_by_hand():
+    """A frame of nothing: 1.0 times the bias in every step, to all pixels, and what the errors of all of them say."""
+    config = small(input={"shape": [3, 3, 1], "bits": 3, "fraction": 2},
+                   layers=[{"kind": "conv", "channels": 2, "kernel": 2, "padding": 1, "lanes": 1, "bias": True}],
+                   neuron={"leak": {"form": "multiply", "multiplier": 0, "shift": 0}, "reset": "none",
+                           "reset_error": False}, surrogate={"shape": "rectangle", "width": 4.0}, update={"shift": 0})
+    unit, state = config.units[0], initial_state(config)
+    assert [own.fan_in for own in config.units] == [5, 32] and state["weight"][0].shape == (5, 2)
+    state["weight"][0][-1] = torch.tensor([40, 24])
+    golden = Golden(config, state)
+    trace = golden.run(torch.zeros(9, dtype=torch.int64), 1, train=True, record=True)
+    errors = trace.units[0].errors.reshape(-1, 2, unit.pixels, 2)  # by update and step
+    expected = state["weight"][0][-1] - errors[0].sum((0, 1))
+    assert trace.units[0].weights[0][-1].tolist() == expected.tolist() != [40, 24]
+    assert trace.units[0].potentials.tolist() == [[40, 24] * 16] * 2 + [expected.tolist() * 16] * 2
+    assert torch.equal(trace.units[0].weights[-1][:-1], state["weight"][0][:-1])  # nothing else was active
+
+
+@pytest.mark.parametrize("layer, text", [({"bias": True}, True), ({"bias": False}, False), ({}, False)])
+def test_a_configuration_speaks_of_a_bias_only_where_there_is_one(layer, text):
+    config = small(layers=[{"neurons": 5, "lanes": 2, **layer}, {"neurons": 4, "lanes": 4}])
+    assert ("bias" in config.model_dump()["layers"][0]) == text == (config.hash != small().hash)
+
+
+def test_the_input_of_a_bias_is_a_value_of_the_frame():
+    layers = [{"neurons": 5, "lanes": 2, "bias": True}, {"neurons": 4, "lanes": 4}]
+    message = "input.fraction must be below input.bits for layers[0].bias: its input is 1.0, a value of the frame " \
+              "like others, not 3"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        small(layers=layers, input={"bits": 3, "fraction": 3})
+    small(layers=layers, input={"bits": 3, "fraction": 2})
+
+
+@pytest.mark.parametrize("changes", [
+    {"layers": [{"neurons": 5, "lanes": 2, "bias": True, "gradient": "history", "dropout": 4},
+                {"neurons": 4, "lanes": 3, "bias": True, "gradient": "history"}],
+     "classifier": {"bias": True, "gradient": "memory"}, "update": {"rounding": "stochastic"}},
+    {"input": {"shape": [3, 3, 2]}, "network": {"block_length": 2}, "hardware": {"sample_slots": 2},
+     "layers": [{"kind": "conv", "channels": 5, "kernel": 2, "padding": 1, "lanes": 2, "bias": True},
+                {"kind": "conv", "channels": 3, "kernel": 2, "stride": 2, "lanes": 3, "bias": True, "dropout": 5}],
+     "classifier": {"kind": "random", "bias": True},
+     "update": {"batch": 2, "momentum": {"multiplier": 3, "shift": 2, "width": 12}}}], ids=["dense", "images"])
+def test_biases_on_the_generated_core(changes, models, tmp_path):
+    """Of a frame and of spikes, from a history and from a memory, shared and not, random ones, behind dropout."""
+    config = small(**changes, initial={"gain": 4.0})
+    run = list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, cycle_level=True))
+    before, after = initial_state(config)["weight"], run[-1].prediction.model.state["weight"]
+    stored = [unit.weights.stored and unit.weights.bias for unit in config.units]
+    assert [len(own) > 0 and not torch.equal(own[-1], start[-1]) for own, start in zip(after, before)] == stored
+
+
 def test_each_unit_has_the_neuron_of_its_table():
     triangle, wide = {"shape": "triangle", "width": 1.0}, {"shape": "rectangle", "width": 2.0}
     config = small(layers=[{"neurons": 5, "lanes": 2}, {"neurons": 4, "lanes": 4, "neuron": OTHER,

@@ -30,9 +30,8 @@ IMAGES = {"input": {"shape": [6, 6, 2], "bits": 3, "fraction": 1}, "layers": [
 
 
 def matrices(reference, tensors):
-    """Weights or velocities of the reference in the order of the golden model."""
-    return [(own.permute(2, 3, 1, 0).reshape(unit.fan_in, -1) if unit.window.kind == "conv" else own).detach()
-            for unit, own in zip(reference.config.units, tensors) if unit.weights.stored]
+    """Weights or velocities of the reference where they are stored."""
+    return [own.detach() for unit, own in zip(reference.config.units, tensors) if unit.weights.stored]
 
 
 def lively(config):

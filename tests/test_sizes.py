@@ -52,7 +52,7 @@ def test_derived_sizes_of_images():
     # What a lane does not hold leaves a gap: 6 channels on 4 lanes take 8 bits of a pixel.
     assert [tuple(getattr(unit, field) for field in fields) for unit in config.units] == [
         ((7, 5, 2), (7, 5, 6), 4, 1, 70, 2, 18, 18, 36),
-        ((7, 5, 6), (3, 2, 6), 4, 4, 12, 2, 9, 8 * 8 + 6, 0),
+        ((7, 5, 6), (3, 2, 6), 4, 4, 12, 2, 9, 8, 0),
         ((3, 2, 6), (1, 1, 3), 2, 4, 2, 1, 36, 5 * 8 + 6, 2 * 46),
         ((3, 2, 6), (2, 1, 40), 8, 4, 10, 8, 24, 3 * 8 + 6, 5 * 30),
         ((2, 1, 40), (1, 1, 3), 2, 8, 2, 1, 80, 80, 160)]

@@ -25,7 +25,11 @@ class Visit(NamedTuple):
 
 
 def expected_walk(unit, y, x, channel):
-    """All output words whose window holds the input, in order."""
+    """All output words whose window holds the input, in order; those of a bias are all."""
+    if (y, x) == (unit.bitmap.height, unit.bitmap.width):
+        every = [(unit.fan_rows - 1, group * unit.fan_rows, pixel * unit.channel_words + group)
+                 for pixel in range(unit.pixels) for group in range(unit.channel_words)]
+        return [Visit(*own, own == every[0], own == every[-1], own[1] != every[-1][1]) for own in every]
     layout, found = unit.bitmap, []
     kind, kernel, stride, padding = unit.window
     for out_y in range(unit.shape_out[0]):
@@ -45,7 +49,7 @@ def expected_walk(unit, y, x, channel):
 
 def rtl_walk(unit, inputs, pauses):
     """Visits of each input; `pauses` idle cycles stand before it."""
-    dut, walks = TapWalk(unit), []
+    dut, walks = TapWalk(unit, bias=unit.weights.bias), []
 
     async def bench(ctx):
         for (y, x, channel), pause in zip(inputs, pauses):
@@ -86,6 +90,8 @@ def test_every_output_in_order(drawn, seed):
     every = [(y, x, channel) for y in range(layout.height) for x in range(layout.width)
              for channel in range(layout.channels)]
     inputs = source.sample(every, min(12, len(every)))
+    for _ in range(unit.weights.bias * 2):
+        inputs.insert(source.randint(0, len(inputs)), (layout.height, layout.width, 0))
     check(unit, inputs, [source.choice([0, 0, 0, 1, 2]) for _ in inputs])
 
 

@@ -23,11 +23,11 @@ class Operation(NamedTuple):
     full: bool
 
 
-def unit_of(n_in, lanes_below, *, classes=3, lanes=2, steps=1, period=1):
+def unit_of(n_in, lanes_below, *, classes=3, lanes=2, steps=1, period=1, bias=False):
     """A classifier with `n_in` inputs that arrive `lanes_below` at a time."""
     return small(time={"steps": steps * period, "interval": steps, "update_period": period},
                  layers=[{"neurons": n_in, "lanes": lanes_below}],
-                 network={"classes": classes}, classifier={"lanes": lanes}).units[-1]
+                 network={"classes": classes}, classifier={"lanes": lanes, "bias": bias}).units[-1]
 
 
 def expected_scan(unit, base, memory):
@@ -36,7 +36,7 @@ def expected_scan(unit, base, memory):
         addresses += [base + step * layout.words + group for step in range(unit.frames)]
         history = [memory[address] for address in addresses[-unit.frames:]]
         active = False
-        for bit in range(min(layout.scan_width, unit.fan_rows - group * layout.scan_width)):
+        for bit in range(min(layout.scan_width, layout.channels - group * layout.scan_width)):
             steps = [step for step in range(unit.frames) if history[step] >> bit & 1]
             active |= bool(steps)
             operations += [
@@ -44,6 +44,12 @@ def expected_scan(unit, base, memory):
                           step == steps[0], step == steps[-1], word != unit.words - 1)
                 for word in range(unit.words) for step in steps]
         begun += active
+    if unit.weights.bias:
+        begun += 1
+        operations += [
+            Operation(unit.fan_rows - 1, step, word * unit.fan_rows, word * unit.frames, step == 0,
+                      step == unit.frames - 1, word != unit.words - 1)
+            for word in range(unit.words) for step in range(unit.frames)]
     return operations, addresses, begun
 
 
@@ -52,7 +58,8 @@ def check(unit, base, memory, runs=1):
     # The pass ends when `finish` has gone through all stages, and counts its first and last cycle. A group takes three
     # cycles beside its reads, and one more where a row is active.
     finish = update_cycles(unit, update_operations(len(operations), begun)) - len(stages.update(unit))
-    assert finish == 1 + unit.bitmap.words * (unit.frames + 3) + len(operations) + begun
+    groups = unit.bitmap.words + unit.weights.bias
+    assert finish == 1 + groups * (unit.frames + 3) + len(operations) + begun
     scan = UpdateScan(unit, depth=len(memory))
 
     def observe(ctx):
@@ -69,7 +76,7 @@ def test_rows_in_order(data):
     n_in, classes = data.draw(st.integers(1, 70)), data.draw(st.integers(2, 5))
     unit = unit_of(
         n_in, data.draw(st.integers(1, min(n_in, 6))), classes=classes, lanes=data.draw(st.integers(1, classes)),
-        steps=data.draw(st.integers(1, 3)), period=data.draw(st.integers(1, 2)))
+        steps=data.draw(st.integers(1, 3)), period=data.draw(st.integers(1, 2)), bias=data.draw(st.booleans()))
     base, source = data.draw(st.integers(0, 3)), random.Random(data.draw(st.integers(0, 999)))
     density = data.draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
     memory = [sum((source.random() < density) << bit for bit in range(unit.bitmap.scan_width))

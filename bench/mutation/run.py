@@ -14,7 +14,8 @@ from spikeloom.golden.files import once
 from spikeloom.rtl.events import input_layout
 from spikeloom.rtl.registers import RegisterMap, request_layout
 from spikeloom.rtl.result import result_layout
-from spikeloom.sim.build import compile_model, random_power_up
+from spikeloom.sim.build import compile_model
+from spikeloom.sim.unknown import random_power_up
 
 from .gates import Gates, formula
 from .invariants import States

@@ -36,6 +36,8 @@ class Conv(Section):
         Output channels that are computed in every cycle, at most `channels`.
     dropout : int
         As in `Dense`.
+    bias : bool
+        As in `Dense`; all pixels of a channel share it, and padding does not hide it.
     neuron : Lif
         As in `Dense`.
     surrogate : Rectangle | Triangle | Table
@@ -49,6 +51,7 @@ class Conv(Section):
     padding: Annotated[int, Field(ge=0, le=30)] = 0
     lanes: Lanes
     dropout: DropoutShare = 0
+    bias: Annotated[bool, Later] = False
     neuron: Annotated[NeuronTable | None, Later] = None
     surrogate: Annotated[SurrogateTable | None, Later] = None
 

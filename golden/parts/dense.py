@@ -30,6 +30,9 @@ class Dense(Section):
     dropout : int
         Sixteenths of the spikes that do not leave the layer in training, drawn anew for every neuron and step. In
         inference all of them do, and count so many sixteenths less in the layers that they reach.
+    bias : bool
+        Whether each neuron has one more weight, its bias, whose input is 1.0 in every step. It is the last row of the
+        weight matrix, and learns like the others.
     neuron : Lif
         What takes the place of the table ``neuron`` here, as a whole.
     surrogate : Rectangle | Triangle | Table
@@ -41,6 +44,7 @@ class Dense(Section):
     lanes: Lanes
     gradient: Gradient = "auto"
     dropout: DropoutShare = 0
+    bias: Annotated[bool, Later] = False
     neuron: Annotated[NeuronTable | None, Later] = None
     surrogate: Annotated[SurrogateTable | None, Later] = None
 

@@ -18,11 +18,14 @@ class Weights(NamedTuple):
         (`golden.random_weights`); ``average``: the same for all inputs of a window.
     width, fraction : int
         Bits of a weight, and how many of them are behind the binary point.
+    bias : bool
+        Whether there is a row more, for an input that is always 1.0.
     """
 
     kind: str
     width: int
     fraction: int
+    bias: bool
 
     @property
     def stored(self):
@@ -35,7 +38,10 @@ class Weights(NamedTuple):
         return self.kind == "random"
 
     def check(self, unit):
-        """Refuse an average that the format does not hold."""
+        """Refuse an average, or the input of a bias, that a format does not hold."""
+        if self.bias and unit.input.static and unit.input.fraction >= unit.input.bits:
+            reject("input.fraction", "must be below input.bits for layers[0].bias: its input is 1.0, a value of the "
+                   "frame like others", unit.input.fraction)
         if self.kind != "average":
             return
         exact = 2.0**self.fraction / unit.fan_in
