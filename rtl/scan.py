@@ -224,13 +224,12 @@ class EventScan(wiring.Component):
         m.submodules.walk, m.submodules.pick = walk, pick = self.walk, self.pick
         m.submodules.queue, m.submodules.count = queue, count = self.queue, self.count
         # Words are read while there is room for them.
-        reads, given = Signal(), {}
-        fetch = reads
+        reads, given = self.fetch, {}
         if self.has_constants:
-            constant = Signal()  # what was read last
+            reads, constant = Signal(), Signal()  # the latter of what was read last
             with m.If(reads):
                 m.d.sync += constant.eq(self.constant)
-            fetch = reads & ~self.constant
+            m.d.comb += self.fetch.eq(reads & ~self.constant)
             given = {"mask": Mux(self.constant, 1, self.mask), "bits": Mux(constant, 1, self.bits)}
         for part, names in (
                 (walk, walk.OUTSIDE), (pick, pick.OUTSIDE), (queue, self._to_queue), (count, self._counted)):
@@ -241,7 +240,7 @@ class EventScan(wiring.Component):
                     self._join(m, part, name)
         m.d.comb += [
             walk.start.eq(self.start), walk.base.eq(self.base), count.start.eq(self.start),
-            reads.eq(walk.running & queue.room), self.fetch.eq(fetch), self.address.eq(walk.address),
+            reads.eq(walk.running & queue.room), self.address.eq(walk.address),
             walk.next.eq(reads), queue.put.eq(reads), queue.last_in.eq(walk.step_ends),
             self.read_step.eq(reads & walk.step_ends), self.read_word.eq(reads & walk.word_ends),
         ]

@@ -17,7 +17,7 @@ from spikeloom.golden.lfsr import lane_seeds
 from spikeloom.rtl.core import Core
 from spikeloom.rtl.registers import RegisterMap
 from spikeloom.synth.tools import run_once
-from strategies import configs, simulate, small, spatial_configs
+from strategies import biased, configs, simulate, small, spatial_configs
 
 
 def regions(config):
@@ -26,15 +26,20 @@ def regions(config):
         [register(region, config.hardware) for region in RegisterMap(config).regions.values()]))}
 
 
-@given(st.one_of(configs(), spatial_configs()))
+@given(biased(st.one_of(configs(), spatial_configs())))
 def test_weights_are_where_the_fields_say(config):
     """Every weight at the address that the array gives; what lies elsewhere in it is no weight."""
     registers, found = RegisterMap(config), regions(config)
     for unit in filter(lambda unit: unit.weights.stored, config.units):
         region = found[f"{unit.path}.weight"]
         array = region["array"]
-        assert array["taps"] * array["input_channels"] == unit.fan_in
+        assert array["taps"] * array["input_channels"] == unit.fan_in - unit.weights.bias
         used = set()
+        assert (array["bias_row"] is None) == (not unit.weights.bias)
+        if unit.weights.bias:
+            place = region["address"] + (array["bias_row"] << array["lane_shift"])
+            assert place == registers.weight(unit, unit.fan_in - 1, 0)
+            used.add(place)
         for tap in range(array["taps"]):
             for channel in range(array["input_channels"]):
                 for output in (0, array["channels"] - 1):

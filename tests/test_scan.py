@@ -51,6 +51,7 @@ class Shape(NamedTuple):
     backward: bool = False
     skip: int = 0
     base: int = 0
+    constant: bool = False  # the last row of every rectangle is not in memory
 
     @property
     def words(self):
@@ -110,10 +111,11 @@ def expected_scan(shape, memory):
     last_read = {(word, step): place for place, (word, step, *_) in enumerate(shape.reads())}
     steps = {}
     for place, (word, step, row, group, address, mask) in enumerate(shape.reads()):
-        addresses.append(address)
-        ends = place == last_read[word, step]
-        reads.append(Read(row, group, ends, ends and step == shape.steps - 1))
-        bits = 0 if shape.mute else memory[address] & shape.masks[mask]
+        ends, constant = place == last_read[word, step], shape.constant and row == shape.rectangles[word][0] - 1
+        bits = 0 if shape.mute else 1 if constant else memory[address] & shape.masks[mask]
+        if not constant:
+            addresses.append(address)
+            reads.append(Read(row, group, ends, ends and step == shape.steps - 1))
         events = [index for index in range(shape.width) if bits >> index & 1
                   for _ in range(shape.repeats[index % len(shape.repeats)])]
         if shape.whole:
@@ -143,7 +145,8 @@ def walk_of(shape, depth):
 def rtl_scan(shape, memory, *, limit, runs=1):
     """For each of `runs` scans in one simulation: operations by cycle since `start`, addresses, and reads."""
     pick = PickNone() if shape.mute else PickWord(shape.width) if shape.whole else PickBits(shape.width)
-    scan = EventScan(walk_of(shape, len(memory)), pick, minimum=shape.minimum, tag=range(len(memory)))
+    scan = EventScan(walk_of(shape, len(memory)), pick, minimum=shape.minimum, tag=range(len(memory)),
+                     constant=shape.constant)
     reads = []
 
     def drive(m):
@@ -163,6 +166,8 @@ def rtl_scan(shape, memory, *, limit, runs=1):
                 scan.offset.eq(Array(offsets)[word * shape.groups + scan.read_group]),
             ]
         m.d.comb += scan.tag_in.eq(scan.address)
+        if shape.constant:
+            m.d.comb += scan.constant.eq(scan.read_row == scan.last_row)
         if not shape.mute:
             m.d.comb += scan.mask.eq(Array(shape.masks)[place % len(shape.masks)])
         if not shape.mute and not shape.whole:
@@ -221,7 +226,7 @@ def scans(draw, **fixed):
 @pytest.mark.parametrize("options", [
     {}, {"minimum": 3}, {"minimum": 10}, {"whole": True}, {"whole": True, "minimum": 4}, {"mute": True},
     {"backward": True}, {"backward": True, "skip": 3}, {"backward": True, "minimum": 5},
-    {"backward": True, "mute": True},
+    {"backward": True, "mute": True}, {"constant": True}, {"constant": True, "minimum": 6},
 ], ids=lambda options: "-".join(f"{name}{int(value)}" for name, value in options.items()) or "forward")
 def test_every_event_in_its_cycle(options):
     @settings(max_examples=20)
