@@ -32,7 +32,7 @@ def compare(config, data, samples, root, say):
     order = plan(len(data.train_labels), 1, 0, Progress(), config.update.batch)[0].order[:samples]
     batch = Batch(data.train_frames[order], data.train_labels[order], True)
     start = time.perf_counter()
-    checked, = cosimulate(config, [batch], root=root)
+    checked, = cosimulate(config, [batch], root=root, fast=True)
     latency, cycles = checked.results["cycles"].mean(), int(
         checked.results["taken"][-1] - checked.results["arrived"][0])
     say(f"first {samples} samples in the RTL: weights, counters and cycles equal; {cycles:,} cycles, {latency:,.0f} "

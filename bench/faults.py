@@ -42,12 +42,12 @@ __all__ = ["EVENTS", "FAULTS", "Fault", "dense", "find", "images"]
 
 
 def dense():
-    """Two blocks of dense layers, errors and spikes kept in histories."""
+    """A dense layer and its classifier, errors and spikes kept in histories."""
     return parse({
         "name": "victim",
         "time": {"steps": 4, "interval": 2},
         "input": {"size": 20, "bits": 4, "fraction": 3},
-        "layers": [{"neurons": 7, "lanes": 3}, {"neurons": 6, "lanes": 2}],
+        "layers": [{"neurons": 7, "lanes": 3}],
         "network": {"classes": 3, "block_length": 1},
         "classifier": {"lanes": 2},
         "neuron": {"leak": {"form": "multiply", "multiplier": 230, "shift": 8}, "threshold": 0.5,
@@ -69,8 +69,8 @@ def images():
         "input": {"shape": [5, 5, 1], "bits": 3, "fraction": 2},
         # A stride below the kernel: an input meets one weight or two, and the same one soon again.
         "layers": [{"kind": "conv", "channels": 3, "kernel": 3, "stride": 2, "padding": 1, "lanes": 3},
-                   {"kind": "avg_pool", "size": 2, "stride": 1}, {"neurons": 5, "lanes": 2}],
-        "network": {"classes": 3, "block_ends": [3]},
+                   {"kind": "avg_pool", "size": 2, "stride": 1}],
+        "network": {"classes": 3, "block_ends": [2]},
         "classifier": {"kind": "random", "lanes": 2, "seed": 5},
         "neuron": {"leak": {"form": "multiply", "multiplier": 230, "shift": 8}, "threshold": 0.5,
                    "reset_amount": 0.5},
@@ -162,7 +162,7 @@ def _forgotten(m, x, *, name, **options):
 
 def _stuck(bank, elaborate):
     """A counter that hears nothing."""
-    name = "block1.layer0.weight.write.update"
+    name = "block0.layer0.weight.write.update"
     with mock.patch.object(bank, bank.port(name), Const(0)) if name in bank.names else nullcontext():
         return elaborate()
 
@@ -285,13 +285,19 @@ def _count_steps(buffer, elaborate):
 _DROPOUT = {"layers": [{"neurons": 7, "lanes": 3, "dropout": 6}, {"neurons": 6, "lanes": 2}],
             "network": {"block_length": 2}}
 _PASS_ENDS = "(first|last) cycle of a pass"
+#: Another weight or velocity, or one that is written or left alone where it should not be.
+_SUMS = "weight|velocity.*|(number|place) of (an )?events?.*"
 #: What makes events of the input of `images`.
 EVENTS = {"input": {"kind": "events", "shape": [5, 5, 1], "bits": 1, "fraction": 0}}
 #: The same, going backward step by step.
 SLICES = EVENTS | {"hardware": {"error_steps": 1}}
-#: A kernel of one: every pixel meets the same weights.
-POINTS = {"layers": [{"kind": "conv", "channels": 3, "kernel": 1, "lanes": 3},
-                     {"kind": "avg_pool", "size": 3, "stride": 2}, {"neurons": 5, "lanes": 2}]}
+
+
+def _points(lanes):
+    """A kernel of one: every pixel meets the same weights, of three channels on so many lanes."""
+    return {"layers": [{"kind": "conv", "channels": 3, "kernel": 1, "lanes": lanes},
+                       {"kind": "avg_pool", "size": 3, "stride": 2}]}
+
 
 FAULTS = (
     Fault(name="flipped weight bit", caught="potential|weight", loading=_flip_weight),
@@ -321,21 +327,22 @@ FAULTS = (
         _patch("backward.register", _forgotten),)),
     Fault(name="all spikes count in full", caught="potential", setting=_DROPOUT, patches=(
         _patch("forward.shift_kept", lambda m, x, shift, dropout, bias, name: _floor(x, shift)),)),
-    Fault(name="learning rate decays late", caught="weight", changes={"update": {"decay_samples": 4}}),
+    Fault(name="learning rate decays late", caught="weight", setting={"update": {"decay_samples": 1}}, changes={
+        "update": {"decay_samples": 2}}),
     Fault(name="lost input event", caught="potential", patches=(
         lambda: mock.patch.object(Bitmap, "partial", property(lambda bitmap: max(
             1, bitmap.channels - (bitmap.per_pixel - 1) * bitmap.scan_width - 1))),)),
-    Fault(name="stuck counter", caught=r"counter block1\.layer0\.weight\.write\.update", patches=(
+    Fault(name="stuck counter", caught=r"counter block0\.layer0\.weight\.write\.update", patches=(
         _elaborate(CounterBank, _stuck),), setting={"hardware": {"counters": True}}),
     Fault(name="free slot seen a cycle late", caught="cycle of arrival|first cycle of a pass", edit=_late_ready),
     Fault(name="one cycle of extra latency", caught=_PASS_ENDS, patches=(_patch("update.Pipeline", _LateFinish),)),
 
-    Fault(name="sum of the cycle before forgotten", caught="weight|velocity.*", victim=images, setting=POINTS,
+    Fault(name="sum of the cycle before forgotten", caught="weight|velocity.*", victim=images, setting=_points(3),
           patches=(_without("adding"),)),
-    Fault(name="sum of two cycles before forgotten", caught="weight|velocity.*", victim=images, patches=(
+    Fault(name="sum of two cycles before forgotten", caught=_SUMS, victim=images, setting=_points(2), patches=(
         _without("writing"),)),
-    Fault(name="sum of three cycles before forgotten", caught="weight|velocity.*|place of an event.*", victim=images,
-          further=True, patches=(_without("written"),)),
+    Fault(name="sum of three cycles before forgotten", caught=_SUMS, victim=images, setting=_points(1), further=True,
+          patches=(_without("written"),)),
     Fault(name="gradient not cleared", caught="weight", victim=images, patches=(
         _elaborate(AccumulatePath, _keep_gradient),)),
     Fault(name="wrong tap of a gradient", caught="weight|place of an event.*", victim=images, further=True, patches=(
@@ -375,7 +382,7 @@ def find(fault, *, root, folder, driver="cocotb"):
     try:
         with fault.loading():
             for _ in cosimulate(config, stimulus(config, seed=1), root=root, folder=folder,
-                                cycle_level=driver == "cocotb", seed=1, fast=False, text=text, driver=driver):
+                                cycle_level=driver == "cocotb", seed=1, text=text, driver=driver):
                 pass
     except Mismatch as mismatch:
         return mismatch.difference

@@ -62,7 +62,7 @@ def golden_inference(config, data, batch=1024, batches=20):
 def rtl_training(config, data, folder, driver, samples=1437):
     """Seconds of the build, and simulated cycles per second and per sample of a long training run."""
     make, kind = {"compiled": (build_driver, Driver), "cocotb": (build, Simulation)}[driver]
-    build_seconds, model = _timed(lambda: make(config, root=Path("build/sim")))
+    build_seconds, model = _timed(lambda: make(config, root=Path("build/sim"), fast=True))
     with kind(config, model, folder) as simulation:
         simulation.load(state_arrays(initial_state(config)))
         simulation.wait_for(simulation.read())

@@ -182,6 +182,7 @@ def simulate(
     from ..golden.checkpoint import load_checkpoint
     from ..golden.training import Progress as Trained
     from ..golden.training import plan
+    from ..sim.build import MANY
     from ..sim.cosim import Batch, cosimulate
     from .show import progress, simulation_tables
 
@@ -198,7 +199,8 @@ def simulate(
     batch = Batch(frames[order], labels[order], train)
     with progress(f"{chosen.name}: build, simulate, compare", samples) as bar, closing(cosimulate(
             chosen, [batch], root=build_dir, state=state, cycle_level=level == "cycle", seed=seed,
-            waves=waves, sample_pause=pause, result_pause=pause, tick=bar, driver=driver)) as checks:
+            waves=waves, sample_pause=pause, result_pause=pause, fast=samples >= MANY, tick=bar,
+            driver=driver)) as checks:
         checked, = checks
     simulation_tables(chosen, checked, batch)
     typer.echo(f"no difference in {samples} samples ({level} level, seed {seed})")

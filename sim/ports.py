@@ -5,7 +5,20 @@ Both ways to run a Verilated core, `sim.testbench` and `sim.driver`, use these.
 
 import numpy as np
 
-__all__ = ["arrivals", "patience", "result", "result_type"]
+from ..golden.units import clog2
+
+__all__ = ["ARRIVALS", "BOX", "ITEMS", "arrivals", "patience", "queue_length", "result", "result_type"]
+
+#: Of the bench: words of a transfer of registers, items of the event queue, and intervals whose arrival is kept.
+BOX, ITEMS, ARRIVALS = 4096, 65536, 8192
+
+
+def queue_length(config):
+    """Samples in the queue of the bench, and results that it keeps: enough that the core never waits for Python.
+
+    A power of two; a batch comes back only when it went in whole.
+    """
+    return max(512, 1 << clog2(2 * (config.hardware.sample_slots + config.update.batch)))
 
 
 def arrivals(config, cycles):
@@ -43,5 +56,5 @@ def patience(config, pause=0):
 
     As if every word of every unit added every row, in every pass and step; `pause` of 256 cycles are lost at the ends.
     """
-    words = sum(unit.words * (unit.fan_rows + 64) for unit in config.units)
+    words = sum(unit.words * (max(unit.fan_rows, unit.fan_in) + 64) for unit in config.units)
     return 8 * config.time.steps * (words + 1024 // (256 - pause) * (config.input.size + 1))

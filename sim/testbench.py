@@ -29,8 +29,7 @@ from ..golden.config import parse
 from ..golden.units import clog2
 from ..rtl.registers import MAGIC, RegisterMap
 from ..rtl.result import result_layout
-from .build import ARRIVALS, BOX, ITEMS, queue_length
-from .ports import patience, result, result_type
+from .ports import ARRIVALS, BOX, ITEMS, patience, queue_length, result, result_type
 
 
 class _Frames:

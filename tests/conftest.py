@@ -32,10 +32,13 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What uses the library of recordings needs an extra."""
+    """What uses the library of recordings needs an extra; what shares a fixture of its module runs in one process."""
     for item in items:
         if "tonic" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.extras)
+        fixtures = item._fixtureinfo.name2fixturedefs.values()
+        if any(own[-1].scope == "module" for own in fixtures):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,7 @@ def test_reset_in_mid_run(name, cycles, models, tmp_path):
         config = {"images": IMAGES, "events": EVENTS}[name]
         batch = stimulus(config, 2)[0]
     samples = {"frames": batch.frames, "labels": batch.labels, "trains": np.ones(len(batch.labels))}
-    simulation = Simulation(config, build(config, root=models, fast=False), tmp_path)
+    simulation = Simulation(config, build(config, root=models), tmp_path)
     simulation.load(state_arrays(initial_state(config)))
     simulation.reset(abort=samples, cycles=cycles)
     simulation.load(state_arrays(initial_state(config)))
@@ -159,7 +159,7 @@ def test_digits_epoch(models, tmp_path):
     config = presets.find("digits")
     data = load_dataset("digits", config)
     batches = [Batch(data.train_frames, data.train_labels, True), Batch(data.test_frames, data.test_labels, False)]
-    for checked in cosimulate(config, batches, root=models, folder=tmp_path):
+    for checked in cosimulate(config, batches, root=models, folder=tmp_path, fast=True):
         last = checked
     assert last.correct(data.test_labels) / len(data.test_labels) > 0.9
 

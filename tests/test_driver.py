@@ -32,7 +32,7 @@ def test_equals_cocotb(config, models, tmp_path):
     state = initial_state(config)
     state = state.replace(dropout=[lanes[::-1] for lanes in state["dropout"]])  # other ones than after reset
     run = {"root": models, "state": state, "seed": 1}
-    fast = cosimulate(config, stimulus(config, 2), folder=tmp_path / "fast", driver="compiled", fast=False, **run)
+    fast = cosimulate(config, stimulus(config, 2), folder=tmp_path / "fast", driver="compiled", **run)
     slow = cosimulate(config, stimulus(config, 2), folder=tmp_path / "slow", cycle_level=True, **run)
     for ours, reference in zip(fast, slow, strict=True):
         for results in (ours.results, reference.results):
@@ -50,7 +50,7 @@ def test_state_continues_in_another_process(models, tmp_path):
     """Velocities, LFSRs and the halvings of the rate as well: loaded into a fresh core as if it had never stopped."""
     parts = [stimulus(IMAGES, seed, samples=samples)[0] for seed, samples in ((2, 2), (3, 6))]
     whole = Batch(*(np.concatenate([part[field] for part in parts]) for field in (0, 1)), True)
-    run = {"root": models, "driver": "compiled", "fast": False}
+    run = {"root": models, "driver": "compiled"}
     first, = cosimulate(IMAGES, parts[:1], folder=tmp_path / "a", **run)
     resumed, = cosimulate(IMAGES, parts[1:], folder=tmp_path / "b", state=state_from(first.arrays, IMAGES), **run)
     through, = cosimulate(IMAGES, [whole], folder=tmp_path / "c", **run)
@@ -86,11 +86,11 @@ def test_a_core_that_stands_still(models, tmp_path, monkeypatch):
     monkeypatch.setattr("spikeloom.sim.driver.patience", lambda config: 1)
     config = dense().replace(name="dense", hardware={"counters": True})
     with pytest.raises(SimulationError, match="the core stands still: 0 results, and no other within"):
-        list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, driver="compiled", fast=False))
+        list(cosimulate(config, stimulus(config, 2), root=models, folder=tmp_path, driver="compiled"))
 
 
 @pytest.mark.parametrize("name, caught", [
-    ("floored spike error", "weight"), ("stuck counter", "counter block1.layer0.weight.write.update"),
+    ("floored spike error", "weight"), ("stuck counter", "counter block0.layer0.weight.write.update"),
     ("one cycle of extra latency", "cycle")])
 def test_fault_is_caught(name, caught, models, tmp_path):
     fault, = (fault for fault in FAULTS if fault.name == name)
@@ -105,7 +105,7 @@ def driver(models, tmp_path):
     batch = stimulus(config, 2)[0]
 
     def make(run=True, **options):
-        driver = Driver(config, build_driver(config, root=models, fast=False), tmp_path / "run", **options)
+        driver = Driver(config, build_driver(config, root=models), tmp_path / "run", **options)
         if run:
             driver.load(state_arrays(initial_state(config)))
             name = driver.run(batch.frames, batch.labels, np.ones(len(batch.labels)), sample_pause=0)
@@ -228,7 +228,7 @@ def test_runs_that_share_a_folder(models, tmp_path):
 
     def run(place, config):
         found[place] = [checked.latency for checked in cosimulate(
-            config, stimulus(config, 2), root=models, folder=tmp_path, driver="compiled", fast=False)]
+            config, stimulus(config, 2), root=models, folder=tmp_path, driver="compiled")]
 
     threads = [threading.Thread(target=run, args=(place, config)) for place, config in enumerate(
         (config, config, other, other))]

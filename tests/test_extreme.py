@@ -62,8 +62,7 @@ def test_a_shift_beyond_the_product(rounding, shift, models, tmp_path):
         numbers={"error": {"width": 2, "fraction": 0}}, neuron={"threshold": 0.125},
         update={"shift": shift, "rounding": rounding, "multiplier": 1})
     assert all(unit.scaled_width < shift for unit in config.units)
-    assert len(list(cosimulate(config, stimulus(config, 1, samples=8), root=models, folder=tmp_path,
-                               fast=False))) == 3
+    assert len(list(cosimulate(config, stimulus(config, 1, samples=8), root=models, folder=tmp_path))) == 3
 
 
 @pytest.mark.parametrize("seed", [16, 57])

@@ -218,5 +218,5 @@ def test_netlist_trains_like_the_golden_model(name, tmp_path, monkeypatch):
     batches = [Batch(data.train_frames[:20], data.train_labels[:20], True),
                Batch(data.test_frames[:4], data.test_labels[:4], False)]
     for _ in cosimulate(config, batches, root=tmp_path / "sim", folder=tmp_path / "run", seed=1, text=text,
-                        cycle_level=False, driver="compiled"):
+                        fast=True, driver="compiled"):
         pass
