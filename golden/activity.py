@@ -1,17 +1,64 @@
-"""What the spikes of a sample cost: operations of every pass, and every counter that is not a cycle.
+"""What the spikes of a sample cost: operations of every pass, and what all counters follow from that are no cycles.
 
 Closed forms over bit counts; the RTL's walks (`rtl.scan`, `rtl.taps`, `rtl.gradient`, `rtl.update`) are their twins.
 To all of them a bias is one more bitmap word at the end of every step, not in memory, whose first bit is set.
 """
 
 from functools import cache
+from typing import NamedTuple
 
 import torch
 
 from .linear import weighted_rows, written_words
 from .schedule import SCAN_MINIMUM, Passes, update_operations
 
-__all__ = ["batch_passes_and_counters", "interval_items", "passes_and_counters", "unit_passes_and_counters"]
+__all__ = ["Work", "interval_items", "passes_and_counters", "together", "unit_passes", "useful"]
+
+
+class Work(NamedTuple):
+    """What a unit does in one sample, or in all samples of a batch. The counts of `State.accesses` follow from it.
+
+    Attributes
+    ----------
+    samples, intervals : int
+    learned : int
+        Intervals with a backward pass.
+    written, read, read_again : int
+        Parts of input bitmaps that came in; words of them that forward passes read, and that updates read.
+    events, biases, adds : int
+        Operations of the forward pass that add something; those of them for a bias; lanes with a neuron in them.
+    sums, bias_sums : int
+        Operations of the update that add to a gradient; those of them for a bias.
+    updates : int
+        Update periods that ended.
+    touched, rows, moved : int
+        Words of weights: of inputs that were active in an update period; that the update visited; that it changed.
+    asked, adds_asked : int
+        Words that the unit below asked for; lanes with a neuron in them.
+    """
+
+    samples: int = 0
+    intervals: int = 0
+    learned: int = 0
+    written: int = 0
+    read: int = 0
+    read_again: int = 0
+    events: int = 0
+    biases: int = 0
+    adds: int = 0
+    sums: int = 0
+    bias_sums: int = 0
+    updates: int = 0
+    touched: int = 0
+    rows: int = 0
+    moved: int = 0
+    asked: int = 0
+    adds_asked: int = 0
+
+
+def together(works):
+    """The sum of all."""
+    return Work(*map(sum, zip(*works)))
 
 
 @cache
@@ -96,57 +143,66 @@ def interval_items(config, spikes):
     return (spikes.ne(0).sum(1) + 1).reshape(config.intervals, -1).sum(1).tolist()
 
 
-def batch_passes_and_counters(config, traces):
-    """The same of all samples of a batch: a list of passes, and the sum of the counters."""
-    passes, total = zip(*(passes_and_counters(config, trace) for trace in traces))
-    counters = {name: sum(own.get(name, 0) for own in total) for name in total[0]}
-    if len(traces) > 1 and traces[0].train:
-        # Weights move once for all.
-        for place, unit in enumerate(config.units):
-            if unit.weights.stored:
-                inputs = [(trace.units[place].inputs != 0).reshape(-1, unit.n_in) for trace in traces]
-                moved = traces[0].units[place].moved
-                counters |= {f"{unit.path}.{name}": value
-                             for name, value in _apply(config, unit, inputs, moved).items()}
-                asked = counters[f"{unit.path}.error.read.update"]
-                for operation in ("read", "write"):
-                    counters[f"{unit.path}.gradient.{operation}.update"] += asked
-    return list(passes), counters
-
-
-def passes_and_counters(config, trace):
-    """Operations of every pass, and the counters that one sample adds.
+def passes_and_counters(config, traces):
+    """Operations of every pass of the samples of a batch, and the counters that it adds.
 
     Parameters
     ----------
     config : Config
-    trace : SampleTrace
+    traces : list of SampleTrace
+        Of its samples.
 
     Returns
     -------
-    passes : list of list of Passes
-        As `Schedule.sample` wants them.
+    passes : list of list of list of Passes
+        As `Schedule.batch` wants them.
     counters : dict of str to int
         All but the cycle and wait counters.
     """
-    passes, counters = [], {}
+    passes, works = zip(*(_passes(config, trace) for trace in traces))
+    works = [together(own) for own in zip(*works)]
+    if len(traces) > 1 and traces[0].train:
+        for place, unit in enumerate(config.units):
+            if unit.weights.stored:  # they move once for all
+                inputs = [(trace.units[place].inputs != 0).reshape(-1, unit.n_in) for trace in traces]
+                works[place] = works[place]._replace(
+                    **_applied(config, unit, inputs, traces[0].units[place].moved))
+    counters = {}
+    for unit, states, work in zip(config.units, config.states, works):
+        own = {f"adds.{phase}": lanes for phase, lanes in useful(unit, work).items()}
+        if unit.weights.stored:
+            own["skips.update"] = work.rows - work.moved
+        own |= {f"{state.name}.{access}": count(work)
+                for state in states.values() for access, count in state.accesses.items()}
+        counters |= {f"{unit.path}.{name}": value for name, value in own.items()}
+    for block in config.blocks[:-1]:
+        words = block.layers[-1].words * config.time.steps * len(traces)
+        counters |= {f"{block.name}.output.queue.{operation}.forward": words for operation in ("write", "read")}
+    return list(passes), counters
+
+
+def useful(unit, work):
+    """Lanes that added something with a neuron in them, by the phase in which they did."""
+    served = {"backward": work.adds_asked} if unit.rule.serves else {}
+    # An operation of an update adds all channels of a pixel in `channel_words` steps.
+    learned = {"update": work.sums // unit.channel_words * unit.channels} if unit.weights.stored else {}
+    return {"forward": work.adds, **served, **learned}
+
+
+def _passes(config, trace):
+    """Passes and work of every unit with one sample, two lists."""
+    passes, works, asked = [], [], Work()
     for place, (unit, seen) in enumerate(zip(config.units, trace.units)):
         above = None if unit.classifier else config.units[place + 1]
-        own, *both = unit_passes_and_counters(config, unit, above, seen, trace.train)
+        own, work, request = unit_passes(config, unit, above, seen, trace.train)
         passes.append(own)
-        for path, amounts in zip((unit.path, above and above.path), both):
-            for name, value in amounts.items():
-                counters[f"{path}.{name}"] = counters.get(f"{path}.{name}", 0) + value
-    last = config.units[-1]
-    counters[f"{last.path}.count.read.report"] = last.words
-    for block in config.blocks[:-1]:
-        words = block.layers[-1].words * config.time.steps
-        counters |= {f"{block.name}.output.queue.{operation}.forward": words for operation in ("write", "read")}
-    return passes, counters
+        works.append(together((work, asked)))
+        asked = request
+    return passes, works
 
 
-def unit_passes_and_counters(config, unit, above, seen, train):
-    """The same of one unit; its lanes and those of its neighbours may be others than `config` says.
+def unit_passes(config, unit, above, seen, train):
+    """The passes of one unit; its lanes and those of its neighbours may be others than `config` says.
 
     Parameters
     ----------
@@ -160,33 +216,28 @@ def unit_passes_and_counters(config, unit, above, seen, train):
     -------
     passes : list of Passes
         By interval.
-    counters, requests : dict of str to int
-        Of the unit, and what its backward pass adds to those of `above`; without the path.
+    work : Work
+        Without what the unit below asked for.
+    request : Work
+        What it asks of `above`.
     """
     own = _Walk(config, unit, above, seen, train)
-    return own.passes(), own.counters, own.requests
+    passes = own.passes()
+    return passes, Work(**own.work), own.request
 
 
-def _moves(unit, rows, moved):
-    """Counters of the words of weights that are read, and of those that are written or left as they are."""
-    written = sum(int(written_words(unit, own).sum()) for own in moved)
-    return {"weight.read.update": rows, "weight.write.update": written, "skips.update": rows - written}
-
-
-def _apply(config, unit, inputs, moved):
-    """Counters of the passes that move the weights, after all samples of a batch; `inputs` of each (steps, n_in)."""
-    period, repeat, touched = config.time.update_period, unit.channel_words, 0
+def _applied(config, unit, inputs, moved):
+    """What the updates of the weights do, after all samples of a batch; `inputs` of each (steps, n_in)."""
+    period, touched = config.time.update_period, 0
     for own in inputs:
         active = own.expand(config.intervals, -1) if unit.input.static else \
             own.reshape(config.intervals, -1, unit.n_in).any(1)
         active = active.reshape(-1, period, unit.n_in).any(1)
         touched = torch.stack([weighted_rows(unit, own) for own in active]) | touched
-    rows, words = int(touched.sum()) * repeat, unit.weight_depth * len(touched)
-    counters = {"gradient.read.update": words, "gradient.write.update": rows}
-    if unit.optimiser.velocity_width:
-        rows = unit.fan_in * repeat * len(touched)
-        counters |= {"velocity.read.update": words, "velocity.write.update": rows}
-    return counters | _moves(unit, rows, moved)
+    rows = touched if unit.optimiser.only_active else torch.ones_like(touched)
+    return {"updates": len(touched), "touched": int(touched.sum()) * unit.channel_words,
+            "rows": int(rows.sum()) * unit.channel_words,
+            "moved": sum(int(written_words(unit, own).sum()) for own in moved)}
 
 
 class _Walk:
@@ -197,7 +248,8 @@ class _Walk:
         self.learns = train and unit.rule.learns
         self.intervals = config.intervals
         self.inputs = (seen.inputs != 0).reshape(-1, unit.n_in)
-        self.counters, self.requests = {}, {}
+        self.work = {"samples": 1, "intervals": self.intervals, "learned": self.intervals * self.learns}
+        self.request = Work()
 
     def _per_interval(self, values):
         """Sum over each interval of values of a step; a static frame has one step, the same in every interval."""
@@ -213,7 +265,7 @@ class _Walk:
         return [tuple(own) for own in parts.tolist()]
 
     def passes(self):
-        """Operations by interval; fills `counters` and `requests` (counters of the unit above)."""
+        """Operations by interval; fills `work` and `request`."""
         forward, none = self._forward_pass(), [(0,) * self.unit.slices] * self.intervals
         backward = self._backward_pass() if self.learns else none
         weighted = self.learns and self.unit.weights.stored
@@ -237,38 +289,16 @@ class _Walk:
             useful = (events.reshape(len(events), -1, unit.channel_words) * lanes).sum()
         else:
             useful = events.sum() * unit.channels
-        total = int(events.sum()) * per_pixel * frames
-        words = unit.words
-        self.counters |= {
-            "adds.forward": int(useful) * frames,
-            "potential.read.forward": words * (self.intervals - 1),
-            "potential.write.forward": words * (self.intervals - 1),
-            "input.write.forward": granules,
-            "input.read.forward": read * (1 if unit.window.pools else per_pixel) * len(self.inputs) * frames,
+        self.work |= {
+            "written": granules,
+            "read": read * (1 if unit.window.pools else per_pixel) * len(self.inputs) * frames,
+            "events": int(events.sum()) * per_pixel * frames, "adds": int(useful) * frames,
+            "biases": unit.weights.bias * unit.words * len(self.inputs) * frames,
         }
-        if unit.weights.stored:
-            self.counters["weight.read.forward"] = total
-        if unit.rule.learns:
-            self.counters["window.write.forward"] = words * steps * self.learns
-        if unit.input.static:
-            biases = unit.weights.bias * unit.words * len(self.inputs)
-            self.counters |= {"value.write.forward": unit.n_in, "value.read.forward": total - biases * frames}
-        if unit.classifier:
-            self.counters |= {"count.read.forward": words * (self.intervals - 1),
-                              "count.write.forward": words * self.intervals,
-                              "count.read.backward": words * self.intervals * unit.slices * self.learns}
         return [own * per_pixel for own in self._per_interval(operations)]
 
     def _backward_pass(self):
         unit, above, words, steps = self.unit, self.above, self.unit.words, self.config.time.steps
-        period = self.config.time.update_period
-        periods = self.intervals if unit.rule.accumulates else self.intervals // period
-        self.counters["window.read.backward"] = words * steps
-        self.counters["error.write.backward"] = words * (self.intervals if unit.input.static else steps)
-        if unit.input.static:
-            self.counters["error.read.backward"] = words * (self.intervals - periods)
-        elif unit.slices > 1:
-            self.counters["error.read.backward"] = words * self.intervals * (unit.slices - 1)
         if above is None:
             return [(unit.neuron_cycles * words * unit.slice_steps,) * unit.slices] * self.intervals
         taps = _taps(above)
@@ -280,10 +310,7 @@ class _Walk:
             (0, unit.channel_words * unit.lanes - unit.channels)).reshape(steps, words, unit.lanes)
         repeat = 1 if above.window.pools else above.channel_words
         asked = int(inside.sum())
-        self.requests = {"error.read.backward": asked * repeat,
-                         "adds.backward": asked * (1 if above.window.pools else above.channels)}
-        if above.weights.stored:
-            self.requests["weight.read.backward"] = asked * repeat
+        self.request = Work(asked=asked * repeat, adds_asked=asked * (1 if above.window.pools else above.channels))
         operations = (channels.sum(2) * repeat).clamp(min=unit.neuron_cycles).sum(1)
         parts = operations.reshape(self.intervals, unit.slices, unit.slice_steps).sum(2)
         return [tuple(own) for own in parts.tolist()]
@@ -296,11 +323,11 @@ class _Walk:
         history = self.inputs.expand(periods, 1, -1) if static else self.inputs.reshape(periods, -1, unit.n_in)
         active, bias = history.any(1), int(unit.weights.bias)
         biases = bias * history.shape[1]
-        rows, visits = (active.sum(1) + bias).tolist(), (history.sum((1, 2)) + biases).tolist()
+        visits = (history.sum((1, 2)) + biases).tolist()
         groups = (_bitmap(unit, active).reshape(periods, unit.bitmap.words, -1).any(2).sum(1) + bias).tolist()
-        self._update_counters(sum(visits) * words, biases * periods * words)
-        self.counters |= _moves(unit, sum(rows) * words, self.seen.moved)
-        self.counters["input.read.update"] = unit.bitmap.words * unit.frames * periods
+        self.work |= _applied(self.config, unit, [self.inputs], self.seen.moved) | {
+            "sums": sum(visits) * words, "bias_sums": biases * periods * words,
+            "read_again": unit.bitmap.words * unit.frames * periods}
         rest = (0,) * (unit.slices - 1)
         operations = [update_operations(words * own, begun) for own, begun in zip(visits, groups)]
         return [(operations[i // period] if (i + 1) % period == 0 else 0, *rest) for i in range(self.intervals)]
@@ -312,21 +339,8 @@ class _Walk:
         operations, biases = taps.reshape(len(taps), unit.bitmap.words, -1).sum(2), 0
         if unit.weights.bias:
             operations, biases = torch.nn.functional.pad(operations, (0, 1), value=unit.words), unit.words
-        asked = sum(self._per_interval(operations))
-        self._update_counters(asked, biases * self.intervals)
-        self.counters |= _apply(self.config, unit, [self.inputs], self.seen.moved)
-        self.counters["gradient.read.update"] += asked
-        self.counters["gradient.write.update"] += asked
-        self.counters["input.read.update"] = unit.bitmap.words * unit.frames * self.intervals
+        self.work |= _applied(self.config, unit, [self.inputs], self.seen.moved) | {
+            "sums": sum(self._per_interval(operations)), "bias_sums": biases * (
+                self.intervals if unit.input.static else len(taps)),
+            "read_again": unit.bitmap.words * unit.frames * self.intervals}
         return self._per_slice(operations.clamp(min=1).sum(1).clamp(min=SCAN_MINIMUM))
-
-    def _update_counters(self, operations, biases):
-        """`biases` of the operations are those of a bias; of a frame, they read no value."""
-        unit = self.unit
-        # An operation adds all channels of a pixel in `channel_words` steps.
-        self.counters |= {
-            "adds.update": operations // unit.channel_words * unit.channels,
-            "error.read.update": operations,
-        }
-        if unit.input.static:
-            self.counters["value.read.update"] = operations - biases

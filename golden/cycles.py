@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from .activity import interval_items, unit_passes_and_counters
+from .activity import Work, interval_items, together, unit_passes, useful
 from .model import Golden
 from .schedule import Schedule, apply_cycles
 from .training import Progress, plan
@@ -153,11 +153,11 @@ class Cycles(NamedTuple):
 
 
 class _Activity(NamedTuple):
-    """What one unit does with every sample: its `Passes` by interval, and counters of all samples."""
+    """What one unit does with every sample: its `Passes` by interval; with all of them; and what it asks for then."""
 
     passes: list
-    counters: dict
-    requests: dict
+    work: Work
+    request: Work
 
     def operations(self, phase):
         """Operations of all samples."""
@@ -210,11 +210,10 @@ class Workload:
         unit = config.units[place]
         above = None if unit.classifier else config.units[place + 1]
         if (unit, above) not in self._activities:
-            found = [unit_passes_and_counters(config, unit, above, trace.units[place], trace.train)
+            found = [unit_passes(config, unit, above, trace.units[place], trace.train)
                      for batch in self.batches for trace in batch]
             passes, *both = zip(*found)
-            self._activities[unit, above] = _Activity(list(passes), *(
-                {name: sum(one[name] for one in own) for name in own[0]} for own in both))
+            self._activities[unit, above] = _Activity(list(passes), *map(together, both))
         return self._activities[unit, above]
 
     def _run(self, config, schedule, activities):
@@ -243,8 +242,7 @@ class Workload:
 
     def _pass(self, config, unit, above, phase, own, cycles):
         server = above if phase == "backward" and above else unit
-        counters = own.requests if phase == "backward" else own.counters
-        adds = counters.get(f"adds.{phase}", 0)
+        adds = useful(server, own.request if phase == "backward" else own.work).get(phase, 0)
         operations = own.operations(phase)
         # An event adds all channels of a pixel, word by word. A pooling serves one channel of a request; forward, its
         # taps without a spike are not told from lanes without a channel.
@@ -257,7 +255,7 @@ class Workload:
             periods = len(self.batches) * config.intervals // config.time.update_period
             causes[ALL_WORDS] = apply_cycles(unit) * periods
         elif phase == "update":
-            causes[HISTORY] = min(own.counters["input.read.update"], rest)
+            causes[HISTORY] = min(own.work.read_again, rest)
         causes[ENDS] = rest - causes.get(ALL_WORDS, 0) - causes.get(HISTORY, 0)
         return Pass(unit.path, phase, server.lanes, cycles, Fraction(adds, self.samples),
                     {cause: Fraction(amount) / self.samples for cause, amount in causes.items()})

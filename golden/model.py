@@ -72,7 +72,7 @@ def visited_rows(unit, inputs):
 
     `inputs` are the spikes (..., n_in) of the update period, or the values of static frames.
     """
-    if unit.optimiser.velocity_width:
+    if not unit.optimiser.only_active:
         return torch.arange(unit.fan_in)
     return weighted_rows(unit, inputs != 0).nonzero().squeeze(1)
 

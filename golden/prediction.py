@@ -2,7 +2,7 @@
 
 import torch
 
-from .activity import batch_passes_and_counters, interval_items
+from .activity import interval_items, passes_and_counters
 from .counters import block_counters, unit_counters
 from .model import Golden
 from .schedule import Schedule
@@ -60,7 +60,7 @@ class Prediction:
         self._batch = []
         classes = [label if label < self.config.network.classes else None for label in labels]
         traces = self.model.run_batch(torch.stack(frames), classes, train=trains[0], record=self.keep)
-        passes, counters = batch_passes_and_counters(self.config, traces)
+        passes, counters = passes_and_counters(self.config, traces)
         for name, amount in counters.items():
             self._counters[name] = self._counters.get(name, 0) + amount
         times = self.schedule.batch(passes, train=trains[0], arrivals=list(arrivals), accepted=list(accepted),

@@ -6,7 +6,8 @@ Names of counters, memory map, register map, arrays of a checkpoint, loading, sa
 here. Importing this module does not import torch.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 __all__ = ["Memory", "State", "Values", "saved_kinds", "unit_phases", "unit_states"]
@@ -68,9 +69,9 @@ class State:
         In counters, registers and checkpoints: all states of one name are the same for different units.
     memory : Memory
         Where it lies; None if it is in registers. Its category says what it counts as in reports.
-    accesses : tuple of str
+    accesses : dict of str to callable
         Who uses its words, ``operation.phase``: a counter each. Phases are those of `unit_phases`; ``report`` is the
-        reading of the result.
+        reading of the result. Each says how many words that are, from the `golden.activity.Work` of the unit.
     saved : str
         What a checkpoint holds of it, and a host reads and writes: ``matrix`` of (fan_in, channels), in memory as the
         weights are; ``lanes``, a register each; empty if it does not outlast a sample.
@@ -86,7 +87,7 @@ class State:
 
     name: str
     memory: Memory | None = None
-    accesses: tuple[str, ...] = ()
+    accesses: Mapping[str, Callable] = field(default_factory=dict)
     saved: str = ""
     values: Values | None = None
     start: tuple[int, ...] = ()

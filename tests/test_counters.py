@@ -114,7 +114,7 @@ def test_every_counter_is_predicted(config, train):
     declared = [name for unit in config.units for name in unit_counters(config, unit)]
     declared += [name for block in config.blocks for name in block_counters(block)]
     trace = Golden(config).run(frames(config, 1)[0], 1, train=train)
-    passes, counters = passes_and_counters(config, trace)
+    (passes,), counters = passes_and_counters(config, [trace])
     schedule = Schedule(config)
     schedule.sample(passes, train=train)
     assert len(set(declared)) == len(declared)

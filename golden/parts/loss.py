@@ -15,7 +15,11 @@ class SpikeCount(NamedTuple):
         bits = config.time.steps.bit_length() + unit.steps.bit_length()
         yield State(
             name="count",
-            accesses=("read.forward", "write.forward", "read.backward",
-                      *["read.report"] * config.blocks[unit.block].last), memory=Memory(
+            accesses={
+                "read.forward": lambda work: unit.words * (work.intervals - work.samples),
+                "write.forward": lambda work: unit.words * work.intervals,
+                "read.backward": lambda work: unit.words * unit.slices * work.learned,
+            } | ({"read.report": lambda work: unit.words * work.samples} if config.blocks[unit.block].last else {}),
+            memory=Memory(
                 f"{unit.path}.count_store", "classifier count", unit.batch * unit.words, unit.lanes * bits,
                 "sample * words + word: spikes of the sample per lane, then of the interval"))

@@ -47,19 +47,35 @@ class Bptt(NamedTuple):
         """Surrogate windows, errors, and gradients where a memory sums them."""
         styles, lanes, neuron = config.hardware.memory, unit.lanes, unit.neuron
         beside = lanes * (neuron.needs_spike + (unit.dropout > 0))
-        yield State(name="window", there=self.learns, accesses=("write.forward", "read.backward"), memory=Memory(
+
+        def steps(work):
+            return unit.words * unit.steps * work.learned
+
+        yield State(name="window", there=self.learns, accesses={"write.forward": steps, "read.backward": steps},
+                    memory=Memory(
             f"{unit.path}.window_store", "history", unit.words * unit.steps, lanes * neuron.code_bits + beside,
             "word * k + step: surrogate code per lane, then spikes where the reset is to zero, then which are dropped "
             "where any are", style=styles.history))
         static = unit.input.static
-        goes_on = static or self.serves or unit.slices > 1
+
+        def again(work):
+            """Of a frame, sums that go on over an update period; of slices, what goes on from the later one."""
+            if static:
+                return 0 if self.accumulates else unit.words * (work.learned - work.updates)
+            return unit.words * (unit.slices - 1) * work.learned + work.asked
+
+        goes_on = {"read.backward": again} if static or self.serves or unit.slices > 1 else {}
+        added = {"read.update": lambda work: work.sums} if unit.weights.stored else {}
         yield State(
             name="error", there=self.learns,
-            accesses=("write.backward", *["read.backward"] * goes_on, *["read.update"] * unit.weights.stored),
+            accesses={"write.backward": lambda work: unit.words * (1 if static else unit.steps) * work.learned,
+                      **goes_on, **added},
             memory=Memory(
                 f"{unit.path}.error_store", "error", unit.words * unit.error_frames, lanes * unit.history_width,
                 "word: sum of the errors" if static else f"word * {unit.error_frames} + step: error per lane",
                 style=styles.error))
-        yield State(name="gradient", there=self.accumulates, accesses=("read.update", "write.update"), memory=Memory(
+        yield State(name="gradient", there=self.accumulates, accesses={
+            "read.update": lambda work: unit.weight_depth * work.updates + work.sums,
+            "write.update": lambda work: work.touched + work.sums}, memory=Memory(
             f"{unit.path}.accumulate.gradient_store", "gradient", unit.weight_depth, 1 + lanes * unit.gradient_width,
             "as the weights: whether the row was active, then the gradient of each lane"))

@@ -53,8 +53,10 @@ class Weights(NamedTuple):
 
     def states(self, config, unit):
         """The weights, in a memory."""
+        served = {"read.backward": lambda work: work.asked} if unit.rule.serves else {}
         yield matrix(config, unit, "weight", f"{'classifier ' * unit.classifier}weight", self.width, self.fraction,
-                     ("read.forward", *["read.backward"] * unit.rule.serves, "read.update", "write.update"),
+                     {"read.forward": lambda work: work.events, **served, "read.update": lambda work: work.rows,
+                      "write.update": lambda work: work.moved},
                      "word * rows + row: lane i is the weight of a fan-in row to channel word * lanes + i", self.stored)
 
 
