@@ -1,4 +1,8 @@
-"""Data sets by name: built in (`digits`, `directions`), or ``kind:PATH`` for files on disk. Nothing downloads."""
+"""Data sets by name: built in (`digits`, `directions`), or ``kind:PATH`` for files on disk. Nothing downloads.
+
+Another package adds a source with an entry point of the group ``spikeloom.data``, whose name is what stands before the
+colon and whose object is a `Source`.
+"""
 
 import os
 import re
@@ -8,14 +12,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .checks import check_frames, check_labels, check_values
+from .checks import check_dataset, check_frames, check_labels, check_values
 from .dataset import DataError, Dataset, Request
 from .directions import directions
 from .images import load_cifar10, load_csv, load_idx
 from .npz import load_npz
+from .offers import load_offer, offers, refuse_offer
 from .recordings import RECORDINGS, load_recordings
 
-__all__ = ["SOURCES", "DataError", "Dataset", "Source", "load_dataset"]
+__all__ = ["GROUP", "SOURCES", "DataError", "Dataset", "Request", "Source", "load_dataset"]
+
+#: Group of entry points in which other packages offer sources.
+GROUP = "spikeloom.data"
 
 #: Kind of data -> files that tell a folder of it.
 FOLDERS = (("idx", "*ubyte*"), ("csv", "*.csv*"), ("cifar10", "*batch*"))
@@ -67,7 +75,7 @@ def _recordings(name):
     return Source(f"{name}:FOLDER", ("events",), lambda request, config: load_recordings(name, request, config))
 
 
-#: Name, or what stands before the colon -> source.
+#: Name, or what stands before the colon -> source of Spikeloom.
 SOURCES = {
     "digits": Source("digits", ("frame",), lambda _, config: load_digits(config)),
     "directions": Source("directions", ("events",), lambda _, config: load_directions(config)),
@@ -79,14 +87,24 @@ SOURCES = {
 }
 
 
+def _sources():
+    """All names, each with a function that gives the source: only one that is asked for is imported."""
+    found = {name: lambda own=source: own for name, source in SOURCES.items()}
+    for name, entry in offers(GROUP).items():
+        if name in found:
+            refuse_offer(entry, "there is such data already")
+        found[name] = lambda own=entry: load_offer(own, "a golden.data.Source", lambda got: isinstance(got, Source))
+    return found
+
+
 def load_dataset(name, config):
     """The data set `name`, checked against the input and the classes of `config`.
 
     Parameters
     ----------
     name : str
-        One of the forms of `SOURCES`, such as ``digits`` or ``idx:../shared/data/mnist``; of files, ``,first-label=1``
-        after it says that their labels count from 1.
+        One of the forms of `SOURCES`, or of those of other packages, such as ``digits`` or
+        ``idx:../shared/data/mnist``; of files, ``,first-label=1`` after it says that their labels count from 1.
     config : Config
 
     Returns
@@ -97,17 +115,22 @@ def load_dataset(name, config):
     ------
     DataError
         If the name is unknown, a file is missing or damaged, or a frame, value or label does not fit.
+    OfferError
+        If another package offers what is no source.
     """
-    key, colon, path = name.partition(":")
-    if key not in SOURCES:
-        forms = ", ".join(source.form for _, source in sorted(SOURCES.items()))
+    (key, colon, path), sources = name.partition(":"), _sources()
+    if key not in sources:
+        forms = ", ".join(source().form for _, source in sorted(sources.items()))
         raise DataError(f"data must be one of {forms}, not {name!r}{_meant(name)}")
-    source, kind = SOURCES[key], config.input.kind
+    source, kind = sources[key](), config.input.kind
     if (":" in source.form) != bool(path) or bool(colon) != bool(path):
         raise DataError(f"data must be written {source.form}, not {name!r}")
     if kind not in source.kinds:
         raise DataError(f"input.kind must be {source.kinds[0]!r} for data set {name!r}, not {kind!r}")
-    return source.load(_request(path, source) if path else None, config)
+    data = source.load(_request(path, source) if path else None, config)
+    if key not in SOURCES:
+        check_dataset(config, data, DataError)
+    return data
 
 
 def _meant(name):

@@ -14,13 +14,17 @@ from spikeloom.gen import presets
 from spikeloom.golden import parts
 from spikeloom.golden.compiled import cache_folder
 from spikeloom.golden.config import ConfigError, parse
+from spikeloom.golden.data import DataError, load_dataset
 from spikeloom.golden.model import Golden, initial_state
 from spikeloom.golden.neuron import codes, fired, potential_steps
+from spikeloom.golden.offers import OfferError, offers
 from spikeloom.golden.section import Section
 from spikeloom.sim.cosim import cosimulate
 from strategies import document, simulate, small
 
 PACKAGES = Path(__file__).parent / "packages"
+#: What remembers the offers of other packages.
+OFFERED = (offers, parts._others, parts.find)
 OTHER = {"leak": {"form": "shift", "shift": 3}, "threshold": 0.25, "reset": "zero", "reset_error": False}
 
 
@@ -29,13 +33,13 @@ def refractory(monkeypatch):
     """The table of a neuron that another package offers."""
     monkeypatch.syspath_prepend(str(PACKAGES))
     monkeypatch.setenv("PYTHONPATH", str(PACKAGES))  # of the simulation, too
-    for memory in (parts._others, parts.find):
+    for memory in OFFERED:
         memory.cache_clear()
     yield {"kind": "refractory", "leak": {"form": "multiply", "multiplier": 230, "shift": 8}, "threshold": 0.5,
            "reset_amount": 0.5, "rest": 2}
     for name in [name for name in sys.modules if name.partition(".")[0] == "refractory"]:
         del sys.modules[name]
-    for memory in (parts._others, parts.find):
+    for memory in OFFERED:
         memory.cache_clear()
 
 
@@ -267,14 +271,60 @@ def offer(folder, lines):
 def test_an_offer_that_cannot_be_used(line, message, tmp_path, monkeypatch):
     offer(tmp_path, line)
     monkeypatch.syspath_prepend(str(tmp_path))
-    for memory in (parts._others, parts.find):
+    for memory in OFFERED:
         memory.cache_clear()
     try:
-        with pytest.raises(parts.PartError, match=message):
+        with pytest.raises(OfferError, match=message):
             parse(document(neuron={"kind": "broken"}))
     finally:
-        for memory in (parts._others, parts.find):
+        for memory in OFFERED:
             memory.cache_clear()
+
+
+@pytest.fixture
+def bars(tmp_path, monkeypatch):
+    """Another package that offers data: two bright pixels, side by side, of as many places as there are classes."""
+    (tmp_path / "bars.py").write_text("""
+import numpy as np
+from spikeloom.golden.data import Dataset, Source
+
+def load(request, config):
+    labels = np.arange(config.network.classes + (request.first_label if request else 0))
+    frames = np.zeros((len(labels), config.input.size), np.uint8)
+    frames[labels, labels] = frames[labels, labels + 1] = 1
+    return Dataset(frames, labels, frames[:1], labels[:1])
+
+BARS = Source("bars", ("frame",), load)
+FILES = Source("barfiles:FILE", ("frame",), load)
+""")
+    offer(tmp_path, "\n[spikeloom.data]\nbars = bars:BARS\nbarfiles = bars:FILES\nbroken = bars:load")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    offers.cache_clear()
+    yield
+    offers.cache_clear()
+    sys.modules.pop("bars", None)
+
+
+def test_data_of_another_package(bars):
+    data = load_dataset("bars", small())
+    assert data.train_frames.tolist() == [[1, 1, 0, 0, 0, 0], [0, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 0]]
+    assert load_dataset("barfiles:x", small()).digest == data.digest
+    for name, error, message in (
+            ("barfiles:x,first-label=1", DataError, "network.classes must be at least 4 for train_labels, not 3"),
+            ("bars:x", DataError, "data must be written bars, not 'bars:x'"),
+            ("letters", OfferError, "entry point broken = bars:load: must be a golden.data.Source"),
+            ("broken", OfferError, "entry point broken = bars:load: must be a golden.data.Source")):
+        with pytest.raises(error, match=re.escape(message)):
+            load_dataset(name, small())
+
+
+def test_data_that_is_there_already(tmp_path, monkeypatch):
+    offer(tmp_path, "\n[spikeloom.data]\ndigits = json:dumps")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    offers.cache_clear()
+    with pytest.raises(OfferError, match="entry point digits = json:dumps: there is such data already"):
+        load_dataset("digits", presets.find("tiny"))
+    offers.cache_clear()
 
 
 def test_all_kinds_are_sections():

@@ -7,16 +7,15 @@ object is the section. Importing this module imports neither torch nor amaranth.
 """
 
 from functools import cache
-from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Annotated, get_args
 
 from pydantic_core import PydanticCustomError, core_schema
 
-from ..errors import InputError
+from ..offers import load_offer, offers, refuse_offer
 from ..section import Section, reject
 
-__all__ = ["GROUP", "LayerTable", "LeakTable", "NeuronTable", "PartError", "PartOf", "SurrogateTable", "find", "kinds",
+__all__ = ["GROUP", "LayerTable", "LeakTable", "NeuronTable", "PartOf", "SurrogateTable", "find", "kinds",
            "sections_in"]
 
 #: Group of entry points in which other packages offer parts.
@@ -31,21 +30,16 @@ _OWN = {
 }
 
 
-class PartError(InputError):
-    """A part of another package that cannot be used; the message names the entry point and the reason."""
-
-
 @cache
 def _others():
     """Entry points of other packages: role -> kind -> entry point."""
     found = {role: {} for role in _OWN}
-    for entry in sorted(entry_points(group=GROUP), key=lambda own: own.name):
+    for entry in offers(GROUP).values():
         role, _, kind = entry.name.partition(".")
         if role not in _OWN or not kind:
-            raise PartError(f"entry point {entry.name} = {entry.value}: must be named role.kind, with a role of "
-                            f"{', '.join(_OWN)}")
-        if kind in _OWN[role] or kind in found[role]:
-            raise PartError(f"entry point {entry.name} = {entry.value}: there is such a {role} already")
+            refuse_offer(entry, f"must be named role.kind, with a role of {', '.join(_OWN)}")
+        if kind in _OWN[role]:
+            refuse_offer(entry, f"there is such a {role} already")
         found[role][kind] = entry
     return found
 
@@ -63,19 +57,13 @@ def find(role, kind):
     ------
     KeyError
         If there is no such kind.
-    PartError
+    OfferError
         If another package offers what is no section, or cannot be imported.
     """
     if kind in _OWN[role]:
         return resolve_name(f"{__name__}.{_OWN[role][kind]}")
-    entry = _others()[role][kind]
-    try:
-        section = entry.load()
-    except Exception as error:  # whatever another package does wrong
-        raise PartError(f"entry point {entry.name} = {entry.value}: {type(error).__name__}: {error}") from None
-    if not (isinstance(section, type) and issubclass(section, Section)):
-        raise PartError(f"entry point {entry.name} = {entry.value}: must be a subclass of golden.section.Section")
-    return section
+    return load_offer(_others()[role][kind], "a subclass of golden.section.Section",
+                      lambda own: isinstance(own, type) and issubclass(own, Section))
 
 
 class PartOf:
