@@ -153,8 +153,8 @@ def compile_model(root, sources, fast, arguments, links=None, **changes):
     elif not fast:
         flags += " -include library.h"
     prefix = arguments[arguments.index("--prefix") + 1]
-    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *OPTIONS, "-CFLAGS", flags, *arguments,
-                *(name for name in sources if name != "library.h")]
+    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *(() if sources is EMPTY else OPTIONS), "-CFLAGS", flags,
+                *arguments, *(name for name in sources if name != "library.h")]
     make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", *optimise, "VERILATOR_ROOT=verilator",
             "CURDIR=.",  # which Verilator looks at, and refuses if there is a space in it
             "-o", f"{prefix}.mk",  # which is newer than the library

@@ -120,7 +120,8 @@ class Simulation:
         from cocotb_tools import config as cocotb
 
         return process.environment(
-            LD_LIBRARY_PATH=str(cocotb.libs_dir), COCOTB_LOG_LEVEL="WARNING", SPIKELOOM_RUN=str(self.folder))
+            LD_LIBRARY_PATH=str(cocotb.libs_dir), COCOTB_LOG_LEVEL="WARNING", SPIKELOOM_RUN=str(self.folder),
+            COCOTB_REWRITE_ASSERTION_FILES="")  # else it reads the source of every module that is imported
 
     def __exit__(self, *_):
         self._tool.stop()

@@ -30,15 +30,12 @@ def pytest_collection_finish():
     gc.set_threshold(*RARELY)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """What uses the library of recordings needs an extra; what shares a fixture of its module runs in one process."""
-    for item in items:
-        if "tonic" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.extras)
-        fixtures = item._fixtureinfo.name2fixturedefs.values()
-        if any(own[-1].scope == "module" for own in fixtures):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    if "tonic" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.extras)
+    if any(own[-1].scope == "module" for own in item._fixtureinfo.name2fixturedefs.values()):
+        item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
 @pytest.fixture(scope="session")

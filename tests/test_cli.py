@@ -188,7 +188,7 @@ def test_cycles(mode, tmp_path):
 
 
 def test_simulate_at_sample_level(models, tmp_path):
-    done = spikeloom("simulate", "tiny", "--level", "sample", "--samples", "3", "--build-dir", str(models.resolve()),
+    done = spikeloom("simulate", "mini", "--level", "sample", "--samples", "3", "--build-dir", str(models.resolve()),
                      cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no difference in 3 samples (sample level, seed 0)" in done.stdout.replace("\n", " ")

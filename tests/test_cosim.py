@@ -19,9 +19,9 @@ from spikeloom.sim.training import train_rtl
 from strategies import small
 
 
-@pytest.mark.parametrize("seed", [5, 10, 11, 20, 27, 523])
+@pytest.mark.parametrize("seed", [10, 11, 13, 35, 42, 43])
 def test_drawn(seed, models, tmp_path):
-    """A few of the configurations that `python -m bench.sweep` draws, pauses included."""
+    """A few of the configurations that `python -m bench.sweep` draws, small ones that have everything among them."""
     assert check(seed, root=models, folder=tmp_path).endswith("no difference")
 
 
@@ -58,9 +58,9 @@ def test_images_and_events(config, pause, models, tmp_path):
 
 def test_training_on_the_core_equals_training_on_the_model(models, tmp_path):
     """In batches, with dropout: the same checkpoint, and the test set classified by the core, filled up to batches."""
-    tiny = presets.find("tiny")
-    config = tiny.replace(update={"batch": 4, "decay_samples": 0}, hardware={"sample_slots": 4},
-                          layers=[{**layer.model_dump(), "dropout": 3} for layer in tiny.layers])
+    config = presets.find("tiny").replace(
+        update={"batch": 4, "decay_samples": 0}, hardware={"sample_slots": 4},
+        layers=[{"neurons": 9, "lanes": 3, "dropout": 3}], classifier={"lanes": 2})
     data = load_dataset("digits", config)
     data = Dataset(data.train_frames[:10], data.train_labels[:10], data.test_frames[:7], data.test_labels[:7])
     for _ in train_rtl(config, data, 2, tmp_path / "rtl.npz", root=models, folder=tmp_path):
@@ -90,7 +90,7 @@ def test_cycle_level_tiny(models, tmp_path):
 def test_saved_state_continues_with_identical_bits(name, models, tmp_path):
     """Trained, the state read through the register port and loaded into a fresh core, trained: as without a break."""
     if name == "tiny":
-        config, halves = presets.find("tiny"), [_tiny_batch(0, 10), _tiny_batch(10, 20)]
+        config, halves = presets.find("tiny"), [_tiny_batch(0, 4), _tiny_batch(4, 8)]
     else:  # velocities, LFSRs and the halvings of the rate as well
         config = IMAGES.replace(update={"decay_samples": 4})
         halves = [stimulus(config, seed, samples=6)[0] for seed in (2, 3)]

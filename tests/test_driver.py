@@ -1,8 +1,10 @@
 """The compiled driver: the same bits and cycles as under cocotb, and as in the golden model; its errors."""
 
 import os
+import re
 import threading
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,7 +65,7 @@ def test_state_continues_in_another_process(models, tmp_path):
 def test_interrupted_training(models, tmp_path, monkeypatch):
     """Stopped between two checkpoints and taken up again, on either lane: the checkpoint of the golden model."""
     monkeypatch.setattr("spikeloom.golden.training.CHUNK", 10)
-    config = presets.find("tiny")
+    config = presets.find("tiny").replace(layers=[{"neurons": 9, "lanes": 3}], classifier={"lanes": 2})
     data = load_dataset("digits", config)
     data = Dataset(data.train_frames[:20], data.train_labels[:20], data.test_frames[:7], data.test_labels[:7])
     path, counts = tmp_path / "rtl.npz", []
@@ -212,11 +214,11 @@ def test_variables_for_the_tools(monkeypatch, tmp_path):
     assert seen == ["1"] and "CCACHE_DISABLE" not in os.environ
 
 
-def test_wrong_verilog(tmp_path):
-    message = r"not be built: %Error-PINNOTFOUND: .* \(verilator ended with 1\); see .*build.log"
-    with pytest.raises(SimulationError, match=message):
-        build_driver(dense(), root=tmp_path, text="module victim; endmodule")
-    log, = (log for log in tmp_path.glob("*/build.log") if (log.parent / "core.v").exists())
+def test_wrong_verilog(models):
+    message = r"not be built: %Error-PINNOTFOUND: .* \(verilator ended with 1\); see (.*build.log)$"
+    with pytest.raises(SimulationError, match=message) as caught:
+        build_driver(dense(), root=models, text="module victim; endmodule")
+    log = Path(re.search(message, str(caught.value))[1])
     assert "Error" in log.read_text() and not (log.parent / "done").exists()
 
 

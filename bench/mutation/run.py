@@ -14,7 +14,7 @@ from spikeloom.golden.files import once
 from spikeloom.rtl.events import input_layout
 from spikeloom.rtl.registers import RegisterMap, request_layout
 from spikeloom.rtl.result import result_layout
-from spikeloom.sim.build import compile_model
+from spikeloom.sim.build import MANY, compile_model
 from spikeloom.sim.unknown import random_power_up
 
 from .gates import Gates, formula
@@ -75,7 +75,7 @@ def _narrow(gates, text):
             if gates.width(own) <= NARROW and there.issuperset(part.split(" ")[0] for part in parts)}
 
 
-def _build(config, netlist, seen, root):
+def _build(config, netlist, seen, root, fast):
     """The program."""
     template = jinja2.Template((HERE / "mutants.sv.jinja").read_text(), undefined=jinja2.StrictUndefined)
     sources = {
@@ -84,7 +84,7 @@ def _build(config, netlist, seen, root):
             name=config.name, selector=netlist.bits, sample_bits=input_layout(config).size,
             request_bits=request_layout(RegisterMap(config).address_bits).size, seen=list(seen),
             result_bits=-(-result_layout(config).size // 32) * 32, payload_bits=result_layout(config).size)}
-    return compile_model(root, sources, True, ["-Wno-fatal", "--prefix", "Vmutants", "--top-module", "Mutants", "-o",
+    return compile_model(root, sources, fast, ["-Wno-fatal", "--prefix", "Vmutants", "--top-module", "Mutants", "-o",
                                                "mutants"]) / "mutants"
 
 
@@ -116,7 +116,7 @@ def try_mutants(config, count, seed, *, root, samples=40):
     netlist = mutate(config, count, seed, root=root)
     gates = Gates(formula(config, netlist, root), config.name)
     seen = _narrow(gates, netlist.text)
-    program = _build(config, netlist, seen.values(), root)
+    program = _build(config, netlist, seen.values(), root, fast=count * samples >= MANY)
     plan = write_plan(config, samples=samples)
     # A mutant may choose two cases at once, which Verilator takes for an error of ours.
     arguments = [str(len(netlist.mutants)), *random_power_up(seed), "+verilator+noassert"]
