@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from spikeloom.golden.config import ConfigError, parse
-from spikeloom.sim.build import MANY
+from spikeloom.sim.build import LONG
 from spikeloom.sim.cosim import Batch, cosimulate
 
 STEPS, EVENTS = 2250, 500
@@ -76,7 +76,7 @@ def main():
             train = np.arange(args.samples) < args.samples // 2
             base = number * args.samples
             checked, = cosimulate(
-                config, [Batch(frames, labels, train)], root=args.build_dir, fast=args.samples >= MANY,
+                config, [Batch(frames, labels, train)], root=args.build_dir, fast=args.samples >= LONG,
                 tick=lambda done, base=base: bar.update(task, completed=base + done))
             prediction, cycles = checked.prediction, checked.results["cycles"] / STEPS
             spikes = prediction.counters["block0.classifier.weight.read.forward"] / args.samples

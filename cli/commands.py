@@ -161,7 +161,8 @@ def simulate(
     config: ConfigArgument,
     data: DataOption = "digits",
     samples: Annotated[int, typer.Option(min=1, max=MANY, help="Samples to run.")] = 10,
-    train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from them.")] = True,
+    train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from them. They are of the "
+                                        "training set, or of the test set.")] = True,
     level: Annotated[str, typer.Option(help="cycle: compare everything in every cycle; sample: at the end.")] = "cycle",
     waves: Annotated[bool, typer.Option("--waves", help="Write a waveform (dump.vcd).")] = False,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Order of the samples, and pauses.")] = 0,
@@ -182,7 +183,7 @@ def simulate(
     from ..golden.checkpoint import load_checkpoint
     from ..golden.training import Progress as Trained
     from ..golden.training import plan
-    from ..sim.build import MANY
+    from ..sim.build import LONG
     from ..sim.cosim import Batch, cosimulate
     from .show import progress, simulation_tables
 
@@ -199,7 +200,7 @@ def simulate(
     batch = Batch(frames[order], labels[order], train)
     with progress(f"{chosen.name}: build, simulate, compare", samples) as bar, closing(cosimulate(
             chosen, [batch], root=build_dir, state=state, cycle_level=level == "cycle", seed=seed,
-            waves=waves, sample_pause=pause, result_pause=pause, fast=samples >= MANY, tick=bar,
+            waves=waves, sample_pause=pause, result_pause=pause, fast=samples >= LONG, tick=bar,
             driver=driver)) as checks:
         checked, = checks
     simulation_tables(chosen, checked, batch)
@@ -387,7 +388,8 @@ def cycles(
     samples: Annotated[int, typer.Option(min=1, max=MANY, help="Samples to count, rounded up to whole batches.")] = 50,
     before: Annotated[int, typer.Option(min=0, max=MANY, help="Samples to train first, rounded down to whole "
                                            "batches.")] = 500,
-    train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from those counted.")] = True,
+    train: Annotated[bool, typer.Option("--train/--infer", help="Whether the core learns from those counted. They are "
+                                        "of the training set, or of the test set.")] = True,
     lanes: Annotated[int | None, typer.Option(min=1, help="Lanes of all units to balance; the present ones.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS, help="Order of the samples.")] = 0,
     json: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,

@@ -19,8 +19,8 @@ STYLES = {
 
 TEMPLATE = """
 // One read port and one write port; data stand until the next read. One write enable per GRANULE bits. Contents at
-// power-up do not matter, but for weights and velocities. No word is read in the cycle in which it is written, so
-// that any RAM will do: a bench that defines SPIKELOOM_CHECK sees wrong bits if one is.
+// power-up do not matter, but for weights and velocities. Where a word is read in the cycle in which it is written,
+// nobody takes what was read, so that any RAM will do: a bench that defines SPIKELOOM_CHECK reads wrong bits then.
 module {name} #(parameter WIDTH = 1, parameter DEPTH = 2, parameter GRANULE = 1, parameter ADDRESS = 1{parameter}) (
   input clk,
   input read_en, input [ADDRESS-1:0] read_address, output reg [WIDTH-1:0] read,

@@ -16,9 +16,11 @@ from types import FunctionType
 import numba
 import numpy as np
 import torch
+from numba.core.errors import NumbaError
 from numba.extending import overload, register_jitable
 
 from . import arithmetic, kernel
+from .errors import InputError, one_line
 from .lfsr import PERIOD, leap
 
 __all__ = ["Engine", "cache_folder"]
@@ -268,9 +270,14 @@ class Engine:
         events = np.zeros((samples, 0, 0), np.uint8)
         if not static:
             events = np.ascontiguousarray(frames.numpy() != 0).view(np.uint8)
-        return self._run(self._tables, self._units, self._sizes, self._update, shift, train, values, events, labels,
-                         self._links, self._weights, self._velocities, self._gradients, self._touched, self._lfsrs,
-                         self._droppers, LEAP)
+        try:
+            return self._run(
+                self._tables, self._units, self._sizes, self._update, shift, train, values, events, labels, self._links,
+                self._weights, self._velocities, self._gradients, self._touched, self._lfsrs, self._droppers, LEAP)
+        except NumbaError as error:
+            steps = ", ".join(dict.fromkeys(unit.neuron.golden for unit in self.config.units))
+            raise InputError(f"golden steps {steps}: cannot be compiled; Golden(compiled=False) does without: "
+                             f"{one_line(error)}") from None
 
 
 def _weights(unit):

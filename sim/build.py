@@ -20,7 +20,7 @@ from ..rtl.result import result_layout
 from .ports import ARRIVALS, BOX, ITEMS, queue_length
 from .unknown import unknown
 
-__all__ = ["MANY", "SimulationError", "bench_text", "build", "build_driver", "compile_model", "driver_sources",
+__all__ = ["LONG", "SimulationError", "bench_text", "build", "build_driver", "compile_model", "driver_sources",
            "environment"]
 
 #: Signals of the bench that Python sees. Everything else is Verilator's to optimise.
@@ -28,7 +28,7 @@ VISIBLE = ["clk", "rst", "sample_pause", "result_pause", "offered", "wake_at", "
            "box_address", "box_count", "tracing", "queue", "wake", "box_done", "box_failed", "box",
            "arrived", "outcome", "finished"]
 #: Samples from which on a model that is optimised pays; its build takes some times as long.
-MANY = 500
+LONG = 500
 #: Memories give wrong bits where a core reads what it writes; a bench without that ends with an error.
 OPTIONS = ["-DSPIKELOOM_CHECK"]
 #: Verilator's own library, as far as models need it; its headers, which are read once for all short builds; the options
@@ -86,7 +86,7 @@ def build(config, *, root, waves=False, fast=False, text=None):
     waves : bool
         Whether the model can write a waveform.
     fast : bool
-        Optimise the model for long runs, such as `MANY` samples, rather than for a short build.
+        Optimise the model for long runs, such as `LONG` samples, rather than for a short build.
     text : str, optional
         Verilog of the core, if it is not to be generated.
 

@@ -1,5 +1,6 @@
 """The compiled golden model gives the bits of the PyTorch form: scalars, whole networks, several kinds at once."""
 
+import re
 import subprocess
 import sys
 
@@ -9,14 +10,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.errors import NumbaError
 from test_shortcuts import extreme, same
 
 from bench.draw import draw
 from spikeloom.gen import presets
-from spikeloom.golden import arithmetic, kernel
+from spikeloom.golden import arithmetic, compiled, kernel
 from spikeloom.golden.compiled import cache_folder
+from spikeloom.golden.errors import InputError
 from spikeloom.golden.model import FEW, Golden, initial_state
-from strategies import LEAKS, SURROGATES, small
+from strategies import LEAKS, SURROGATES, frames, small
 
 STEPS = "spikeloom.golden.steps.lif"
 INTEGERS = st.integers(-(1 << 40), (1 << 40) - 1)
@@ -36,11 +39,11 @@ def stimulus(config, batches, seed, full=False):
 
 
 def compare(config, state, seed, *, full=False, batches=2):
-    plain, compiled = Golden(config, state, compiled=False), Golden(config, state)
+    plain, fast = Golden(config, state, compiled=False), Golden(config, state)
     for values, labels in stimulus(config, batches, seed, full):
-        assert torch.equal(plain.train_batch(values, labels), compiled.train_batch(values, labels))
-        assert torch.equal(plain.infer(values), compiled.infer(values))
-    same(plain, compiled)
+        assert torch.equal(plain.train_batch(values, labels), fast.train_batch(values, labels))
+        assert torch.equal(plain.infer(values), fast.infer(values))
+    same(plain, fast)
 
 
 @settings(max_examples=60)
@@ -114,6 +117,16 @@ def test_few_and_many_samples(samples):
     golden = Golden(config)
     assert torch.equal(golden.infer(values), Golden(config, compiled=False).infer(values))
     assert ("_engine" in vars(golden)) == (samples < FEW)
+
+
+def test_a_step_that_cannot_be_compiled(monkeypatch):
+    def run(*_):
+        raise NumbaError("no such function\nin line 3")
+
+    monkeypatch.setattr(compiled, "_kernel", lambda modules: run)
+    message = "golden steps spikeloom.golden.steps.lif: cannot be compiled; Golden(compiled=False) does without: no such"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}"):
+        Golden(small()).train_batch(frames(small(), 1), [1])
 
 
 def test_the_kernel_is_python_too():

@@ -14,7 +14,7 @@ from spikeloom.golden.files import once
 from spikeloom.rtl.events import input_layout
 from spikeloom.rtl.registers import RegisterMap, request_layout
 from spikeloom.rtl.result import result_layout
-from spikeloom.sim.build import MANY, compile_model
+from spikeloom.sim.build import LONG, compile_model
 from spikeloom.sim.unknown import random_power_up
 
 from .gates import Gates, formula
@@ -116,7 +116,7 @@ def try_mutants(config, count, seed, *, root, samples=40):
     netlist = mutate(config, count, seed, root=root)
     gates = Gates(formula(config, netlist, root), config.name)
     seen = _narrow(gates, netlist.text)
-    program = _build(config, netlist, seen.values(), root, fast=count * samples >= MANY)
+    program = _build(config, netlist, seen.values(), root, fast=count * samples >= LONG)
     plan = write_plan(config, samples=samples)
     # A mutant may choose two cases at once, which Verilator takes for an error of ours.
     arguments = [str(len(netlist.mutants)), *random_power_up(seed), "+verilator+noassert"]
