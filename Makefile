@@ -37,10 +37,10 @@ demo: setup
 	$(BIN)/spikeloom demo --output build/demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long and not extras" --durations=10
+	$(BIN)/python -m pytest -n 2 -m "not long and not extras" --durations=10
 
 test-all: setup-all
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not long and extras" --durations=5
+	$(BIN)/python -m pytest -n 2 -m "not long and extras" --durations=5
 
 long: setup-all
 	$(BIN)/python -m pytest -m long --durations=10

@@ -92,7 +92,12 @@ class UnitCore(wiring.Component):
         self.seeds = list(seeds)
         if self.stochastic != bool(seeds):
             raise ValueError(f"seeds must be given for weights with stochastic rounding only, not {seeds!r}")
-        own = {region.kind: region for region in regions}
+        self.parts = self._parts({region.kind: region for region in regions})
+        super().__init__(self._members())
+
+    def _parts(self, own):
+        """The submodules, by name; `own` are the regions by kind."""
+        config, unit, above, depth = self.config, self.unit, self.above, self.depth
         term_width = unit.history_width + unit.input.bits
         parts = {
             # The frame value is unsigned: one bit more to multiply it as a signed number.
@@ -119,7 +124,11 @@ class UnitCore(wiring.Component):
             parts["spike_counts"] = SpikeCounts(config, unit)
         if self.stochastic:
             parts["lfsr"] = LaneLfsr(self.seeds)
-        self.parts = parts
+        return parts
+
+    def _members(self):
+        """The signature."""
+        config, unit, above, depth = self.config, self.unit, self.above, self.depth
         members = {
             "start_forward":  In(1), "done_forward":  Out(1),
             "base":           In(range(max(2, depth))),
@@ -133,7 +142,7 @@ class UnitCore(wiring.Component):
             "decays":         In(range(max(2, config.update.decay_limit + 1))),
             "sample":         In(range(max(2, unit.batch))),
             "counter_clear":  In(1),
-            "bus":            In(node_signature(regions)),
+            "bus":            In(node_signature(self.regions)),
             "input_en":       Out(1),
             "input_address":  Out(range(max(2, depth))),
             "input_bits":     In(unit.bitmap.scan_width),
@@ -163,7 +172,7 @@ class UnitCore(wiring.Component):
                 "count_word": In(range(max(2, unit.words))),
                 "counts":     Out(data.ArrayLayout(config.time.steps.bit_length(), unit.lanes)),
             }
-        super().__init__(members)
+        return members
 
     def elaborate(self, platform):
         m = Module()

@@ -31,11 +31,24 @@ def pytest_collection_finish():
 
 
 def pytest_itemcollected(item):
-    """What uses the library of recordings needs an extra; what shares a fixture of its module runs in one process."""
+    """What uses the library of recordings needs an extra."""
     if "tonic" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.extras)
-    if any(own[-1].scope == "module" for own in item._fixtureinfo.name2fixturedefs.values()):
-        item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests go to whichever process is free; those of a file that has a fixture in common, to the same one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    shared = {path.name for path in Path(__file__).parent.glob("test_*.py") if 'scope="module"' in path.read_text()}
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return file if Path(file).name in shared else nodeid
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,7 @@ def test_a_step_that_cannot_be_compiled(monkeypatch):
         raise NumbaError("no such function\nin line 3")
 
     monkeypatch.setattr(compiled, "_kernel", lambda modules: run)
-    message = "golden steps spikeloom.golden.steps.lif: cannot be compiled; Golden(compiled=False) does without: no such"
+    message = f"golden steps {STEPS}: cannot be compiled; Golden(compiled=False) does without: no such"
     with pytest.raises(InputError, match=f"^{re.escape(message)}"):
         Golden(small()).train_batch(frames(small(), 1), [1])
 

@@ -235,7 +235,8 @@ def test_memory_style(kind):
     """Each choice reaches the memories that the map says, and no others; with momentum, and with events."""
     for changes in ({}, {"input": {"kind": "events", "size": None, "shape": [8, 8, 1], "bits": 1, "fraction": 0},
                          "update": {"momentum": {"multiplier": 230, "shift": 8, "width": 24}}}):
-        config = presets.find("tiny").replace(hardware={"memory": {kind: "block"}}, **changes)
+        config = presets.find("tiny").replace(layers=[{"neurons": 5, "lanes": 2}], classifier={"lanes": 2},
+                                              hardware={"memory": {kind: "block"}}, **changes)
         text = generate_text(config)
         assert re.search(r'\(\* no_rw_check, ram_style = "block", [^;]* \*\)\n  reg \[WIDTH-1:0\] words', text)
         users = [path.removesuffix(".ram") for path, module in instances(text, "tiny").items()
