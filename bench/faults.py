@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from amaranth.hdl import Const, Mux
+from amaranth.hdl import Cat, Const, Mux
 from rich.console import Console
 
 from spikeloom.gen.generate import generate_text
@@ -281,6 +281,17 @@ def _count_steps(buffer, elaborate):
         return elaborate()
 
 
+def _keep_bias(path, elaborate):
+    """Biases are not written."""
+    m, unit = elaborate(), path.unit
+    with m.If(Cat(path.write_address == (word + 1) * unit.fan_rows - 1
+                  for word in range(unit.channel_words if unit.weights.bias else 0)).any()):
+        m.d.comb += path.write_en.eq(0)
+    return m
+
+
+#: A layer with biases.
+_BIAS = {"layers": [{"neurons": 7, "lanes": 3, "bias": True}]}
 #: Two layers in a block, the lower one with dropout.
 _DROPOUT = {"layers": [{"neurons": 7, "lanes": 3, "dropout": 6}, {"neurons": 6, "lanes": 2}],
             "network": {"block_length": 2}}
@@ -327,6 +338,10 @@ FAULTS = (
         _patch("backward.register", _forgotten),)),
     Fault(name="all spikes count in full", caught="potential", setting=_DROPOUT, patches=(
         _patch("forward.shift_kept", lambda m, x, shift, dropout, bias, name: _floor(x, shift)),)),
+    Fault(name="bias times the value before it", caught="potential", setting=_BIAS, patches=(
+        _patch("unit.UnitCore._value", lambda unit, m, runs: unit.value),)),
+    Fault(name="bias that stays", caught="potential", setting=_BIAS, further=True,
+          patches=(_elaborate(UpdatePath, _keep_bias),)),
     Fault(name="learning rate decays late", caught="weight", setting={"update": {"decay_samples": 1}}, changes={
         "update": {"decay_samples": 2}}),
     Fault(name="lost input event", caught="potential", patches=(

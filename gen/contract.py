@@ -58,7 +58,9 @@ def array(own):
     strides = {"word": own.rows * row, "tap": own.tap_pitch * row, "input_channel": row, "lane": 1}
     terms = " + ".join(f"{name} * strides.{name}" for name in strides)
     return own._asdict() | {"strides": strides, "formula": {
-        "address": f"address of the region + {terms}", "output_channel": "word * lanes + lane"}}
+        "address": f"address of the region + {terms}", "output_channel": "word * lanes + lane",
+        "address_of_bias": "address of the region + word * strides.word + bias_row * strides.input_channel + "
+                           "lane * strides.lane"}}
 
 
 def _whole(region, hardware):

@@ -3,9 +3,9 @@
 __all__ = ["generation_seconds", "slow"]
 
 #: CPU seconds of the 2-core machine of docs/performance.md: for each unit, and for each lane.
-PER_UNIT, PER_LANE = 0.5, 0.12
+PER_UNIT, PER_LANE = 0.45, 0.05
 #: Seconds that nobody minds.
-SHORT = 60
+SHORT = 30
 
 
 def generation_seconds(config):
@@ -14,9 +14,9 @@ def generation_seconds(config):
 
 
 def slow(config):
-    """A line that warns of a core that takes minutes to generate; None for others."""
+    """A line that warns of a core that takes long to generate; None for others."""
     seconds = generation_seconds(config)
     if seconds < SHORT:
         return None
     lanes = sum(unit.lanes for unit in config.units)
-    return f"{config.name}: {lanes} lanes in {len(config.units)} units may take {seconds / 60:.0f} min to generate"
+    return f"{config.name}: {lanes} lanes in {len(config.units)} units may take {seconds:.0f} s to generate"

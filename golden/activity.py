@@ -11,6 +11,7 @@ import torch
 
 from .linear import weighted_rows, written_words
 from .schedule import SCAN_MINIMUM, Passes, update_operations
+from .states import unit_states
 
 __all__ = ["Work", "interval_items", "passes_and_counters", "together", "unit_passes", "useful"]
 
@@ -168,12 +169,12 @@ def passes_and_counters(config, traces):
                 works[place] = works[place]._replace(
                     **_applied(config, unit, inputs, traces[0].units[place].moved))
     counters = {}
-    for unit, states, work in zip(config.units, config.states, works):
+    for unit, work in zip(config.units, works):
         own = {f"adds.{phase}": lanes for phase, lanes in useful(unit, work).items()}
         if unit.weights.stored:
             own["skips.update"] = work.rows - work.moved
         own |= {f"{state.name}.{access}": count(work)
-                for state in states.values() for access, count in state.accesses.items()}
+                for state in unit_states(config, unit).values() for access, count in state.accesses.items()}
         counters |= {f"{unit.path}.{name}": value for name, value in own.items()}
     for block in config.blocks[:-1]:
         words = block.layers[-1].words * config.time.steps * len(traces)

@@ -20,7 +20,6 @@ from .parts import LayerTable, NeuronTable, PartOf, SurrogateTable
 from .reading import read_file
 from .section import Section, reject
 from .sections import Classifier, Hardware, Initial, Input, Network, Numbers, Time, Update
-from .states import unit_states
 from .units import Block, Unit, build_blocks
 
 __all__ = ["TEXT_LIMIT", "Config", "ConfigError", "load", "parse"]
@@ -187,11 +186,6 @@ class Config(Section):
     def units(self) -> tuple[Unit, ...]:
         """Layers and classifiers of all blocks, in the order of computation."""
         return tuple(unit for block in self.blocks for unit in block.units)
-
-    @cached_property
-    def states(self):
-        """What each of `units` keeps, a dict of `State` by name."""
-        return tuple(unit_states(self, unit) for unit in self.units)
 
     @cached_property
     def intervals(self):

@@ -15,6 +15,8 @@ import numpy as np
 from .checks import check_dataset, check_frames, check_labels, check_values
 from .dataset import DataError, Dataset, Request
 from .directions import directions
+from .errors import SpikeloomError
+from .events import EventFrames
 from .images import load_cifar10, load_csv, load_idx
 from .npz import load_npz
 from .offers import load_offer, offers, refuse_offer
@@ -93,8 +95,35 @@ def _sources():
     for name, entry in offers(GROUP).items():
         if name in found:
             refuse_offer(entry, "there is such data already")
-        found[name] = lambda own=entry: load_offer(own, "a golden.data.Source", lambda got: isinstance(got, Source))
+        found[name] = lambda own=entry: load_offer(
+            own, "a golden.data.Source that says its form, its kinds of input, and how it loads", _whole)
     return found
+
+
+def _whole(source):
+    return isinstance(source, Source) and isinstance(source.form, str) and callable(source.load) and (
+        isinstance(source.kinds, tuple) and {*source.kinds} & {"frame", "events"} == {*source.kinds} != set())
+
+
+def _load_offered(entry, source, request, config):
+    """What a source of another package gives, as far as it is a data set that fits."""
+    try:
+        data = source.load(request, config)
+    except SpikeloomError:
+        raise
+    except Exception as error:  # whatever another package does wrong
+        refuse_offer(entry, f"{type(error).__name__}: {error}")
+    if not isinstance(data, Dataset):
+        refuse_offer(entry, f"must load a golden.data.Dataset, not {type(data).__name__}")
+    for name, part in zip(data._fields[:4], data):
+        labels = name.endswith("labels")
+        if not isinstance(part, np.ndarray) and (labels or not isinstance(part, EventFrames)):
+            refuse_offer(entry, f"{name} must be a numpy.ndarray{' or EventFrames' * (not labels)}, not "
+                         f"{type(part).__name__}")
+        if labels and part.ndim != 1:
+            refuse_offer(entry, f"{name} must be of shape (samples,), not {part.shape}")
+    check_dataset(config, data, DataError)
+    return data
 
 
 def load_dataset(name, config):
@@ -127,10 +156,10 @@ def load_dataset(name, config):
         raise DataError(f"data must be written {source.form}, not {name!r}")
     if kind not in source.kinds:
         raise DataError(f"input.kind must be {source.kinds[0]!r} for data set {name!r}, not {kind!r}")
-    data = source.load(_request(path, source) if path else None, config)
-    if key not in SOURCES:
-        check_dataset(config, data, DataError)
-    return data
+    request = _request(path, source) if path else None
+    if key in SOURCES:
+        return source.load(request, config)
+    return _load_offered(offers(GROUP)[key], source, request, config)
 
 
 def _meant(name):

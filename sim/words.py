@@ -76,6 +76,7 @@ def settings(config):
     """Key numbers of the configuration: (what, value) pairs."""
     time, update = config.time, config.update
     dropping = [unit for unit in config.units if unit.dropout]
+    biased = [unit.path for unit in config.units if unit.weights.bias]
     times = f"{plural(update.decay_limit, 'time')} at most"
     decay = f", halved every {plural(update.decay_samples, 'sample')}, {times}" if update.decay_samples else ""
     return [
@@ -88,6 +89,7 @@ def settings(config):
         ("Blocks", f"{len(config.blocks)}, each with a classifier"),
         ("Layers of each block", ", ".join(str(len(block.layers)) for block in config.blocks)),
         ("Weights", f"{sum(unit.fan_in * unit.channels if unit.weights.stored else 0 for unit in config.units):,}"),
+        *([("Biases", ", ".join(biased))] if biased else []),
         *_neurons(config.neuron, config.surrogate, ""),
         *[row for name, owner in [*((f"layers.{place}", layer) for place, layer in enumerate(config.layers)),
                                   ("classifier", config.classifier)]

@@ -1,4 +1,4 @@
-"""Before a core that takes minutes, `generate` says so."""
+"""Before a core that takes long, `generate` says so."""
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +11,7 @@ from strategies import small
 
 @pytest.mark.parametrize("name, warns", [
     ("tiny", False), ("digits", False), ("lenet1", False), ("alexnet", True), ("alexnet_dvs", True)])
-def test_only_cores_of_minutes_are_worth_a_line(name, warns):
+def test_only_slow_cores_are_worth_a_line(name, warns):
     line = slow(presets.find(name))
     assert (line is not None) == warns
     assert not warns or (line.startswith(f"{name}: 848 lanes in 18 units") and "\n" not in line)
@@ -25,7 +25,7 @@ def test_units_and_lanes_cost():
 
 
 def test_the_line_comes_before_the_work(monkeypatch, tmp_path):
-    """What is to be done is not done here: it would take the minutes."""
+    """What is to be done is not done here: it would take its time."""
     def stop(*_):
         raise RuntimeError("the work begins")
 

@@ -104,7 +104,7 @@ def test_a_configuration_speaks_of_a_bias_only_where_there_is_one(layer, text):
 
 def test_the_input_of_a_bias_is_a_value_of_the_frame():
     layers = [{"neurons": 5, "lanes": 2, "bias": True}, {"neurons": 4, "lanes": 4}]
-    message = "input.fraction must be below input.bits for layers[0].bias: its input is 1.0, a value of the frame " \
+    message = "input.fraction must be below input.bits for layers.0.bias: its input is 1.0, a value of the frame " \
               "like others, not 3"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         small(layers=layers, input={"bits": 3, "fraction": 3})
@@ -296,8 +296,25 @@ def load(request, config):
 
 BARS = Source("bars", ("frame",), load)
 FILES = Source("barfiles:FILE", ("frame",), load)
+
+def with_labels(change):
+    def own(request, config):
+        data = load(request, config)
+        return data._replace(train_labels=change(data.train_labels))
+    return own
+
+def fail(request, config):
+    raise KeyError("gone")
+
+NOTHING = Source("nothing", ("frame",), lambda request, config: None)
+LISTS = Source("lists", ("frame",), with_labels(list))
+COLUMNS = Source("columns", ("frame",), with_labels(lambda own: own.reshape(-1, 1)))
+RAISES = Source("raises", ("frame",), fail)
+KINDLESS = Source("kindless", (), load)
 """)
-    offer(tmp_path, "\n[spikeloom.data]\nbars = bars:BARS\nbarfiles = bars:FILES\nbroken = bars:load")
+    names = {"broken": "load", "barfiles": "FILES"} | {
+        name: name.upper() for name in ("bars", "nothing", "lists", "columns", "raises", "kindless")}
+    offer(tmp_path, "\n[spikeloom.data]\n" + "\n".join(f"{name} = bars:{own}" for name, own in names.items()))
     monkeypatch.syspath_prepend(str(tmp_path))
     offers.cache_clear()
     yield
@@ -312,6 +329,11 @@ def test_data_of_another_package(bars):
     for name, error, message in (
             ("barfiles:x,first-label=1", DataError, "network.classes must be at least 4 for train_labels, not 3"),
             ("bars:x", DataError, "data must be written bars, not 'bars:x'"),
+            ("nothing", OfferError, "nothing = bars:NOTHING: must load a golden.data.Dataset, not NoneType"),
+            ("lists", OfferError, "entry point lists = bars:LISTS: train_labels must be a numpy.ndarray, not list"),
+            ("columns", OfferError, "entry point columns = bars:COLUMNS: train_labels must be of shape (samples,)"),
+            ("raises", OfferError, "entry point raises = bars:RAISES: KeyError: 'gone'"),
+            ("kindless", OfferError, "entry point kindless = bars:KINDLESS: must be a golden.data.Source that says"),
             ("letters", OfferError, "entry point broken = bars:load: must be a golden.data.Source"),
             ("broken", OfferError, "entry point broken = bars:load: must be a golden.data.Source")):
         with pytest.raises(error, match=re.escape(message)):

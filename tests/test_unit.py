@@ -14,7 +14,7 @@ from spikeloom.golden.arithmetic import saturate, shift_floor, shift_nearest
 from spikeloom.golden.counters import unit_counters
 from spikeloom.golden.dropout import draw_dropped
 from spikeloom.golden.lfsr import Lfsr, lane_seeds
-from spikeloom.golden.linear import gradient, input_sums, output_sums
+from spikeloom.golden.linear import bias_sums, gradient, input_sums, output_sums
 from spikeloom.golden.model import visited_rows
 from spikeloom.golden.random_weights import lane_keys, random_weights
 from spikeloom.golden.states import unit_states
@@ -29,6 +29,7 @@ CONV = {"kind": "conv", "channels": 3, "kernel": 3, "padding": 1, "lanes": 2}
 DENSE = {"neurons": 5, "lanes": 2}
 MOMENTUM = {"multiplier": 12, "shift": 4, "width": 16}
 #: Configuration and place of the unit.
+BIASED = DENSE | {"bias": True}
 CASES = {
     "frame": (small(time={"update_period": 2}, **LIVELY), 0),
     "history": (small(time={"steps": 8, "interval": 2, "update_period": 2}, layers=[
@@ -46,6 +47,14 @@ CASES = {
     "after-dropout": (small(layers=[DENSE | {"dropout": 7}, DENSE], network={"block_length": 2}, **LIVELY), 1),
     "pool": (small(input={"shape": [4, 4, 2]}, layers=[CONV, {"kind": "avg_pool", "size": 2}]), 1),
     "random": (small(classifier={"kind": "random", "seed": 5}, initial={"gain": 4.0}), 1),
+    "bias-frame": (small(time={"update_period": 2}, layers=[BIASED, BIASED], **LIVELY), 0),
+    "bias-frame-memory": (small(layers=[BIASED | {"gradient": "memory"}], **LIVELY), 0),
+    "bias-history": (small(time={"steps": 8, "interval": 2, "update_period": 2}, layers=[
+        DENSE, BIASED | {"gradient": "history"}], **LIVELY), 2),
+    "bias-conv": (small(time={"steps": 8, "interval": 4}, input=EVENTS, layers=[CONV | {"bias": True}], hardware={
+        "error_steps": 2}, **LIVELY), 0),
+    "bias-after-dropout": (small(layers=[DENSE | {"dropout": 7}, BIASED], network={"block_length": 2}, **LIVELY), 1),
+    "bias-random": (small(classifier={"kind": "random", "seed": 5, "bias": True}, initial={"gain": 4.0}), 1),
 }
 
 
@@ -157,7 +166,10 @@ class Model:
         unit = self.unit
         if first:
             self.u[sample] = unit.neuron.start
-        current = shift_floor(input_sums(unit, inputs, self.weights), -unit.align)
+        sums = input_sums(unit, inputs, self.weights)
+        if unit.weights.bias:
+            sums = sums + bias_sums(unit, self.weights)
+        current = shift_floor(sums, -unit.align)
         potentials = neuron.potential_steps(self.u[sample], current, unit.neuron, unit.steps)
         self.u[sample] = potentials[-1]
         fired, codes, dropped = neuron.fired(potentials, unit.neuron), neuron.codes(potentials, unit.neuron), None

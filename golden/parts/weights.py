@@ -40,7 +40,7 @@ class Weights(NamedTuple):
     def check(self, unit):
         """Refuse an average, or the input of a bias, that a format does not hold."""
         if self.bias and unit.input.static and unit.input.fraction >= unit.input.bits:
-            reject("input.fraction", "must be below input.bits for layers[0].bias: its input is 1.0, a value of the "
+            reject("input.fraction", "must be below input.bits for layers.0.bias: its input is 1.0, a value of the "
                    "frame like others", unit.input.fraction)
         if self.kind != "average":
             return
